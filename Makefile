@@ -1,0 +1,61 @@
+# minehunt: `make help` lists what there is to do.
+SHELL := /bin/sh
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export PYTHONDONTWRITEBYTECODE := 1
+# Installing never asks, and never takes a package that the lock files do not name with its hash.
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input install --quiet
+
+.DEFAULT_GOAL := help
+.PHONY: help setup triage test lint types bench docs lock clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.runtime ## make .venv with everything the command needs: .venv/bin/minehunt
+
+triage: $(VENV)/.runtime ## run the whole SOP on this host (as root for the whole answer)
+	@$(BIN)/minehunt triage $(ARGS)
+
+test: $(VENV)/.dev ## run the tests (as root also those that plant real things)
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.dev ## check style, format, import directions and the packs
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/minehunt pack check
+	$(BIN)/python build/docs.py --check
+
+types: $(VENV)/.dev ## check types
+	$(BIN)/mypy
+
+bench: $(VENV)/.dev ## measure beside unhide, ss and C; prints ratios (as root, with unhide and a C compiler installed)
+	$(BIN)/python -m tests.benchmarks $(ARGS)
+
+docs: $(VENV)/.runtime ## write tables/README.md and packs/README.md anew
+	$(BIN)/python build/docs.py
+
+lock: $(VENV)/.dev ## renew the lock files (needs the Python package uv on PATH)
+	uv pip compile --universal --python-version 3.9 --generate-hashes --no-emit-index-url --quiet \
+	  --custom-compile-command 'make lock' pyproject.toml build/requirements.in -o build/requirements.lock
+	uv pip compile --universal --python-version 3.9 --generate-hashes --no-emit-index-url --quiet \
+	  --custom-compile-command 'make lock' build/requirements-dev.in -o build/requirements-dev.lock
+
+clean: ## remove what make made
+	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.venv: build/make_venv.sh
+	PYTHON='$(PYTHON)' sh build/make_venv.sh '$(VENV)'
+	@touch $@
+
+$(VENV)/.runtime: $(VENV)/.venv build/requirements.lock pyproject.toml
+	$(PIP) --require-hashes -r build/requirements.lock
+	$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.runtime build/requirements-dev.lock
+	$(PIP) --require-hashes -r build/requirements-dev.lock
+	@touch $@
