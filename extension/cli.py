@@ -1,0 +1,254 @@
+"""The `minehunt` command line."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import logging
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Optional
+
+import click
+from rich.console import Console
+from rich.table import Table as Grid
+from rich.text import Text
+
+import tables as minehunt_tables
+from extension import __version__
+from extension.engines import Engine, EngineError, ResultRow
+from extension.pack import SEVERITIES, Pack, PackError, load_pack
+from extension.report import json as json_report
+from extension.report import text as text_report
+from extension.triage import run_triage
+from tables.host import Host
+from tables.host.settings import Settings
+from tables.indicators.pools import pool_indicators
+from tables.schema import Table, TableError, clean_text
+
+FOUND = 1
+COULD_NOT_RUN = 2
+DEFAULT_PACK = Path(__file__).resolve().parents[1] / "packs" / "cryptominer_triage"
+
+_ENGINES = ("auto", "osquery", "embedded")
+_engine_option = click.option(
+    "--engine", type=click.Choice(_ENGINES), default="auto", show_default=True, help="auto takes osquery where it is installed."
+)
+_socket_option = click.option("--socket", metavar="PATH", help="Use the osqueryd that listens at this extensions socket.")
+_config_option = click.option("--config", metavar="FILE", help="Configuration instead of /etc/minehunt/minehunt.yaml.")
+_indicators_option = click.option(
+    "--indicators", metavar="FILE", multiple=True, help="More pool indicators: a domain, IP, CIDR or ip:port a line."
+)
+
+
+class CannotRunError(click.ClickException):
+    """Nothing was examined; the message says why. Exit status 2."""
+
+    exit_code = COULD_NOT_RUN
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="minehunt")
+def main() -> None:
+    """Hunt cryptominers on this host, step by step after the 18-step SOP."""
+    # What failed is in the answer; a log line between the report's would only repeat it.
+    logging.getLogger("minehunt").setLevel(logging.CRITICAL)
+
+
+@main.command()
+@_engine_option
+@_socket_option
+@click.option("--step", "steps", type=click.IntRange(1, 18), multiple=True, help="Only this step (repeatable).")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write the report there instead of printing it.")
+@click.option("--lang", type=click.Choice(["en", "zh"]), default="en", show_default=True)
+@click.option("--fail-on", type=click.Choice(SEVERITIES), default="low", show_default=True, help="Findings from here on exit 1.")
+@click.option("--pack", "folder", type=click.Path(file_okay=False, path_type=Path), default=DEFAULT_PACK, help="Pack folder.")
+@_indicators_option
+@_config_option
+def triage(
+    engine: str,
+    socket: Optional[str],
+    steps: tuple[int, ...],
+    form: str,
+    output: Optional[Path],
+    lang: str,
+    fail_on: str,
+    folder: Path,
+    indicators: tuple[str, ...],
+    config: Optional[str],
+) -> None:
+    """Run the SOP on this host: exit 0 = nothing at or above --fail-on, 1 = findings, 2 = could not run."""
+    pack = _load_pack(folder)
+    # Printed as text on standard output, the steps shown while it works are the report's first part.
+    is_shown = form == "text" and output is None
+    console = text_report.open_console(sys.stdout if is_shown else sys.stderr)
+    with closing(_open_engine(engine, socket, _settings(config, indicators))) as opened:
+        console.print(Text(f"minehunt {__version__}: engine {opened.name} ({opened.version})", style="dim"))
+        result = run_triage(pack, opened, steps, lambda step: console.print(text_report.progress_line(step, lang)))
+    if is_shown:
+        text_report.print_details(console, result, lang)
+    else:
+        _emit(json_report.render(result) if form == "json" else text_report.render(result, lang), output)
+    if result.has_finding(fail_on):
+        sys.exit(FOUND)
+
+
+@main.command()
+@click.argument("sql")
+@click.option("--format", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
+@_engine_option
+@_socket_option
+@_indicators_option
+@_config_option
+def query(sql: str, form: str, engine: str, socket: Optional[str], indicators: tuple[str, ...], config: Optional[str]) -> None:
+    """Run SQL over osquery's tables and minehunt's."""
+    with closing(_open_engine(engine, socket, _settings(config, indicators))) as opened:
+        try:
+            rows = opened.query(sql)
+        except EngineError as error:
+            raise CannotRunError(clean_text(str(error))) from None
+    click.echo({"table": _as_grid, "json": _as_json, "csv": _as_csv}[form](rows), nl=False)
+
+
+@main.command("tables")
+@click.argument("name", required=False)
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def show_tables(name: Optional[str], form: str) -> None:
+    """List minehunt's tables, or describe the table NAME."""
+    found = minehunt_tables.discover()
+    if name is not None and name not in found:
+        raise CannotRunError(f"no table {name!r}; there are: {', '.join(found)}")
+    chosen = [found[name]] if name else list(found.values())
+    if form == "json":
+        click.echo(json.dumps([_describe(table) for table in chosen], indent=2))
+    elif name:
+        _print_table(chosen[0])
+    else:
+        for table in chosen:
+            click.echo(f"{table.name:<26} {table.description}")
+
+
+@main.group()
+def pack() -> None:
+    """Work on query packs."""
+
+
+@pack.command()
+@click.option("--pack", "folder", type=click.Path(file_okay=False, path_type=Path), default=DEFAULT_PACK, help="Pack folder.")
+def check(folder: Path) -> None:
+    """Check every file of the pack and compile every query; says file and line of what is wrong."""
+    from extension.engines.embedded import EmbeddedEngine
+    from extension.pack_check import check_pack
+
+    loaded = _load_pack(folder)
+    with closing(EmbeddedEngine(Host())) as engine:
+        problems = check_pack(loaded, engine)
+    for problem in problems:
+        click.echo(str(problem), err=True)
+    if problems:
+        sys.exit(FOUND)
+    click.echo(f"{folder.name}: {len(loaded.steps)} steps, {len(loaded.queries())} queries, nothing wrong")
+
+
+@main.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def extension(arguments: tuple[str, ...]) -> None:
+    """Serve the tables to an osquery: what osquery starts, with --socket PATH."""
+    from extension.__main__ import serve
+
+    sys.exit(serve(arguments))
+
+
+def _settings(config: Optional[str], indicators: tuple[str, ...]) -> Settings:
+    """The settings in force, read once here so that a bad file is told before anything runs."""
+    settings = Settings.from_environment(config, indicators)
+    try:
+        pool_indicators(Host(settings=settings))
+    except (TableError, OSError) as error:
+        raise CannotRunError(clean_text(str(error))) from None
+    return settings
+
+
+def _load_pack(folder: Path) -> Pack:
+    try:
+        return load_pack(folder)
+    except PackError as error:
+        raise CannotRunError(f"the pack cannot be used:\n{error}") from None
+
+
+def _open_engine(wanted: str, socket: Optional[str], settings: Settings) -> Engine:
+    from extension.engines.osquery import OsqueryEngine, find_osquery
+
+    try:
+        if socket:
+            return OsqueryEngine.attach(socket, settings)
+        program = find_osquery() if wanted != "embedded" else None
+        if program:
+            return OsqueryEngine.start(program, settings)
+        if wanted == "osquery":
+            raise CannotRunError("no osqueryd or osqueryi on this machine; --engine embedded needs none")
+        from extension.engines.embedded import EmbeddedEngine
+
+        return EmbeddedEngine(Host(settings=settings))
+    except EngineError as error:
+        raise CannotRunError(clean_text(str(error))) from None
+
+
+def _emit(text: str, output: Optional[Path]) -> None:
+    if output is None:
+        click.echo(text, nl=False)
+        return
+    try:
+        output.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise CannotRunError(f"{output}: {error.strerror}") from None
+
+
+def _as_json(rows: list[ResultRow]) -> str:
+    return json.dumps(rows, indent=2, ensure_ascii=False) + "\n"
+
+
+def _as_csv(rows: list[ResultRow]) -> str:
+    buffer = io.StringIO()
+    if rows:
+        writer = csv.DictWriter(buffer, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return buffer.getvalue()
+
+
+def _as_grid(rows: list[ResultRow]) -> str:
+    if not rows:
+        return "no rows\n"
+    grid = Grid(box=None, pad_edge=False)
+    for name in rows[0]:
+        grid.add_column(name, overflow="fold")
+    for row in rows:
+        grid.add_row(*(Text(clean_text(value)) for value in row.values()))
+    console = Console(file=io.StringIO(), highlight=False, width=Console().width)
+    console.print(grid)
+    text: str = console.file.getvalue()  # type: ignore[attr-defined]  # the StringIO given above
+    return text
+
+
+def _describe(table: Table) -> dict[str, Any]:
+    return {
+        "name": table.name,
+        "description": table.description,
+        "sop_steps": list(table.sop_steps),
+        "columns": [{"name": c.name, "type": c.type, "description": c.description, "options": c.options} for c in table.columns],
+        "examples": list(table.examples),
+        "notes": table.notes,
+    }
+
+
+def _print_table(table: Table) -> None:
+    click.echo(f"{table.name}: {table.description}\nSOP steps: {', '.join(map(str, table.sop_steps))}\n")
+    for column in table.columns:
+        click.echo(f"  {column.name:<20} {column.type:<8} {column.description}")
+    click.echo("\n" + "\n".join(line.strip() for line in table.notes.splitlines()))
+    for example in table.examples:
+        click.echo(f"\n  {example}")

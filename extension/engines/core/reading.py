@@ -1,0 +1,120 @@
+"""Reads the host's files for the core tables as osquery does, and keeps account of what could not be read."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+from collections.abc import Iterator
+from typing import Optional
+
+from tables.host import Host
+from tables.host.files import Unreadable
+
+log = logging.getLogger("minehunt")
+
+# osquery reads no file larger than its flag read_max (osquery/filesystem/filesystem.cpp).
+READ_MAX = 50 * 1024 * 1024
+# What C's isspace accepts in the C locale: osquery trims these and no others.
+SPACE = " \t\n\v\f\r"
+_MAX_REASONS = 20
+
+
+class Reader:
+    """The files of one table: one that cannot be read is left out, as osquery does, but shown as a gap in its status.
+
+    A gap is remembered between calls, for a JOIN asks for one user's files at a time.
+    """
+
+    def __init__(self, host: Host, table: str) -> None:
+        self.host = host
+        self.table = table
+        self._gaps: dict[str, str] = host.state(f"{table}: unreadable", dict)
+
+    def read(self, path: str, expected: bool = False) -> Optional[bytes]:
+        """The whole regular file at `path`, b"" for a device or FIFO; None when it cannot be read or is over READ_MAX.
+
+        A missing file is a gap only where it is `expected` on every host.
+        """
+        try:
+            data = self.host.files.read(path, READ_MAX + 1)
+        except Unreadable as error:
+            if error.is_missing and not expected:
+                return None
+            # A history linked to /dev/null holds nothing, which is not the same as being unreadable.
+            if error.errno == errno.EINVAL:
+                return b""
+            self.missed(path, error.why)
+            return None
+        if len(data) > READ_MAX:
+            self.missed(path, f"larger than {READ_MAX} bytes")
+            return None
+        self.found(path)
+        return data
+
+    def text(self, path: str, expected: bool = False) -> str:
+        """Like `read`, as text whose bytes that are no UTF-8 are surrogate escapes; "" when it cannot be read."""
+        return (self.read(path, expected) or b"").decode("utf-8", "surrogateescape")
+
+    def names(self, folder: str) -> list[str]:
+        """The sorted names in `folder`, dotfiles included; [] when it is missing or cannot be listed."""
+        try:
+            names = self.host.files.names(folder)
+        except Unreadable as error:
+            self.missed(folder, error.why)
+            return []
+        self.found(folder)
+        return names
+
+    def listing(self, folder: str) -> Iterator[str]:
+        """The files that osquery's listFilesInDirectory gives: no dotfiles, no folders, links in the folder's path resolved."""
+        folder = self.canonical(folder)
+        for name in self.names(folder):
+            path = os.path.join(folder, name)
+            if not name.startswith(".") and not self.is_folder(path):
+                yield path
+
+    def canonical(self, path: str) -> str:
+        """`path` without links, as the host itself sees it."""
+        root = self.host.files.root
+        if root == "/":
+            return os.path.realpath(path)
+        try:
+            return self.host.files.locate(path)[len(root) :] or "/"
+        except Unreadable:
+            return path
+
+    def is_folder(self, path: str) -> bool:
+        """Whether `path` is a folder or a link to one."""
+        try:
+            return os.path.isdir(self.host.files.locate(path))
+        except OSError:
+            return False
+
+    def missed(self, what: str, why: str, level: int = logging.INFO) -> None:
+        """Record that `what` (a path, a bus) could not be read; logged the first time."""
+        if self._gaps.get(what) != why:
+            log.log(level, "%s: %s: %s", self.table, what, why)
+            self._gaps[what] = why
+            self._report()
+
+    def found(self, what: str) -> None:
+        """Record that `what` could be read."""
+        if self._gaps.pop(what, None) is not None:
+            self._report()
+
+    def _report(self) -> None:
+        reasons = [f"{what}: {why}" for what, why in self._gaps.items()]
+        if len(reasons) > _MAX_REASONS:
+            reasons = [*reasons[:_MAX_REASONS], f"and {len(reasons) - _MAX_REASONS} more"]
+        self.host.status.degrade(self.table, *reasons)
+
+
+def split(text: str, delimiters: str) -> list[str]:
+    """Cut `text` at any of the characters `delimiters`, drop empty pieces, then trim what is left, as osquery's split does.
+
+    A piece of nothing but whitespace is trimmed to "" and stays (osquery/utils/conversions/split.cpp).
+    """
+    for other in delimiters[1:]:
+        text = text.replace(other, delimiters[0])
+    return [piece.strip(SPACE) for piece in text.split(delimiters[0]) if piece]

@@ -1,0 +1,84 @@
+"""The embedded engine: SQLite with minehunt's tables, osquery's core tables and osquery's SQL functions."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+import apsw
+import apsw.ext
+
+import tables
+from extension import __version__
+from extension.engines import EngineError, ResultRow, core
+from extension.engines.functions import register_functions
+from extension.engines.vtable import VirtualTable
+from extension.runner import TableRunner
+from tables.host import Host
+from tables.schema import Table
+
+
+class EmbeddedEngine:
+    """Runs pack SQL in this process; a triage engine, not a daemon."""
+
+    name = "embedded"
+
+    def __init__(self, host: Host) -> None:
+        self.version = f"minehunt {__version__}, SQLite {apsw.sqlite_lib_version()}"
+        self.host = host
+        self._lock = threading.Lock()
+        self.db = apsw.Connection(":memory:")
+        register_functions(self.db)
+        self.tables: Mapping[str, Table] = {**core.discover(), **tables.discover()}
+        for table in self.tables.values():
+            VirtualTable(table.name, table.columns, TableRunner(table, host).generate).attach(self.db)
+        self.db.set_authorizer(_authorize)
+
+    def query(self, sql: str) -> list[ResultRow]:
+        """The rows of `sql`, every value as osquery would log it; EngineError when SQLite or a table refuses."""
+        with self._lock:
+            try:
+                cursor = self.db.execute(sql)
+                try:
+                    names = [description[0] for description in cursor.get_description()]
+                except apsw.ExecutionCompleteError:
+                    return []
+                return [dict(zip(names, map(as_logged, row))) for row in cursor]
+            except apsw.Error as error:
+                raise EngineError(_message(error)) from None
+
+    def column_names(self, sql: str) -> list[str]:
+        """The result columns of `sql`, found by compiling it without running it; EngineError when it does not compile."""
+        with self._lock:
+            try:
+                return [name for name, _ in apsw.ext.query_info(self.db, sql).description]
+            except apsw.Error as error:
+                raise EngineError(_message(error)) from None
+
+    def close(self) -> None:
+        """Close the database."""
+        self.db.close()
+
+
+def as_logged(value: Any) -> str:
+    """A SQL value as osquery prints it in results: NULL is "", a double has at most 15 digits and a point."""
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        text = f"{value:.15g}"
+        return text if "." in text else f"{text}.0"
+    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
+
+
+def _message(error: apsw.Error) -> str:
+    text = str(error)
+    return text.partition(": ")[2] if text.startswith("SQLError: ") else text
+
+
+def _authorize(operation: int, first: Any, second: Any, _database: Any, _trigger: Any) -> int:
+    """Refuse what osquery's own authorizer refuses: ATTACH, DETACH, most PRAGMAs, loading code."""
+    denied = operation in (apsw.SQLITE_ATTACH, apsw.SQLITE_DETACH)
+    denied |= operation == apsw.SQLITE_PRAGMA and first not in ("table_info", "table_xinfo", "table_list", "data_version")
+    denied |= operation == apsw.SQLITE_FUNCTION and second == "load_extension"
+    return int(apsw.SQLITE_DENY if denied else apsw.SQLITE_OK)

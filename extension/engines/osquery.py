@@ -1,0 +1,138 @@
+"""The osquery engine: a private osquery with the extension loaded, or the one behind a given socket."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Optional
+
+from extension.engines import EngineError, ResultRow
+from extension.registration import Core, CoreError
+from tables.host.settings import Settings
+
+_START_SECONDS = 20.0
+_STOP_SECONDS = 5.0
+_RETRY_SECONDS = 0.05
+# osqueryi is the same program; a packaged osqueryd is preferred because it needs no terminal.
+_PROGRAMS = ("osqueryd", "osqueryi")
+# Where osquery's packages and Fleet's orbit put it when it is not on PATH.
+_PLACES = ("/opt/osquery/bin", "/opt/orbit/bin/osqueryd/linux/stable", "/opt/orbit/bin/osqueryd/linux-arm64/stable")
+
+
+def find_osquery() -> Optional[str]:
+    """Path of the osquery program on this machine, or None."""
+    search = os.pathsep.join([os.environ.get("PATH", os.defpath), *_PLACES])
+    return next((found for name in _PROGRAMS if (found := shutil.which(name, path=search))), None)
+
+
+class OsqueryEngine:
+    """Runs pack SQL in osquery. Start it with `attach` (a running osqueryd) or `start` (a private one); close it after."""
+
+    name = "osquery"
+
+    def __init__(self, core: Core, settings: Settings) -> None:
+        self._core = core
+        self._settings = settings
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self._folder: Optional[str] = None
+        self.version = "unknown"
+
+    @classmethod
+    def attach(cls, socket: str, settings: Settings) -> OsqueryEngine:
+        """Use the osquery that listens at `socket`, with minehunt's extension added to it where it is not loaded yet."""
+        try:
+            engine = cls(Core(socket), settings)
+        except CoreError as error:
+            raise EngineError(str(error)) from None
+        try:
+            engine._connect(1.0)
+        except (CoreError, EngineError, OSError) as error:
+            engine.close()
+            raise EngineError(str(error)) from None
+        return engine
+
+    @classmethod
+    def start(cls, program: str, settings: Settings) -> OsqueryEngine:
+        """Start `program` (osqueryd or osqueryi) for ourselves, with no configuration, schedule, logs or database."""
+        folder = tempfile.mkdtemp(prefix="minehunt-")
+        socket = os.path.join(folder, "osquery.em")
+        engine = cls(Core(socket), settings)
+        engine._folder = folder
+        Path(folder, "osquery.conf").write_text("{}")
+        flags = [
+            "--ephemeral", "--disable_database", "--disable_logging", "--disable_events", "--disable_watchdog",
+            "--disable_extensions=false", f"--extensions_socket={socket}", f"--extensions_autoload={folder}/none.load",
+            f"--config_path={folder}/osquery.conf", f"--pidfile={folder}/osquery.pid", f"--flagfile={folder}/osquery.flags",
+        ]  # fmt: skip
+        Path(folder, "osquery.flags").touch()
+        Path(folder, "none.load").touch()
+        try:
+            # A shell reads statements from its input until that is closed, and serves the socket meanwhile.
+            engine._spawn([program, *flags], stdin=subprocess.PIPE)
+            engine._connect(_START_SECONDS)
+        except (CoreError, EngineError, OSError) as error:
+            engine.close()
+            raise EngineError(f"{program} could not be started: {error}") from None
+        return engine
+
+    def query(self, sql: str) -> list[ResultRow]:
+        """The rows of `sql`; EngineError with osquery's message when it fails."""
+        try:
+            return self._core.query(sql)
+        except CoreError as error:
+            raise EngineError(str(error)) from None
+
+    def close(self) -> None:
+        """End what was started here, the extension first."""
+        for process in reversed(self._processes):
+            process.terminate()
+            try:
+                process.wait(_STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            if process.stdin:
+                process.stdin.close()
+        self._processes = []
+        if self._folder:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _connect(self, seconds: float) -> None:
+        self._retry(lambda: self._core.wait(0), seconds)
+        if not self._core.is_registered():
+            arguments = ["--socket", self._core.path, "--timeout", "10", "--interval", "3"]
+            self._spawn([sys.executable, "-m", "extension", *arguments])
+        # Core lists an extension shortly before that listens, so only an answer shows that it is ready.
+        self._retry(lambda: self._core.query("SELECT 1 FROM minehunt_status LIMIT 1"), _START_SECONDS)
+        version = self.query("SELECT version FROM osquery_info")
+        self.version = (version[0]["version"] if version else "") or self.version
+
+    def _retry(self, attempt: Callable[[], object], seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                attempt()
+                return
+            except CoreError:
+                self._check_alive()
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(_RETRY_SECONDS)
+
+    def _check_alive(self) -> None:
+        for process in self._processes:
+            if process.poll() is not None:
+                raise EngineError(f"it ended with status {process.returncode}")
+
+    def _spawn(self, command: Sequence[str], stdin: int = subprocess.DEVNULL) -> None:
+        package = Path(__file__).resolve().parents[2]
+        environment = {**os.environ, **self._settings.to_environment(), "PYTHONPATH": str(package)}
+        self._processes.append(
+            subprocess.Popen(command, stdin=stdin, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
+        )

@@ -1,0 +1,1 @@
+"""A finished triage in the forms people and programs read."""

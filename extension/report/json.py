@@ -1,0 +1,56 @@
+"""The triage as JSON, in the form that triage.schema.json describes."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from extension import __version__
+from extension.triage import QueryResult, StepResult, Triage, iso_time
+
+
+def as_document(triage: Triage) -> dict[str, Any]:
+    """The triage as plain dictionaries and lists; row values are strings, as in osquery's results."""
+    return {
+        "minehunt": __version__,
+        "engine": {"name": triage.engine_name, "version": triage.engine_version},
+        "host": triage.host,
+        "started": iso_time(triage.started),
+        "finished": iso_time(triage.finished),
+        "steps": [_step(step) for step in triage.steps],
+        "blind_spots": [{"table": spot.table, "why": spot.why} for spot in triage.blind_spots],
+        "summary": {
+            "verdict": triage.verdict,
+            "abnormal_steps": triage.abnormal_steps,
+            "findings": triage.findings,
+            "errors": triage.errors,
+        },
+    }
+
+
+def render(triage: Triage) -> str:
+    """The document as indented JSON text; non-ASCII text is kept."""
+    return json.dumps(as_document(triage), indent=2, ensure_ascii=False) + "\n"
+
+
+def _step(result: StepResult) -> dict[str, Any]:
+    return {
+        "step": result.step.step,
+        "title": {"en": result.step.title.en, "zh": result.step.title.zh},
+        "status": result.status,
+        "queries": [_query(query) for query in result.queries],
+    }
+
+
+def _query(result: QueryResult) -> dict[str, Any]:
+    return {
+        "name": result.query.name,
+        "kind": result.query.kind,
+        "severity": result.query.severity,
+        "attack": list(result.query.attack),
+        "status": result.status,
+        "error": result.error,
+        "elapsed_ms": result.elapsed_ms,
+        "row_count": len(result.rows),
+        "rows": [dict(row) for row in result.rows],
+    }

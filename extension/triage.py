@@ -1,0 +1,194 @@
+"""Runs a pack through an engine, step by step, and judges each query, each step and the host."""
+
+from __future__ import annotations
+
+import os
+import platform
+import socket
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import Optional
+
+from extension.engines import Engine, EngineError, ResultRow
+from extension.pack import SEVERITIES, Pack, Query, Step
+
+NORMAL = "normal"
+ABNORMAL = "abnormal"
+ERROR = "error"
+NEEDS_ROOT = "needs-root"
+
+CLEAN = "clean"
+SUSPICIOUS = "suspicious"
+COMPROMISED = "compromised"
+INCOMPLETE = "incomplete"
+
+_GRAVE = ("critical", "high")
+
+
+@dataclass(frozen=True)
+class QueryResult:
+    """What one query gave. `status` is normal, abnormal, error or needs-root; evidence and inventory are never abnormal."""
+
+    query: Query
+    status: str
+    rows: tuple[ResultRow, ...]
+    error: Optional[str]
+    elapsed_ms: int
+
+    @property
+    def findings(self) -> int:
+        """Rows that each are an alert: those of a detection."""
+        return len(self.rows) if self.query.kind == "detection" else 0
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """One SOP step's queries and what they come to together."""
+
+    step: Step
+    status: str
+    queries: tuple[QueryResult, ...]
+
+
+@dataclass(frozen=True)
+class BlindSpot:
+    """Something a minehunt table could not see or do during this triage."""
+
+    table: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Triage:
+    """A finished triage; times in unix seconds."""
+
+    engine_name: str
+    engine_version: str
+    host: dict[str, str]
+    started: float
+    finished: float
+    steps: tuple[StepResult, ...]
+    blind_spots: tuple[BlindSpot, ...] = field(default=())
+
+    @property
+    def results(self) -> Iterator[QueryResult]:
+        """All query results, step by step."""
+        return (result for step in self.steps for result in step.queries)
+
+    @property
+    def findings(self) -> int:
+        """Rows of all detections."""
+        return sum(result.findings for result in self.results)
+
+    @property
+    def errors(self) -> int:
+        """Queries that failed."""
+        return sum(result.status == ERROR for result in self.results)
+
+    @property
+    def abnormal_steps(self) -> list[int]:
+        """Numbers of the steps that are abnormal."""
+        return [step.step.step for step in self.steps if step.status == ABNORMAL]
+
+    def has_finding(self, at_least: str) -> bool:
+        """Whether a detection of this severity or a graver one gave rows."""
+        grave = SEVERITIES[: SEVERITIES.index(at_least) + 1]
+        return any(result.findings and result.query.severity in grave for result in self.results)
+
+    @property
+    def verdict(self) -> str:
+        """The word for the host, the worst that holds.
+
+        compromised: critical or high findings; suspicious: other findings; incomplete: none, but something could not be
+        checked; clean. A hardening policy that fails makes its step abnormal, not the host suspicious.
+        """
+        if any(self.has_finding(severity) for severity in _GRAVE):
+            return COMPROMISED
+        if self.findings:
+            return SUSPICIOUS
+        if any(result.status in (ERROR, NEEDS_ROOT) for result in self.results):
+            return INCOMPLETE
+        return CLEAN
+
+
+def run_triage(
+    pack: Pack, engine: Engine, steps: Iterable[int] = (), progress: Optional[Callable[[StepResult], None]] = None
+) -> Triage:
+    """Run the pack's steps in order (all, or those numbered in `steps`), telling `progress` after each."""
+    wanted = set(steps)
+    started = time.time()
+    results = []
+    for step in pack.steps:
+        if wanted and step.step not in wanted:
+            continue
+        result = _run_step(step, engine)
+        results.append(result)
+        if progress:
+            progress(result)
+    blind_spots = tuple(_blind_spots(engine))
+    return Triage(engine.name, engine.version, host_facts(), started, time.time(), tuple(results), blind_spots)
+
+
+def _run_step(step: Step, engine: Engine) -> StepResult:
+    results = tuple(_run_query(query, engine) for query in step.queries)
+    statuses = {result.status for result in results}
+    status = next((status for status in (ABNORMAL, ERROR, NEEDS_ROOT) if status in statuses), NORMAL)
+    return StepResult(step, status, results)
+
+
+def _run_query(query: Query, engine: Engine) -> QueryResult:
+    started = time.monotonic()
+    rows: tuple[ResultRow, ...] = ()
+    error = None
+    try:
+        rows = tuple(engine.query(query.sql))
+    except EngineError as failure:
+        error = str(failure)
+    return QueryResult(query, _judge(query, rows, error), rows, error, round((time.monotonic() - started) * 1000))
+
+
+def _judge(query: Query, rows: tuple[ResultRow, ...], error: Optional[str]) -> str:
+    lacks_root = query.needs_root and os.geteuid() != 0
+    if error is not None:
+        return NEEDS_ROOT if lacks_root else ERROR
+    if query.kind == "detection" and rows:
+        return ABNORMAL
+    if lacks_root:
+        return NEEDS_ROOT
+    # A policy passes with at least one row, as in osquery and Fleet.
+    return ABNORMAL if query.kind == "policy" and not rows else NORMAL
+
+
+def _blind_spots(engine: Engine) -> Iterator[BlindSpot]:
+    try:
+        rows = engine.query("SELECT table_name, last_error, truncated_why, degraded_why FROM minehunt_status")
+    except EngineError as error:
+        yield BlindSpot("minehunt_status", str(error))
+        return
+    for row in rows:
+        for why in (row["last_error"], row["truncated_why"], row["degraded_why"]):
+            if why:
+                yield BlindSpot(row["table_name"], why)
+
+
+def host_facts() -> dict[str, str]:
+    """What identifies this host in a report: hostname, system, kernel, architecture, and the user we run as."""
+    try:
+        release = platform.freedesktop_os_release()["PRETTY_NAME"] if hasattr(platform, "freedesktop_os_release") else ""
+    except (OSError, KeyError):
+        release = ""
+    system = os.uname()
+    return {
+        "hostname": socket.gethostname(),
+        "system": release or system.sysname,
+        "kernel": system.release,
+        "architecture": system.machine,
+        "user": "root" if os.geteuid() == 0 else f"uid {os.geteuid()}",
+    }
+
+
+def iso_time(moment: float) -> str:
+    """Unix seconds as ISO 8601 in UTC."""
+    return datetime.fromtimestamp(moment, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")

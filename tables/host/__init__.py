@@ -1,0 +1,85 @@
+"""The host under examination: the one door through which tables reach files, processes, settings and shared state."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any, Optional, TypeVar
+
+from tables.host.files import Files
+from tables.host.procfs import Procfs
+from tables.host.settings import Settings
+from tables.host.status import StatusBoard
+
+T = TypeVar("T")
+
+
+class Host:
+    """The host below `root` ("/" is the running system) and what minehunt was told about it.
+
+    `settings` names the extra indicators; `status` collects what each table did; `state` keeps what a table must
+    remember between calls.
+    """
+
+    def __init__(self, root: str = "/", settings: Optional[Settings] = None) -> None:
+        self.files = Files(root)
+        self.settings = settings or Settings()
+        self.status = StatusBoard()
+        self._state: dict[str, Any] = {}
+        self._state_lock = threading.Lock()
+        self._own: Optional[frozenset[tuple[int, int]]] = None
+
+    @property
+    def is_live(self) -> bool:
+        """Whether this is the running system rather than a mounted disk."""
+        return self.files.root == "/"
+
+    @property
+    def is_root(self) -> bool:
+        """Whether we run as root, and so may look into every process and file."""
+        return os.geteuid() == 0
+
+    @property
+    def proc_path(self) -> str:
+        """Where procfs is found."""
+        return self.files.locate("/proc")
+
+    @cached_property
+    def procfs(self) -> Procfs:
+        """The procfs at /proc, as every other program sees it."""
+        return Procfs.open(self.proc_path)
+
+    @cached_property
+    def _private(self) -> Optional[Procfs]:
+        return Procfs.private(self.proc_path) if self.is_live else None
+
+    @property
+    def has_truth(self) -> bool:
+        """Whether `truth` shows more than `procfs`: a private procfs could be had."""
+        return self._private is not None
+
+    @property
+    def truth(self) -> Procfs:
+        """A procfs that nobody can mount over, where the kernel and our rights allow one; else `procfs` itself."""
+        return self._private or self.procfs
+
+    def state(self, key: str, make: Callable[[], T]) -> T:
+        """The object kept under `key` between calls, made by `make` the first time."""
+        with self._state_lock:
+            if key not in self._state:
+                self._state[key] = make()
+            found: T = self._state[key]
+            return found
+
+    def own_processes(self) -> frozenset[tuple[int, int]]:
+        """Identities (pid, start ticks) of this process and, where osqueryd started it, of that osqueryd.
+
+        Exclusion is by identity, never by name: a miner that calls itself osqueryd is not excluded.
+        """
+        if self._own is None:
+            # osquery sets this variable for the extensions that it starts (osquery/process/posix/process.cpp).
+            pids = [os.getpid(), os.getppid()] if "OSQUERY_EXTENSION" in os.environ else [os.getpid()]
+            self._own = frozenset(found.identity for pid in pids if (found := self.procfs.process(pid)) is not None)
+        return self._own

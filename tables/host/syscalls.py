@@ -1,0 +1,87 @@
+"""System calls that Python has no (or only a slow) call for, by number, with errors as OSError."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+from collections.abc import Iterator
+
+# The numbers above 423 are the same on every architecture (include/uapi/asm-generic/unistd.h).
+_OPEN_TREE = 428
+_FSOPEN = 430
+_FSCONFIG = 431
+_FSMOUNT = 432
+PIDFD_OPEN = 434
+_GETDENTS64 = {"x86_64": 217, "aarch64": 61}.get(platform.machine())
+
+_FSOPEN_CLOEXEC = 1
+_FSCONFIG_CMD_CREATE = 6
+_FSMOUNT_CLOEXEC = 1
+_OPEN_TREE_CLONE = 1
+_AT_FDCWD = -100
+
+DT_DIR = 4
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_syscall = _libc.syscall
+_syscall.restype = ctypes.c_long
+
+
+def _call(number: int, *arguments: object) -> int:
+    result: int = _syscall(ctypes.c_long(number), *arguments)
+    if result < 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+    return result
+
+
+def getdents64(fd: int) -> Iterator[tuple[bytes, int]]:
+    """Yield (name, d_type) of every entry of the open directory `fd`, read by the raw system call from its start.
+
+    A library that replaces readdir (getdents(2)) does not see this call. On an architecture whose number is not known
+    here the libc listing is used instead, so that callers still get every entry libc shows.
+    """
+    if _GETDENTS64 is None:
+        for entry in os.scandir(fd):
+            yield os.fsencode(entry.name), DT_DIR if entry.is_dir(follow_symlinks=False) else 0
+        return
+    os.lseek(fd, 0, os.SEEK_SET)
+    size = 256 * 1024
+    buffer = ctypes.create_string_buffer(size)
+    while True:
+        filled = _call(_GETDENTS64, ctypes.c_int(fd), buffer, ctypes.c_size_t(size))
+        if filled == 0:
+            return
+        data = buffer.raw[:filled]
+        position = 0
+        # struct linux_dirent64: ino u64, off u64, reclen u16, type u8, NUL-terminated name.
+        while position < filled:
+            length = data[position + 16] | data[position + 17] << 8
+            end = data.index(b"\0", position + 19)
+            yield data[position + 19 : end], data[position + 18]
+            position += length
+
+
+def pidfd_open(pid: int) -> int:
+    """A file descriptor that stays on this process (pidfd_open(2), Linux 5.3); OSError when `pid` leads no process."""
+    return _call(PIDFD_OPEN, ctypes.c_int(pid), ctypes.c_uint(0))
+
+
+def mount_private_procfs() -> int:
+    """A descriptor of a procfs of our pid namespace that is attached nowhere, so nothing can be mounted over it.
+
+    Needs CAP_SYS_ADMIN and Linux 5.2 (fsopen(2), fsmount(2)); OSError otherwise.
+    """
+    context = _call(_FSOPEN, b"proc", ctypes.c_uint(_FSOPEN_CLOEXEC))
+    try:
+        _call(_FSCONFIG, ctypes.c_int(context), ctypes.c_uint(_FSCONFIG_CMD_CREATE), None, None, ctypes.c_int(0))
+        return _call(_FSMOUNT, ctypes.c_int(context), ctypes.c_uint(_FSMOUNT_CLOEXEC), ctypes.c_uint(0))
+    finally:
+        os.close(context)
+
+
+def clone_mount(path: str) -> int:
+    """A descriptor of a detached copy of the mount at `path`, without the mounts on top of its folders (open_tree(2))."""
+    flags = _OPEN_TREE_CLONE | os.O_CLOEXEC
+    return _call(_OPEN_TREE, ctypes.c_int(_AT_FDCWD), os.fsencode(path), ctypes.c_uint(flags))

@@ -1,0 +1,279 @@
+"""Which remote addresses and host names are mining pools: the built-in list, the operator's own lists, and the look-up."""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+import pkgutil
+import re
+from collections.abc import Iterator
+from typing import Any, NamedTuple, Optional
+
+from tables.host import Host
+from tables.host.files import Files
+from tables.host.sockets import address_text, decode_address, endpoint_token
+from tables.indicators.networks import Network, NetworkIndex, parse_address, parse_network
+from tables.schema import TableError
+
+HIGH, MEDIUM, LOW = "high", "medium", "low"
+RANK = {HIGH: 2, MEDIUM: 1, LOW: 0}
+
+# Two million lines of the longest addresses; what is longer is no list for matching on a host.
+_MAX_FILE = 64 << 20
+_DOMAIN = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9])?\.)+[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?")
+
+
+class Listed(NamedTuple):
+    """What a list says of an indicator; `ports` are those a pool's names usually serve, `updated` is an ISO date."""
+
+    pool: Optional[str]
+    coin: Optional[str]
+    ports: tuple[int, ...]
+    confidence: str
+    source: str
+    updated: str
+    is_custom: bool = False
+
+
+class Indicator(NamedTuple):
+    """One line of a list: exactly one of `network` (an address being a full-length network) and `domain` is set."""
+
+    network: Optional[Network]
+    port: Optional[int]
+    domain: Optional[str]
+
+
+class Match(NamedTuple):
+    """Why a connection counts as one to a pool: what matched, and what a list says of it, if it is in one.
+
+    `shared_infra` names the CDN whose range the address is in, `where` the place where a process names the pool itself.
+    """
+
+    match_type: str
+    matched: str
+    listed: Optional[Listed]
+    confidence: str
+    shared_infra: Optional[str]
+    where: Optional[str] = None
+
+
+def parse_indicator(text: str) -> Indicator:
+    """Read `domain`, `IP`, `CIDR`, `IPv4:port` or `[IPv6]:port`; ValueError, saying why, when it is none of these."""
+    if "/" in text:
+        return Indicator(parse_network(text), None, None)
+    address, port = text, None
+    if text.startswith("["):
+        address, bracket, rest = text[1:].partition("]")
+        if not bracket or ":" not in address or (rest and not rest.startswith(":")):
+            raise ValueError("no [IPv6]:port")
+        port = _port(rest[1:]) if rest else None
+    elif text.count(":") == 1:
+        address, _, number = text.partition(":")
+        port = _port(number)
+    if port is None and ":" not in text and not text[-1:].isdigit():
+        domain = text.lower().rstrip(".").removeprefix("*.")
+        if len(domain) > 253 or not _DOMAIN.fullmatch(domain):
+            raise ValueError("no domain, IP address, CIDR or ip:port")
+        return Indicator(None, None, domain)
+    packed = parse_address(address)
+    return Indicator(Network(packed, len(packed) * 8), port, None)
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 5 and 0 < int(text) < 65536):
+        raise ValueError("no port number")
+    return int(text)
+
+
+class PoolIndicators:
+    """The indicators in force. Addresses are kept in the kernel's own spelling, so that sockets are matched undecoded."""
+
+    def __init__(self) -> None:
+        self.endpoints: dict[bytes, Listed] = {}
+        self.addresses: dict[bytes, Listed] = {}
+        self.networks: NetworkIndex[Listed] = NetworkIndex()
+        self.domains: dict[str, Listed] = {}
+        self.stratum_ports: dict[int, Listed] = {}
+        self.shared: NetworkIndex[str] = NetworkIndex()
+        self._stratum_tokens: frozenset[bytes] = frozenset()
+
+    def add(self, indicator: Indicator, listed: Listed) -> None:
+        """Put in one indicator; of one that is listed twice the last wins, keeping the pool that an earlier list named."""
+        network, port, domain = indicator
+        if network is None:
+            key: Any = domain
+            known: Any = self.domains
+        elif network.is_address:
+            key = endpoint_token(network.packed, port)
+            known = self.addresses if port is None else self.endpoints
+        else:
+            earlier = self.networks.get(network)
+            self.networks.add(network, _merged(earlier, listed))
+            return
+        earlier = known.get(key)
+        known[key] = listed if earlier is None else _merged(earlier, listed)
+
+    def add_stratum_ports(self, ports: list[int], listed: Listed) -> None:
+        """Name the ports that count as a hint by themselves."""
+        self.stratum_ports = dict.fromkeys(ports, listed)
+        self._stratum_tokens = frozenset(b"%04X" % port for port in ports)
+
+    def __iter__(self) -> Iterator[tuple[Indicator, Listed]]:
+        for domain, listed in self.domains.items():
+            yield Indicator(None, None, domain), listed
+        for token, listed in self.addresses.items():
+            packed = decode_address(token)
+            yield Indicator(Network(packed, len(packed) * 8), None, None), listed
+        for token, listed in self.endpoints.items():
+            packed = decode_address(token[:-5])
+            yield Indicator(Network(packed, len(packed) * 8), int(token[-4:], 16), None), listed
+        for network, listed in self.networks.items():
+            yield Indicator(network, None, None), listed
+
+    def listed_domain(self, host: str) -> Optional[tuple[str, Listed]]:
+        """The listed domain that `host` is, or is below; the longest one."""
+        name = host.lower().rstrip(".")
+        while "." in name:
+            if name in self.domains:
+                return name, self.domains[name]
+            _, _, name = name.partition(".")
+        return None
+
+    def candidates(self, tokens: set[bytes], is_tcp: bool) -> set[bytes]:
+        """Those of the remote tokens (`tables.host.sockets.remote_tokens`) that `match` will have an answer for, and few more."""
+        found = {token for token in tokens if token in self.endpoints}
+        if self.addresses:
+            found |= {token for token in tokens if token[:-5] in self.addresses}
+        if is_tcp:
+            ports = self._stratum_tokens
+            found |= {token for token in tokens if token[-4:] in ports and _is_public(token[:-5])}
+        if self.networks:
+            by_address: dict[bytes, list[bytes]] = {}
+            for token in tokens:
+                by_address.setdefault(token[:-5], []).append(token)
+            for address, group in by_address.items():
+                if address and self.networks.find(decode_address(address)):
+                    found.update(group)
+        # An unconnected socket has port 0 for a remote port.
+        return {token for token in found if not token.endswith(b":0000")}
+
+    def match(self, token: bytes, is_tcp: bool) -> Optional[Match]:
+        """The strongest reason to take the remote end `token` for a pool; of equal ones the most exact."""
+        address, port = token[:-5], int(token[-4:], 16)
+        packed = decode_address(address)
+        text = address_text(packed)
+        shared = self.shared_network(packed)
+        found = []
+        if token in self.endpoints:
+            listed = self.endpoints[token]
+            endpoint = f"[{text}]:{port}" if len(packed) == 16 else f"{text}:{port}"
+            found.append(Match("ip_port", endpoint, listed, _at_most(listed.confidence, MEDIUM if shared else HIGH), shared))
+        if address in self.addresses:
+            listed = self.addresses[address]
+            found.append(Match("ip", text, listed, _at_most(listed.confidence, LOW if shared else HIGH), shared))
+        network = self.networks.find(packed)
+        if network is not None:
+            limit = LOW if shared else MEDIUM
+            found.append(Match("cidr", str(network[0]), network[1], _at_most(network[1].confidence, limit), shared))
+        if is_tcp and port in self.stratum_ports and _is_public(address):
+            found.append(Match("port", str(port), self.stratum_ports[port], LOW, shared))
+        return max(found, key=lambda match: RANK[match.confidence], default=None)
+
+    def shared_network(self, packed: bytes) -> Optional[str]:
+        """Name of the CDN whose range holds the address."""
+        found = self.shared.find(packed)
+        return found[1] if found else None
+
+
+def _merged(earlier: Optional[Listed], later: Listed) -> Listed:
+    if earlier is None:
+        return later
+    return later._replace(pool=later.pool or earlier.pool, coin=later.coin or earlier.coin, ports=later.ports or earlier.ports)
+
+
+def _at_most(confidence: str, limit: str) -> str:
+    return min(confidence, limit, key=RANK.__getitem__)
+
+
+def _is_public(address: bytes) -> bool:
+    return ipaddress.ip_address(decode_address(address)).is_global if address else False
+
+
+def builtin_indicators() -> PoolIndicators:
+    """The lists that ship with minehunt: pools.yaml and shared_infrastructure.yaml."""
+    indicators = PoolIndicators()
+    pools = _load_yaml("pools.yaml")
+    for group in pools["pools"]:
+        listed = _listed(group)
+        for text in f"{group.get('domains', '')} {group.get('endpoints', '')}".split():
+            indicators.add(parse_indicator(text), listed)
+    indicators.add_stratum_ports(pools["stratum_ports"]["ports"], _listed(pools["stratum_ports"]))
+    for group in _load_yaml("shared_infrastructure.yaml")["networks"]:
+        for text in group["ranges"].split():
+            indicators.shared.add(parse_network(text), group["network"])
+    return indicators
+
+
+def _listed(group: dict[str, Any]) -> Listed:
+    ports = tuple(group.get("ports", ()))
+    return Listed(group.get("pool"), group.get("coin"), ports, group["confidence"], group["source"], group["date"])
+
+
+def _load_yaml(name: str) -> Any:
+    import yaml  # Start-up does not need it.
+
+    # get_data also reads from a zipapp.
+    data = pkgutil.get_data(__name__, name) or b""
+    return yaml.load(data, getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both loaders are safe ones
+
+
+def add_list(indicators: PoolIndicators, text: str, path: str, updated: str) -> None:
+    """Add the operator's list `text`: one domain, IP, CIDR or ip:port a line, `#` starts a comment.
+
+    Raises TableError with `path` and the line's number for a line that is none of these.
+    """
+    listed = Listed(None, None, (), HIGH, path, updated, is_custom=True)
+    for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), 1):
+        entry = line.partition("#")[0].strip()
+        if not entry:
+            continue
+        try:
+            indicators.add(parse_indicator(entry), listed)
+        except ValueError as error:
+            raise TableError(f"indicators: {path}, line {number}: {error}: {entry[:80]!r}") from None
+
+
+class IndicatorCache:
+    """The loaded indicators, read again when one of the operator's files was changed, added or removed."""
+
+    def __init__(self) -> None:
+        self._identity: Optional[tuple[object, ...]] = None
+        self._indicators = PoolIndicators()
+
+    def get(self, host: Host) -> PoolIndicators:
+        """The indicators in force now; TableError names a list that is missing, not trusted, too large or malformed."""
+        files = Files("/")
+        paths = host.settings.indicator_files()
+        try:
+            # Taken before the reading, so that a change during it is seen by the next call.
+            stats = [files.stat(path) for path in paths]
+            identity = tuple(
+                (path, found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino) for path, found in zip(paths, stats)
+            )
+            if identity != self._identity:
+                indicators = builtin_indicators()
+                for path, found in zip(paths, stats):
+                    if found.st_size > _MAX_FILE:
+                        raise TableError(f"indicators: {path}: larger than {_MAX_FILE >> 20} MiB")
+                    updated = datetime.datetime.fromtimestamp(found.st_mtime, datetime.timezone.utc).date().isoformat()
+                    add_list(indicators, files.read_trusted(path, _MAX_FILE), path, updated)
+                self._indicators = indicators
+                self._identity = identity
+        except OSError as error:
+            raise TableError(f"indicators: {error}") from None
+        return self._indicators
+
+
+def pool_indicators(host: Host) -> PoolIndicators:
+    """The indicators in force on `host`, loaded once and again after a change."""
+    return host.state("pool_indicators", IndicatorCache).get(host)

@@ -1,0 +1,1 @@
+"""Tables about sockets and what is at their other end."""

@@ -1,0 +1,265 @@
+"""What a table is: its row (a frozen dataclass, which is also its schema), its options, and the query it answers."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, Optional, TypeVar, Union
+
+if TYPE_CHECKING:
+    from tables.host import Host
+
+TEXT = "TEXT"
+INTEGER = "INTEGER"
+BIGINT = "BIGINT"
+UNSIGNED_BIGINT = "UNSIGNED BIGINT"
+DOUBLE = "DOUBLE"
+BLOB = "BLOB"
+SQL_TYPES = (TEXT, INTEGER, BIGINT, UNSIGNED_BIGINT, DOUBLE, BLOB)
+
+# osquery's ColumnOptions bitmask (osquery/core/sql/column.h).
+OPTION_INDEX = 1
+OPTION_REQUIRED = 2
+OPTION_ADDITIONAL = 4
+OPTION_OPTIMIZED = 8
+OPTION_HIDDEN = 16
+
+# osquery's ConstraintOperator (osquery/core/tables.h); SQLite's own codes (LIMIT 73 …) arrive as well.
+EQUALS = 2
+LIKE = 65
+
+# A result line over 1 MiB is dropped by osquery's TLS logger, and a row may carry several such texts.
+MAX_TEXT = 32 * 1024
+DEFAULT_BUDGET_SECONDS = 20.0
+DEFAULT_MAX_ROWS = 100_000
+
+Scalar = Union[str, int, float, bool, bytes, None]
+WireRow = dict[str, str]
+# C0 controls, DEL, C1, line separators and the bidirectional overrides can all rewrite what a reader sees.
+_UNSAFE = {
+    code: (f"\\x{code:02X}" if code < 0x100 else f"\\u{code:04X}")
+    for code in (*range(0x20), *range(0x7F, 0xA0), *range(0x200B, 0x2010), *range(0x2028, 0x202F), *range(0x2060, 0x2070), 0xFEFF)
+}
+
+
+class TableError(Exception):
+    """A table could not answer; the message names what failed and reaches the user as the query's error."""
+
+
+class BudgetExceeded(TableError):
+    """A scan ran longer than its table's budget."""
+
+
+def clean_text(value: Union[str, bytes]) -> str:
+    r"""Return `value` as valid UTF-8 text without NUL, control or direction-changing characters, at most MAX_TEXT long.
+
+    Bytes that are no UTF-8 and unsafe characters become `\xNN` or `\uNNNN`, as osquery's own result log writes them.
+    """
+    if isinstance(value, bytes):
+        text = value[: MAX_TEXT + 1].decode("utf-8", "backslashreplace")
+    else:
+        text = value[: MAX_TEXT + 1]
+        if not text.isascii():
+            try:
+                raw = text.encode("utf-8", "surrogateescape")
+            except UnicodeEncodeError:
+                raw = text.encode("utf-8", "backslashreplace")
+            text = raw.decode("utf-8", "backslashreplace")
+    if not (text.isascii() and text.isprintable()):
+        text = text.translate(_UNSAFE)
+    if len(text) > MAX_TEXT:
+        text = text[: MAX_TEXT - 1] + "…"
+    return text
+
+
+class Column(NamedTuple):
+    """One column as osquery sees it: `options` is the ColumnOptions bitmask sent on the wire."""
+
+    name: str
+    type: str
+    description: str
+    options: int
+
+
+def column(
+    sql_type: str,
+    description: str,
+    *,
+    index: bool = False,
+    required: bool = False,
+    additional: bool = False,
+    hidden: bool = False,
+) -> Any:
+    """Declare one field of a Row: its SQL type, its meaning, and how osquery may push constraints on it down.
+
+    Every column is OPTIMIZED: an IN list on an index column then comes as one call instead of one call per value,
+    and a plain column keeps a non-zero option, without which osquery would turn it into an index (contract 1.3).
+    """
+    if sql_type not in SQL_TYPES:
+        raise ValueError(f"unknown SQL type {sql_type!r}")
+    options = OPTION_OPTIMIZED
+    options |= OPTION_INDEX * index | OPTION_REQUIRED * required | OPTION_ADDITIONAL * additional | OPTION_HIDDEN * hidden
+    return dataclasses.field(default=None, metadata={"type": sql_type, "description": description, "options": options})
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """Base of all rows; a subclass's fields, made by `column`, are the table's columns in order."""
+
+    @classmethod
+    def columns(cls) -> tuple[Column, ...]:
+        """The columns of this row type, in the order in which they are declared."""
+        return tuple(
+            Column(field.name, field.metadata["type"], field.metadata["description"], field.metadata["options"])
+            for field in dataclasses.fields(cls)
+        )
+
+    def to_wire(self) -> WireRow:
+        """The row as osquery's wire wants it: every value a clean string; None and "" are left out and become NULL."""
+        wire: WireRow = {}
+        for field in dataclasses.fields(self):
+            text = wire_value(getattr(self, field.name))
+            if text:
+                wire[field.name] = text
+        return wire
+
+
+def wire_value(value: Scalar) -> str:
+    """One value as the string osquery reads back: 1/0 for booleans, decimal numbers, clean text, "" for None."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "1" if value else "0"
+    if isinstance(value, int):
+        # Unsigned 64-bit numbers (inodes) are carried in two's complement: osquery reads signed ones only.
+        return str(value - (1 << 64) if value > 0x7FFF_FFFF_FFFF_FFFF else value)
+    if isinstance(value, float):
+        return repr(value)
+    return clean_text(value)
+
+
+class Constraint(NamedTuple):
+    """One pushed-down term: SQLite's operator code and the value as text."""
+
+    op: int
+    expr: str
+
+
+class QueryContext:
+    """What a query asks of a table: pushed-down constraints, used columns, the time it may take.
+
+    A table may use it to do less work; it must never use it to return fewer rows than match.
+    """
+
+    def __init__(
+        self,
+        constraints: Optional[Mapping[str, list[Constraint]]] = None,
+        columns_used: Optional[frozenset[str]] = None,
+        budget_seconds: float = DEFAULT_BUDGET_SECONDS,
+    ) -> None:
+        self.constraints = dict(constraints or {})
+        self.columns_used = columns_used
+        self.deadline = time.monotonic() + budget_seconds
+        self.budget_seconds = budget_seconds
+        self.truncated: Optional[str] = None
+
+    @classmethod
+    def from_wire(cls, context: Optional[str], budget_seconds: float = DEFAULT_BUDGET_SECONDS) -> QueryContext:
+        """Read the JSON that osquery sends with a generate request; what it does not hold counts as "no constraint"."""
+        try:
+            decoded = json.loads(context) if context else {}
+        except ValueError:
+            decoded = {}
+        if not isinstance(decoded, dict):
+            decoded = {}
+        constraints: dict[str, list[Constraint]] = {}
+        try:
+            for entry in decoded.get("constraints") or []:
+                # Older cores send the operator as a string.
+                terms = [Constraint(int(term["op"]), str(term["expr"])) for term in entry.get("list") or []]
+                if terms:
+                    constraints[str(entry["name"])] = terms
+        except (AttributeError, KeyError, TypeError, ValueError):
+            constraints = {}
+        used = decoded.get("colsUsed")
+        return cls(constraints, frozenset(map(str, used)) if isinstance(used, list) else None, budget_seconds)
+
+    def equals(self, name: str) -> Optional[list[str]]:
+        """The values that column `name` is compared to with `=` or IN, or None when it is not so constrained."""
+        values = [term.expr for term in self.constraints.get(name, ()) if term.op == EQUALS]
+        return values or None
+
+    def equal_integers(self, name: str) -> Optional[list[int]]:
+        """Like `equals`, for whole numbers; None as soon as one value is none (SQLite then filters by itself)."""
+        try:
+            values = [int(text) for text in self.equals(name) or ()]
+        except ValueError:
+            return None
+        return values or None
+
+    def uses(self, *names: str) -> bool:
+        """Whether the query reads any of these columns (True when osquery did not say)."""
+        return self.columns_used is None or not self.columns_used.isdisjoint(names)
+
+    def check_time(self) -> None:
+        """Raise BudgetExceeded once the table's time is used up; long loops call it."""
+        if time.monotonic() > self.deadline:
+            raise BudgetExceeded(f"stopped after its time budget of {self.budget_seconds:g} s")
+
+    def seconds_left(self) -> float:
+        """Seconds until the budget ends, never below zero."""
+        return max(0.0, self.deadline - time.monotonic())
+
+    def truncate(self, why: str) -> None:
+        """Record that a bound cut this scan short; `minehunt_status` shows it."""
+        self.truncated = why
+
+
+Generate = Callable[["Host", QueryContext], Iterable[Row]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """A table: what it is called, what its rows look like, and the function that makes them."""
+
+    name: str
+    row: type[Row]
+    generate: Generate
+    description: str
+    sop_steps: tuple[int, ...]
+    examples: tuple[str, ...]
+    # Seconds for which an answer may serve again: a JOIN calls a table once per outer row.
+    cache_seconds: float = 5.0
+    # Longest time one scan may take before the query fails with a message.
+    budget_seconds: float = DEFAULT_BUDGET_SECONDS
+    max_rows: int = DEFAULT_MAX_ROWS
+    # Whether the function reads the pushed-down constraints; otherwise one full scan answers every query for a while.
+    uses_constraints: bool = False
+    # Whether a scan gets a thread of its own, which can be left behind when a system call never returns.
+    own_thread: bool = True
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """The columns, in order."""
+        return self.row.columns()
+
+    @property
+    def notes(self) -> str:
+        """The generate function's docstring: what a row means, where it is read, what it cannot see."""
+        return (self.generate.__doc__ or "").strip()
+
+
+RowT = TypeVar("RowT", bound=Row)
+
+
+def table(
+    name: str, row: type[RowT], *, description: str, sop_steps: Iterable[int], examples: Iterable[str], **options: Any
+) -> Callable[[Callable[[Host, QueryContext], Iterator[RowT]]], Table]:
+    """Make the decorated generator function a Table; its module then needs no other registration."""
+
+    def decorate(generate: Callable[[Host, QueryContext], Iterator[RowT]]) -> Table:
+        return Table(name, row, generate, description, tuple(sop_steps), tuple(examples), **options)
+
+    return decorate

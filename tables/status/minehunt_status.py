@@ -1,0 +1,57 @@
+"""What every minehunt table did last, and what it could not see."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Optional
+
+import tables
+from tables.host import Host
+from tables.schema import BIGINT, TEXT, QueryContext, Row, column, table
+
+
+@dataclass(frozen=True)
+class MinehuntStatus(Row):
+    """One table's record since the extension started."""
+
+    table_name: str = column(TEXT, "table that the row is about", index=True)
+    calls: int = column(BIGINT, "queries answered since the extension started")
+    scans: int = column(BIGINT, "scans made for them (the other calls were answered from the last scan)")
+    last_duration_ms: Optional[int] = column(BIGINT, "how long the last scan took, in milliseconds")
+    last_rows: Optional[int] = column(BIGINT, "rows the last scan found; NULL when it failed or none was made yet")
+    last_error: Optional[str] = column(TEXT, "why the last scan failed")
+    truncated: int = column(BIGINT, "1 if a bound cut the last scan short")
+    truncated_why: Optional[str] = column(TEXT, "which bound that was")
+    degraded: int = column(BIGINT, "1 if the last scan could not see everything")
+    degraded_why: str = column(TEXT, "what kept it from seeing everything, separated by `; `")
+
+
+@table(
+    "minehunt_status",
+    MinehuntStatus,
+    description="What every minehunt table did last, how long it took, and what it could not see and why.",
+    sop_steps=(18,),
+    examples=["SELECT table_name, last_error, degraded_why FROM minehunt_status WHERE last_error IS NOT NULL OR degraded = 1"],
+    cache_seconds=0.0,
+)
+def minehunt_status(host: Host, query: QueryContext) -> Iterator[MinehuntStatus]:
+    """One row per minehunt table, also for those never queried (calls = 0), and with the embedded engine per core table used.
+
+    An empty detection result means "nothing there" only when this table shows a recent scan without error, truncation
+    or degradation. Kept in the extension's memory: it starts anew with the extension.
+    """
+    for name in sorted({*tables.discover(), *host.status.names()}):
+        record = host.status.get(name)
+        yield MinehuntStatus(
+            table_name=name,
+            calls=record.calls,
+            scans=record.scans,
+            last_duration_ms=record.last_duration_ms,
+            last_rows=record.last_rows,
+            last_error=record.last_error,
+            truncated=bool(record.truncated),
+            truncated_why=record.truncated,
+            degraded=bool(record.degraded),
+            degraded_why="; ".join(record.degraded),
+        )

@@ -1,0 +1,111 @@
+"""Queries, steps and hosts are judged as the README says, and the reports hold it all."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from extension import triage as triage_module
+from extension.engines import EngineError, ResultRow
+from extension.pack import Pack, Query, Step, Text
+from extension.report import json as json_report
+from extension.report import text as text_report
+from extension.triage import Triage, run_triage
+
+SCHEMA = json.loads((Path(json_report.__file__).parent / "triage.schema.json").read_text())
+HOSTILE = "\x1b[2J\x1b]0;owned\x07\u202e</script>[bold red]x[/]\n\x00"
+
+
+class RecordedEngine:
+    """Answers each query with recorded rows, or fails with a recorded message."""
+
+    name = "embedded"
+    version = "test"
+
+    def __init__(self, answers: dict[str, list[ResultRow] | str]) -> None:
+        self.answers = answers
+
+    def query(self, sql: str) -> list[ResultRow]:
+        answer = self.answers.get(sql, [])
+        if isinstance(answer, str):
+            raise EngineError(answer)
+        return answer
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+def query(name: str, kind: str = "detection", severity: str = "high", needs_root: bool = False) -> Query:
+    text = Text(f"about {name}", f"关于 {name}")
+    return Query(name, kind, severity, ("T1014",), 900, False, needs_root, text, text, ("none known",), name, Path("11.yaml"), 1)
+
+
+def run(answers: dict[str, list[ResultRow] | str], *queries: Query) -> Triage:
+    step = Step(11, Text("Hidden processes", "隐藏进程检查"), Text("?", "?"), queries, Path("11.yaml"), 1)
+    return run_triage(Pack("p", Path("p"), (step,)), RecordedEngine(answers))
+
+
+ROW = [{"pid": "7", "evidence": HOSTILE}]
+
+
+@pytest.mark.parametrize(
+    ("kind", "answer", "status", "verdict"),
+    [
+        ("detection", [], "normal", "clean"),
+        ("detection", ROW, "abnormal", "compromised"),
+        ("inventory", ROW, "normal", "clean"),
+        ("evidence", [], "normal", "clean"),
+        ("policy", ROW, "normal", "clean"),
+        ("policy", [], "abnormal", "clean"),
+        ("detection", "no such table: x", "error", "incomplete"),
+    ],
+)
+def test_a_step_and_the_host_are_judged(kind: str, answer: list[ResultRow] | str, status: str, verdict: str) -> None:
+    result = run({"q": answer}, query("q", kind))
+    assert (result.steps[0].status, result.verdict) == (status, verdict)
+
+
+def test_a_finding_outweighs_an_error_and_severity_decides_the_exit() -> None:
+    result = run({"a": ROW, "b": "broken"}, query("a", severity="medium"), query("b"))
+    assert result.steps[0].status == "abnormal"
+    assert (result.verdict, result.findings, result.errors, result.abnormal_steps) == ("suspicious", 1, 1, [11])
+    assert result.has_finding("low") and result.has_finding("medium") and not result.has_finding("high")
+
+
+def test_without_root_an_empty_answer_that_needs_root_is_not_normal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(triage_module.os, "geteuid", lambda: 1000)
+    assert run({}, query("q", needs_root=True)).steps[0].status == "needs-root"
+    assert run({"q": "permission denied"}, query("q", needs_root=True)).verdict == "incomplete"
+    assert run({"q": ROW}, query("q", needs_root=True)).steps[0].status == "abnormal"
+    assert run({}, query("q")).steps[0].status == "normal"
+
+
+def test_json_follows_its_schema_and_keeps_the_issue_s_keys() -> None:
+    result = run({"a": ROW, "b": "broken"}, query("a"), query("b"))
+    document = json.loads(json_report.render(result))
+    jsonschema.validate(document, SCHEMA)
+    assert document["summary"] == {"verdict": "compromised", "abnormal_steps": [11], "findings": 1, "errors": 1}
+    (step,) = document["steps"]
+    assert step["title"] == {"en": "Hidden processes", "zh": "隐藏进程检查"}
+    assert step["queries"][0]["rows"] == ROW and step["queries"][0]["row_count"] == 1
+    assert step["queries"][1]["error"] == "broken" and step["queries"][1]["rows"] == []
+
+
+def test_what_a_table_could_not_see_is_listed() -> None:
+    sql = "SELECT table_name, last_error, truncated_why, degraded_why FROM minehunt_status"
+    row = {"table_name": "hidden_processes", "last_error": "", "truncated_why": "", "degraded_why": "not root"}
+    result = run({sql: [row]}, query("q"))
+    assert [(spot.table, spot.why) for spot in result.blind_spots] == [("hidden_processes", "not root")]
+    assert "hidden_processes: not root" in text_report.render(result, "en")
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_text_names_the_step_the_evidence_and_what_to_do_and_is_inert(language: str) -> None:
+    text = text_report.render(run({"a": ROW}, query("a")), language)
+    assert ("Hidden processes" if language == "en" else "隐藏进程检查") in text
+    assert "pid=7" in text and r"\x1B[2J" in text and "[bold red]x[/]" in text
+    assert ("about a" if language == "en" else "关于 a") in text
+    assert not any(char in text for char in "\x1b\x07\x00\u202e")

@@ -1,0 +1,52 @@
+"""Configuration is found where it was named, and nothing that others may write steers minehunt."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tables.host.settings import CONFIG_VARIABLE, DEFAULT_CONFIG, INDICATORS_VARIABLE, Settings
+from tables.schema import TableError
+
+
+def test_the_command_line_comes_before_the_environment(tmp_path: Path) -> None:
+    environ = {CONFIG_VARIABLE: "/env.yaml", INDICATORS_VARIABLE: "/a:/b"}
+    assert Settings.from_environment(environ=environ) == Settings("/env.yaml", ("/a", "/b"))
+    assert Settings.from_environment("/c.yaml", ["/d"], environ) == Settings("/c.yaml", ("/d",))
+    assert Settings.from_environment(environ={}) == Settings(DEFAULT_CONFIG, ())
+
+
+def test_settings_survive_the_way_to_an_extension_process() -> None:
+    settings = Settings("/etc/other.yaml", ("/a", "/b"))
+    assert Settings.from_environment(environ=settings.to_environment()) == settings
+
+
+def test_lists_come_from_the_config_from_beside_it_and_from_the_command_line(tmp_path: Path) -> None:
+    (tmp_path / "minehunt.yaml").write_text("indicators: [ours.txt, /abs.txt]\n")
+    (tmp_path / "indicators.d").mkdir()
+    for name in ("20-b.txt", "10-a.txt", ".hidden"):
+        (tmp_path / "indicators.d" / name).touch()
+    found = Settings(str(tmp_path / "minehunt.yaml"), ("/x",)).indicator_files()
+    beside = tmp_path / "indicators.d"
+    assert found == [str(tmp_path / "ours.txt"), "/abs.txt", str(beside / "10-a.txt"), str(beside / "20-b.txt"), "/x"]
+
+
+@pytest.mark.parametrize(
+    "text", ["[1, 2]", "surprise: 1", "indicators: 5", "indicators: [1]", "a: [", "!!python/object:os.system {}"]
+)
+def test_a_config_that_is_none_is_refused_by_name(tmp_path: Path, text: str) -> None:
+    config = tmp_path / "minehunt.yaml"
+    config.write_text(text)
+    with pytest.raises(TableError, match=r"minehunt\.yaml"):
+        Settings(str(config)).indicator_files()
+
+
+def test_a_config_that_was_asked_for_must_be_there_and_be_trusted(tmp_path: Path) -> None:
+    config = tmp_path / "minehunt.yaml"
+    with pytest.raises(TableError, match=r"minehunt\.yaml"):
+        Settings(str(config)).indicator_files()
+    config.write_text("{}")
+    config.chmod(0o666)
+    with pytest.raises(TableError, match="writable by others"):
+        Settings(str(config)).indicator_files()

@@ -1,0 +1,237 @@
+"""hidden_processes finds what is really hidden, at any pid, and nothing on a busy honest host."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from extension.engines.embedded import EmbeddedEngine
+from tables.host import Host
+from tests.support.namespaces import run_in_namespaces
+
+COLUMNS = (
+    "pid, how_hidden, how_seen, process_name, cmdline, exe_path, exe_sha256, parent, owner_uid, mount_source, decoy_pid, evidence"
+)
+SLEEP = shutil.which("sleep") or "/bin/sleep"
+REPORT = f"""
+answer([process.pid, os.getpid(), query("SELECT {COLUMNS} FROM hidden_processes")])
+"""
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(
+    ("cover", "how", "source"),
+    [
+        ('os.mkdir(folder + "/empty"); mount(folder + "/empty", f"/proc/{process.pid}")', "overmount", "empty"),
+        ('mount("none", f"/proc/{process.pid}", "tmpfs", 0)', "overmount", "tmpfs"),
+        ('mount("/proc/1", f"/proc/{process.pid}")', "overmount_decoy", "/proc/1"),
+        ('mount("/dev/null", f"/proc/{process.pid}/cmdline")', "overmount_file", "devtmpfs"),
+    ],
+    ids=["empty folder", "tmpfs", "decoy", "one file"],
+)
+@pytest.mark.parametrize("flags", [(), ("--pid", "--fork", "--mount-proc")], ids=["this pid namespace", "a child pid namespace"])
+def test_finds_what_a_mount_covers_and_reads_the_truth_behind_it(
+    cover: str, how: str, source: str, flags: tuple[str, ...]
+) -> None:
+    pid, parent, rows = run_in_namespaces(f'process = start("{SLEEP}", "600")\n{cover}\n{REPORT}', *flags)
+    assert [row["pid"] for row in rows] == [str(pid)]
+    (row,) = rows
+    assert row["how_hidden"] == how
+    assert source in row["mount_source"]
+    assert "mountinfo" in row["how_seen"] and "pidfd" in row["how_seen"]
+    assert (row["process_name"], row["cmdline"]) == ("sleep", f"{SLEEP} 600")
+    assert row["exe_path"] == os.path.realpath(SLEEP)
+    assert row["exe_sha256"] == hashlib.sha256(Path(SLEEP).read_bytes()).hexdigest()
+    assert (row["parent"], row["owner_uid"]) == (str(parent), "0")
+    assert row["decoy_pid"] == ("1" if how == "overmount_decoy" else "")
+    assert f"mounted over /proc/{pid}" in row["evidence"]
+
+
+@pytest.mark.root
+def test_finds_a_process_whose_folder_is_covered_in_another_mount_namespace_only() -> None:
+    body = f"""
+    process = start("{SLEEP}", "600")
+    cover = f"mount -t tmpfs none /proc/{{process.pid}}; echo ready; exec {SLEEP} 600"
+    other = subprocess.Popen(["unshare", "--mount", "sh", "-c", cover], stdout=subprocess.PIPE, text=True)
+    started.append(other)
+    other.stdout.readline()
+    {REPORT.strip()}
+    """
+    pid, _, rows = run_in_namespaces(body)
+    assert [(row["pid"], row["how_hidden"]) for row in rows] == [(str(pid), "overmount_elsewhere")]
+
+
+@pytest.mark.root
+def test_finds_all_processes_that_a_fake_proc_lacks() -> None:
+    body = f"""
+    process = start("{SLEEP}", "600")
+    os.mkdir(folder + "/proc")
+    mount("none", folder + "/proc", "tmpfs", 0)
+    for name in os.listdir("/proc"):
+        if name != str(process.pid):
+            os.symlink(folder + "/real/" + name, folder + "/proc/" + name)
+    os.mkdir(folder + "/real")
+    mount("/proc", folder + "/real")
+    mount(folder + "/proc", "/proc")
+    {REPORT.strip()}
+    """
+    pid, _, rows = run_in_namespaces(body)
+    assert (str(pid), "proc_overmount") in [(row["pid"], row["how_hidden"]) for row in rows]
+
+
+READDIR_HOOK = r"""
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <dlfcn.h>
+#include <stdlib.h>
+#include <string.h>
+struct dirent *readdir(DIR *folder) {
+    static struct dirent *(*real)(DIR *);
+    if (!real) real = dlsym(RTLD_NEXT, "readdir");
+    struct dirent *entry;
+    do entry = real(folder);
+    while (entry && getenv("HIDE_PID") && strcmp(entry->d_name, getenv("HIDE_PID")) == 0);
+    return entry;
+}
+struct dirent64 *readdir64(DIR *folder) { return (struct dirent64 *)readdir(folder); }
+"""
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler for the readdir hook")
+def test_finds_what_a_preloaded_library_filters_from_readdir(tmp_path: Path) -> None:
+    source, library = tmp_path / "hook.c", tmp_path / "hook.so"
+    source.write_text(READDIR_HOOK)
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
+    hidden = subprocess.Popen([SLEEP, "600"])
+    try:
+        code = (
+            "import json; from extension.engines.embedded import EmbeddedEngine; from tables.host import Host;"
+            "print(json.dumps(EmbeddedEngine(Host()).query('SELECT pid, how_hidden, process_name FROM hidden_processes')))"
+        )
+        env = {**os.environ, "LD_PRELOAD": str(library), "HIDE_PID": str(hidden.pid)}
+        found = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True).stdout
+    finally:
+        hidden.kill()
+        hidden.wait()
+    assert found.strip() == f'[{{"pid": "{hidden.pid}", "how_hidden": "libc_readdir", "process_name": "sleep"}}]'
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("wanted", [4_194_303, 3_000_000])
+def test_finds_a_process_at_the_top_of_the_pid_space(wanted: int) -> None:
+    body = f"""
+    open("/proc/sys/kernel/pid_max", "w").write("4194304")
+    open("/proc/sys/kernel/ns_last_pid", "w").write("{wanted - 1}")
+    process = start("{SLEEP}", "600")
+    mount("none", f"/proc/{{process.pid}}", "tmpfs", 0)
+    from tables.host.pidspace import sweep
+    answer([process.pid, query("SELECT pid, process_name FROM hidden_processes"), sweep({wanted - 70000}, 4194304, 30)])
+    """
+    before = Path("/proc/sys/kernel/pid_max").read_text()
+    try:
+        pid, rows, (alive, asked) = run_in_namespaces(body, "--pid", "--fork", "--mount-proc")
+    finally:
+        Path("/proc/sys/kernel/pid_max").write_text(before)
+    assert pid >= wanted
+    assert rows == [{"pid": str(pid), "process_name": "sleep"}]
+    assert pid in alive and asked == 4_194_304
+
+
+def _hidden_here() -> list[dict[str, str]]:
+    return EmbeddedEngine(Host()).query("SELECT * FROM hidden_processes")
+
+
+def test_is_silent_on_this_host() -> None:
+    assert _hidden_here() == []
+
+
+def test_is_silent_in_a_fork_storm() -> None:
+    storm = subprocess.Popen(["sh", "-c", "while :; do /bin/true & /bin/true & /bin/true & wait; done"], start_new_session=True)
+    try:
+        engine = EmbeddedEngine(Host())
+        for _ in range(4):
+            assert engine.query("SELECT * FROM hidden_processes") == []
+            time.sleep(2.1)
+    finally:
+        os.killpg(storm.pid, signal.SIGKILL)
+        storm.wait()
+
+
+ODD_TASKS = """
+import os, signal, sys, threading, time
+for _ in range(200):
+    threading.Thread(target=time.sleep, args=(600,), daemon=True).start()
+if os.fork() == 0:
+    os._exit(0)                      # stays a zombie: nobody waits
+stopped = os.fork()
+if stopped == 0:
+    time.sleep(600)
+os.kill(stopped, signal.SIGSTOP)
+print("ready", flush=True)
+time.sleep(600)
+"""
+
+
+def test_is_silent_about_threads_zombies_and_stopped_tasks() -> None:
+    odd = subprocess.Popen([sys.executable, "-c", ODD_TASKS], stdout=subprocess.PIPE, text=True, start_new_session=True)
+    try:
+        assert odd.stdout is not None and odd.stdout.readline() == "ready\n"
+        assert _hidden_here() == []
+    finally:
+        os.killpg(odd.pid, signal.SIGKILL)
+        odd.wait()
+
+
+@pytest.mark.root
+def test_is_silent_about_child_pid_namespaces_and_traced_tasks() -> None:
+    body = f"""
+    child = start("unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "{SLEEP}", "600")
+    traced = start("{SLEEP}", "600")
+    libc = ctypes.CDLL(None)
+    if libc.ptrace(16, traced.pid, None, None):
+        raise OSError("PTRACE_ATTACH")
+    time.sleep(0.5)
+    rows = query("SELECT * FROM hidden_processes")
+    libc.ptrace(17, traced.pid, None, None)
+    answer(rows)
+    """
+    assert run_in_namespaces(body) == []
+    assert run_in_namespaces("answer(query('SELECT * FROM hidden_processes'))", "--pid", "--fork", "--mount-proc") == []
+
+
+@pytest.mark.root
+def test_an_ordinary_user_gets_an_answer_and_is_told_what_it_lacks() -> None:
+    body = """
+    engine = EmbeddedEngine(Host())
+    os.setgid(65534); os.setuid(65534)
+    rows = engine.query("SELECT * FROM hidden_processes")
+    answer([rows, engine.query("SELECT degraded_why FROM minehunt_status WHERE table_name = 'hidden_processes'")])
+    """
+    rows, status = run_in_namespaces(body)
+    assert rows == []
+    assert "not root" in status[0]["degraded_why"]
+
+
+@pytest.mark.root
+def test_an_ordinary_user_under_hidepid_reports_nobody_as_hidden() -> None:
+    body = """
+    mount("proc", "/proc", "proc", 0)
+    libc = ctypes.CDLL(None)
+    if libc.mount(b"proc", b"/proc", b"proc", ctypes.c_ulong(32), b"hidepid=2"):
+        raise OSError("remount with hidepid")
+    engine = EmbeddedEngine(Host())
+    os.setgid(65534); os.setuid(65534)
+    rows = engine.query("SELECT * FROM hidden_processes")
+    answer([rows, engine.query("SELECT degraded_why FROM minehunt_status WHERE table_name = 'hidden_processes'")])
+    """
+    rows, status = run_in_namespaces(body, "--pid", "--fork")
+    assert rows == []
+    assert "hidepid" in status[0]["degraded_why"]
