@@ -1,0 +1,299 @@
+"""Processes whose executable is not what, or not where, an ordinary program's is."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple, Optional
+
+from tables.host import Host
+from tables.host.executables import FULLY_SEALED, RunningFile, ancestor_programs, living, running_file
+from tables.host.files import Unreadable
+from tables.host.procfs import CLOCK_TICKS, Process
+from tables.indicators.process_names import enclosing, hidden_component, is_below, process_names
+from tables.indicators.program_claims import ProgramClaims
+from tables.schema import BIGINT, TEXT, QueryContext, Row, TableError, column, table
+
+_TABLE = "process_exe_mismatches"
+# A sealed memfd that has used this much CPU, at half a core or more since it started, is no idle helper.
+_BUSY_SECONDS = 30
+_BUSY_CORES = 0.5
+
+
+@dataclass(frozen=True)
+class ProcessExeMismatch(Row):
+    """One process and one reason why its executable deserves a look."""
+
+    pid: int = column(BIGINT, "process id", index=True)
+    reason: str = column(
+        TEXT,
+        "what is odd: deleted, deleted_replaced, memfd, kernel_thread_masquerade, name_mismatch, writable_dir, hidden_path, "
+        "exe_unreadable or inode_mismatch",
+    )
+    process_name: str = column(TEXT, "comm, at most 15 bytes, chosen by the process")
+    argv0: Optional[str] = column(TEXT, "first argument, chosen by whoever started the process and by the process")
+    cmdline: Optional[str] = column(TEXT, "command line, arguments joined by spaces")
+    exe_path: Optional[str] = column(TEXT, "path of the running file as the kernel gives it, without ` (deleted)`")
+    on_disk: Optional[int] = column(
+        BIGINT,
+        "1 if a file is at that path as the process sees the file system, 0 if none is, NULL if that is out of reach",
+    )
+    exe_inode: Optional[int] = column(BIGINT, "inode of the running file")
+    disk_inode: Optional[int] = column(BIGINT, "inode of the file now at that path")
+    exe_mtime: Optional[int] = column(BIGINT, "last change of the running file's content, in unix seconds")
+    exe_ctime: Optional[int] = column(BIGINT, "last change of the running file's inode, in unix seconds")
+    owner_uid: Optional[int] = column(BIGINT, "real user id of the process")
+    parent: int = column(BIGINT, "process id of the parent")
+    parent_name: Optional[str] = column(TEXT, "comm of the parent")
+    start_time: int = column(BIGINT, "start of the process in unix seconds")
+    cwd: Optional[str] = column(TEXT, "working folder")
+    cgroup_path: Optional[str] = column(TEXT, "cgroup of the process")
+    container_id: Optional[str] = column(TEXT, "id of the container it runs in")
+    exception: Optional[str] = column(TEXT, "built-in explanation that makes the row harmless as a rule; NULL when there is none")
+    evidence: str = column(TEXT, "the facts behind the reason, in words")
+
+
+class Finding(NamedTuple):
+    """One reason, with the facts behind it and what may excuse it."""
+
+    reason: str
+    evidence: str
+    exception: Optional[str] = None
+
+
+class Look(NamedTuple):
+    """What one look at a process found; `subject` is the thread through which its files were read."""
+
+    subject: Process
+    file: Optional[RunningFile]
+    findings: list[Finding]
+
+
+class Examiner:
+    """Judges processes one by one; keeps what one scan need look up only once."""
+
+    def __init__(self, host: Host) -> None:
+        self.procfs = host.truth
+        self.is_root = host.is_root
+        self.names = process_names()
+        self.own_namespace = self.procfs.try_readlink("self/ns/mnt")
+        self.homes = _homes(host, (*self.names.writable_folders, *self.names.program_folders))
+        self.claims = ProgramClaims(self.names)
+
+    def look(self, process: Process) -> Optional[Look]:
+        """Look at `process` once; None for what has no program: a kernel thread or its helper, a zombie, what is ending."""
+        subject = None if process.is_kernel_thread else living(process)
+        if subject is None or not subject.stat.vsize:
+            return None
+        findings: list[Finding] = []
+        try:
+            file = running_file(subject, self.own_namespace)
+        except OSError as error:
+            file = None
+            findings += self._unreadable(error)
+        findings += self._kernel_thread_masquerade(subject, file)
+        if file is not None:
+            findings += self._missing(file)
+            findings += self._place(file)
+            findings += self._name_mismatch(subject, file)
+        return Look(subject, file, findings)
+
+    def _unreadable(self, error: OSError) -> Iterator[Finding]:
+        denied = error.errno in (errno.EACCES, errno.EPERM)
+        if error.errno == errno.ESRCH or (denied and not self.is_root):
+            return
+        exception = f"not dumpable or protected: {errno.errorcode[error.errno or 0]}" if denied else None
+        yield Finding("exe_unreadable", f"the process has memory, but its exe link cannot be read: {error.strerror}", exception)
+
+    def _kernel_thread_masquerade(self, process: Process, file: Optional[RunningFile]) -> Iterator[Finding]:
+        argv0 = process.argv[0] if process.argv else ""
+        for what, name in (("argv[0]", argv0), ("comm", process.name)):
+            if name and self.names.claims_kernel_thread(name):
+                runs = f"runs {file.path}" if file else "has memory of its own"
+                evidence = f"{what} `{name}` is a kernel thread's, but PF_KTHREAD is off and it {runs}"
+                yield Finding("kernel_thread_masquerade", evidence)
+                return
+
+    def _missing(self, file: RunningFile) -> Iterator[Finding]:
+        if file.is_memfd:
+            yield self._memfd(file)
+        elif file.is_deleted:
+            yield self._deleted(file)
+        elif file.status and file.on_disk and not file.is_in_place and file.is_on_visible_mount():
+            yield Finding(
+                "inode_mismatch",
+                f"runs inode {file.status.st_ino} of device {_device(file.status)}, but {file.own_path} now is inode "
+                f"{file.on_disk.st_ino} of device {_device(file.on_disk)}: something is mounted over it",
+            )
+
+    def _deleted(self, file: RunningFile) -> Finding:
+        running = f"inode {file.status.st_ino}, {file.status.st_nlink} names left" if file.status else "inode unknown"
+        if file.on_disk is None or not stat.S_ISREG(file.on_disk.st_mode):
+            seen = "nothing is" if file.on_disk is None else "no regular file is"
+            return Finding("deleted", f"the running file ({running}) was deleted and {seen} at {file.own_path} now")
+        now = file.on_disk
+        packaged = (
+            is_below(file.own_path, self.names.package_folders) is not None
+            and file.status is not None
+            and file.status.st_uid == now.st_uid == 0
+            and not now.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+            and hidden_component(file.own_path) is None
+        )
+        replaced = f"inode {now.st_ino}, changed {_utc(now.st_ctime)}, is at {file.own_path} now"
+        evidence = f"the running file ({running}) was deleted; {replaced}"
+        return Finding("deleted_replaced", evidence, "package upgrade" if packaged else None)
+
+    def _memfd(self, file: RunningFile) -> Finding:
+        name = file.path[len("/memfd:") :]
+        seals = file.seals()
+        exception = None
+        if seals == FULLY_SEALED:
+            ancestors = ancestor_programs(file.process)
+            if any(runtime.what.match(name) and ancestors & runtime.parents for runtime in self.names.memfd_runtimes):
+                exception = "container runtime"
+            elif not _is_busy(file.process):
+                exception = "sealed memfd"
+        shown = "seals unknown" if seals is None else f"sealed against {', '.join(sorted(seals))}" if seals else "not sealed"
+        sockets = {True: "holds sockets", False: "holds no socket", None: "sockets unknown"}[file.has_sockets()]
+        return Finding("memfd", f"runs from memory: memfd `{name}`, {shown}, {sockets}", exception)
+
+    def _place(self, file: RunningFile) -> Iterator[Finding]:
+        if file.is_memfd:
+            return
+        # The whole path in its mount namespace: a chroot into a temporary folder makes that no better a place.
+        path = file.path
+        writable = is_below(path, self.names.writable_folders)
+        hidden = hidden_component(path)
+        exception = self._placed_by_tool(file) if writable or hidden else None
+        if writable:
+            yield Finding("writable_dir", f"runs {path}, in {writable}, where no program belongs", exception)
+        if hidden is not None:
+            if exception is None and not writable and self.names.is_tool_path(path, self.homes):
+                exception = "developer tool folder"
+            yield Finding("hidden_path", f"runs {path}: the part `{hidden}` does not show in a listing", exception)
+
+    def _placed_by_tool(self, file: RunningFile) -> Optional[str]:
+        around = enclosing(file.path)
+        for build in self.names.build_folders:
+            if any(map(build.what.match, around)) and ancestor_programs(file.process) & build.parents:
+                return "developer tool folder"
+        for known in self.names.mounted_programs:
+            points = [folder for folder in around if known.where.match(folder)]
+            if points and any(m.mount_point in points and m.fs_type.startswith(known.file_system) for m in file.mounts()):
+                return known.exception
+        return None
+
+    def _name_mismatch(self, process: Process, file: RunningFile) -> Iterator[Finding]:
+        evidence = self.claims.false_claim(process, file)
+        if evidence is not None:
+            yield Finding("name_mismatch", evidence)
+
+
+def _homes(host: Host, not_below: tuple[str, ...]) -> tuple[str, ...]:
+    try:
+        lines = host.files.read_text("/etc/passwd").splitlines()
+    except Unreadable:
+        lines = []
+    homes = {fields[5].rstrip("/") for line in lines if len(fields := line.split(":")) > 5}
+    return tuple(sorted(home for home in homes if home.startswith("/") and not is_below(home + "/", not_below)))
+
+
+def _is_busy(process: Process) -> bool:
+    used = (process.stat.utime + process.stat.stime) / CLOCK_TICKS
+    age = time.clock_gettime(time.CLOCK_BOOTTIME) - process.stat.start_ticks / CLOCK_TICKS
+    return used >= _BUSY_SECONDS and used >= age * _BUSY_CORES
+
+
+def _device(status: os.stat_result) -> str:
+    return f"{os.major(status.st_dev)}:{os.minor(status.st_dev)}"
+
+
+def _utc(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds))
+
+
+def _is_leader(process: Process) -> bool:
+    data = process.procfs.try_read(f"{process.pid}/status", 8192) or b""
+    return f"\nTgid:\t{process.pid}\n".encode() in data
+
+
+def _row(process: Process, look: Look, finding: Finding) -> ProcessExeMismatch:
+    file, subject = look.file, look.subject
+    status = file.status if file else None
+    disk = file.on_disk if file else None
+    return ProcessExeMismatch(
+        pid=process.pid,
+        reason=finding.reason,
+        process_name=process.name,
+        argv0=subject.argv[0] if subject.argv else None,
+        cmdline=subject.cmdline or None,
+        exe_path=file.path if file else None,
+        on_disk=int(disk is not None) if file is not None and file.view is not None and (status or disk) else None,
+        exe_inode=status.st_ino if status else None,
+        disk_inode=disk.st_ino if disk else None,
+        exe_mtime=int(status.st_mtime) if status else None,
+        exe_ctime=int(status.st_ctime) if status else None,
+        owner_uid=subject.uid,
+        parent=process.stat.ppid,
+        parent_name=process.parent_name,
+        start_time=process.start_time,
+        cwd=subject.cwd,
+        cgroup_path=subject.cgroup_path or None,
+        container_id=subject.container_id,
+        exception=finding.exception,
+        evidence=finding.evidence,
+    )
+
+
+@table(
+    _TABLE,
+    ProcessExeMismatch,
+    description="Processes whose executable is deleted, in memory only, hidden, in a temporary folder, or not what they claim.",
+    sop_steps=(4, 7),
+    examples=[
+        "SELECT pid, reason, process_name, cmdline, exe_path, evidence FROM process_exe_mismatches WHERE exception IS NULL",
+        "SELECT h.pid, h.how_hidden, m.reason, m.evidence FROM hidden_processes h JOIN process_exe_mismatches m ON m.pid = h.pid",
+    ],
+    uses_constraints=True,
+)
+def process_exe_mismatches(host: Host, query: QueryContext) -> Iterator[ProcessExeMismatch]:
+    """One row per process and reason; a process with nothing odd has none, nor do kernel threads and zombies.
+
+    Paths are judged as the process itself sees them: inside its mount namespace and chroot. The kernel's own marks
+    decide (the link count of the running file, PF_KTHREAD, the seals of a memfd), never a name alone. What a first look
+    finds counts only when a second look at the same process finds it again, so that an exec in between shows nothing.
+    Without root only one's own processes can be judged by their files; `minehunt_status` says so.
+    """
+    if not host.is_live:
+        raise TableError(f"processes can be examined on the running system only, not below {host.files.root}")
+    examiner = Examiner(host)
+    own = host.own_processes()
+    suspects = []
+    wanted = query.equal_integers("pid")
+    for pid in examiner.procfs.pids() if wanted is None else sorted(set(wanted)):
+        query.check_time()
+        process = examiner.procfs.process(pid)
+        if process is None or process.identity in own or (wanted is not None and not _is_leader(process)):
+            continue
+        first = examiner.look(process)
+        if first is not None and first.findings:
+            suspects.append((process.identity, first))
+    host.status.degrade(_TABLE, *(() if host.is_root else ("not root: the programs of other users' processes are not readable",)))
+    for identity, first in suspects:
+        query.check_time()
+        process = examiner.procfs.process(identity[0])
+        again = examiner.look(process) if process is not None and process.identity == identity else None
+        if process is None or again is None or not process.is_same_process() or not _same_program(first, again):
+            continue
+        seen = {finding.reason for finding in first.findings}
+        for finding in again.findings:
+            if finding.reason in seen:
+                yield _row(process, again, finding)
+
+
+def _same_program(first: Look, again: Look) -> bool:
+    return (first.file and first.file.link) == (again.file and again.file.link)
