@@ -1,0 +1,57 @@
+"""`make bench`: minehunt measured beside unhide, ss and C, in one run on one machine."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from tables.schema import TableError
+from tests.benchmarks import connections, hidden, startup, triage
+from tests.benchmarks.measure import BenchmarkError, Options
+
+_SUBJECTS = {"hidden": hidden.run, "connections": connections.run, "triage": triage.run, "startup": startup.run}
+_COULD_NOT_RUN = 2
+
+
+def main() -> int:
+    """Measure the subjects asked for; 1 when one of them failed, 2 when nothing could be measured."""
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    parser.add_argument("subjects", nargs="*", metavar="SUBJECT", help=f"{', '.join(_SUBJECTS)} (default: all)")
+    parser.add_argument("--quick", action="store_true", help="fewer rounds, and without what takes minutes")
+    parser.add_argument("--profile", action="store_true", help="also show where the time of a table goes")
+    arguments = parser.parse_args()
+    unknown = set(arguments.subjects) - set(_SUBJECTS)
+    if unknown:
+        parser.error(f"unknown subject {min(unknown)!r}: known are {', '.join(_SUBJECTS)}")
+    if os.geteuid() != 0:
+        print("the benchmarks need root: they set pid_max and look into every process", file=sys.stderr)
+        return _COULD_NOT_RUN
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        # As on Ctrl-C, whatever was started or set is undone on the way out.
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
+    load = ", ".join(f"{value:.2f}" for value in os.getloadavg())
+    print(f"Linux {platform.release()}, {os.cpu_count()} CPUs, load {load}, Python {platform.python_version()}", flush=True)
+    failed = False
+    with tempfile.TemporaryDirectory(prefix="minehunt-bench-") as folder:
+        options = Options(arguments.quick, arguments.profile, Path(folder))
+        for name in arguments.subjects or _SUBJECTS:
+            try:
+                _SUBJECTS[name](options)
+            except (BenchmarkError, TableError, OSError, subprocess.SubprocessError, AssertionError) as error:
+                print(f"\n{name}: {error}", file=sys.stderr)
+                failed = True
+            sys.stdout.flush()
+    return int(failed)
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

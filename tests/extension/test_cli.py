@@ -1,0 +1,119 @@
+"""The command line: what it prints, what it refuses, how it exits."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jsonschema
+import pytest
+from click.testing import CliRunner, Result
+
+from extension.cli import DEFAULT_PACK, main
+from extension.pack import load_pack
+from extension.report import json as json_report
+
+SCHEMA = json.loads((Path(json_report.__file__).parent / "triage.schema.json").read_text())
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def invoke(*arguments: str) -> Result:
+    return CliRunner().invoke(main, arguments)
+
+
+def test_query_prints_json_csv_and_a_table() -> None:
+    sql = "SELECT 1 AS a, 'x,y' AS b, NULL AS c"
+    arguments = ("query", "--engine", "embedded", sql, "--format")
+    assert json.loads(invoke(*arguments, "json").output) == [{"a": "1", "b": "x,y", "c": ""}]
+    assert list(csv.reader(io.StringIO(invoke(*arguments, "csv").output))) == [["a", "b", "c"], ["1", "x,y", ""]]
+    assert "x,y" in invoke(*arguments, "table").output
+
+
+def test_query_escapes_what_could_steer_the_terminal() -> None:
+    output = invoke("query", "--engine", "embedded", "SELECT char(27) || '[2J' AS x").output
+    assert "\x1b" not in output and r"\x1B[2J" in output
+
+
+@pytest.mark.parametrize("sql", ["SELECT * FROM no_such_table", "nonsense", "ATTACH 'x' AS y", "SELECT 'unterminated"])
+def test_bad_sql_is_a_message_and_exit_2(sql: str) -> None:
+    result = invoke("query", "--engine", "embedded", sql)
+    assert result.exit_code == 2 and "Error:" in result.output and "Traceback" not in result.output
+
+
+def test_tables_lists_and_describes() -> None:
+    assert "hidden_processes" in invoke("tables").output
+    assert "how_hidden" in invoke("tables", "hidden_processes").output
+    (described,) = json.loads(invoke("tables", "process_census", "--format", "json").output)
+    assert described["name"] == "process_census" and described["columns"][0]["type"] == "BIGINT"
+    assert invoke("tables", "nothing").exit_code == 2
+
+
+def test_an_untrusted_or_malformed_indicator_file_is_refused_by_name(tmp_path: Path) -> None:
+    loose, bad = tmp_path / "loose.txt", tmp_path / "bad.txt"
+    loose.write_text("10.0.0.1:3333\n")
+    loose.chmod(0o666)
+    bad.write_text("# fine\nnot a thing!\n")
+    for file, word in ((loose, "writable by others"), (bad, "bad.txt, line 2"), (tmp_path / "missing.txt", "missing.txt")):
+        result = invoke("triage", "--engine", "embedded", "--step", "11", "--indicators", str(file))
+        assert result.exit_code == 2 and word in result.output and "Traceback" not in result.output
+
+
+def test_a_missing_or_broken_config_and_pack_are_refused_by_name(tmp_path: Path) -> None:
+    config = tmp_path / "minehunt.yaml"
+    assert "minehunt.yaml" in invoke("triage", "--config", str(config)).output
+    config.write_text("surprise: 1\n")
+    result = invoke("triage", "--config", str(config))
+    assert result.exit_code == 2 and "minehunt.yaml" in result.output
+    result = invoke("triage", "--pack", str(tmp_path))
+    assert result.exit_code == 2 and str(tmp_path) in result.output
+    result = invoke("triage", "--engine", "osquery", "--socket", str(tmp_path / "none.em"))
+    assert result.exit_code == 2 and "none.em" in result.output
+
+
+def test_triage_of_one_step_writes_json_that_follows_the_schema(tmp_path: Path) -> None:
+    file = tmp_path / "triage.json"
+    result = invoke("triage", "--engine", "embedded", "--step", "11", "--format", "json", "--output", str(file))
+    document = json.loads(file.read_text())
+    jsonschema.validate(document, SCHEMA)
+    assert [step["step"] for step in document["steps"]] == [11]
+    assert result.exit_code == (1 if document["summary"]["findings"] else 0)
+
+
+def test_pack_check_passes_on_our_own_pack_and_names_file_and_line_of_a_fault(tmp_path: Path) -> None:
+    result = invoke("pack", "check")
+    assert result.exit_code == 0, result.output
+    for file in DEFAULT_PACK.glob("*.yaml"):
+        (tmp_path / file.name).write_text(file.read_text().replace("FROM hidden_processes", "FROM hidden_proceses"))
+    result = invoke("pack", "check", "--pack", str(tmp_path))
+    assert result.exit_code == 1 and "11_hidden_processes.yaml:" in result.output and "hidden_proceses" in result.output
+
+
+def test_the_pack_has_all_eighteen_steps() -> None:
+    assert [step.step for step in load_pack(DEFAULT_PACK).steps] == list(range(1, 19))
+
+
+@pytest.mark.root
+def test_as_an_ordinary_user_triage_marks_what_needs_root_and_shows_no_traceback() -> None:
+    # Started as root so that the interpreter's own files are readable, then made an ordinary user before anything runs.
+    code = (
+        "import os, sys; from extension.cli import main; import extension.engines.embedded as e, tables; e.core.discover(); tables.discover(); "
+        "import extension.engines.osquery, extension.pack_check; os.setgroups([]); os.setgid(65534); os.setuid(65534); "
+        "sys.argv = ['minehunt', 'triage', '--engine', 'embedded', '--format', 'json']; main()"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+    )
+    document = json.loads(result.stdout)
+    assert "Traceback" not in result.stderr
+    statuses = {step["step"]: step["status"] for step in document["steps"]}
+    assert statuses[11] == "needs-root" and "error" not in statuses.values()
+    assert any("root" in spot["why"] for spot in document["blind_spots"])
