@@ -53,8 +53,6 @@ class CannotRunError(click.ClickException):
 @click.version_option(__version__, prog_name="minehunt")
 def main() -> None:
     """Hunt cryptominers on this host, step by step after the 18-step SOP."""
-    # What failed is in the answer; a log line between the report's would only repeat it.
-    logging.getLogger("minehunt").setLevel(logging.CRITICAL)
 
 
 @main.command()
@@ -182,6 +180,8 @@ def _load_pack(folder: Path) -> Pack:
 def _open_engine(wanted: str, socket: Optional[str], settings: Settings) -> Engine:
     from extension.engines.osquery import OsqueryEngine, find_osquery
 
+    # What failed is in the answer; a log line between the report's would only repeat it.
+    logging.basicConfig(handlers=[logging.NullHandler()])
     try:
         if socket:
             return OsqueryEngine.attach(socket, settings)

@@ -16,7 +16,7 @@ from extension.engines.functions import register_functions
 from extension.engines.vtable import VirtualTable
 from extension.runner import TableRunner
 from tables.host import Host
-from tables.schema import Table
+from tables.schema import Table, clean_text
 
 
 class EmbeddedEngine:
@@ -62,13 +62,13 @@ class EmbeddedEngine:
 
 
 def as_logged(value: Any) -> str:
-    """A SQL value as osquery prints it in results: NULL is "", a double has at most 15 digits and a point."""
+    """A SQL value as clean text, as osquery prints it: NULL is "", a double has at most 15 digits and a point."""
     if value is None:
         return ""
     if isinstance(value, float):
         text = f"{value:.15g}"
         return text if "." in text else f"{text}.0"
-    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
+    return clean_text(value if isinstance(value, (bytes, str)) else str(value))
 
 
 def _message(error: apsw.Error) -> str:

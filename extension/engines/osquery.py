@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Optional
 
@@ -50,11 +51,13 @@ class OsqueryEngine:
             engine = cls(Core(socket), settings)
         except CoreError as error:
             raise EngineError(str(error)) from None
-        try:
-            engine._connect(1.0)
-        except (CoreError, EngineError, OSError) as error:
-            engine.close()
-            raise EngineError(str(error)) from None
+        with ExitStack() as undo:
+            undo.callback(engine.close)
+            try:
+                engine._connect(1.0)
+            except (CoreError, OSError) as error:
+                raise EngineError(str(error)) from None
+            undo.pop_all()
         return engine
 
     @classmethod
@@ -65,20 +68,22 @@ class OsqueryEngine:
         engine = cls(Core(socket), settings)
         engine._folder = folder
         Path(folder, "osquery.conf").write_text("{}")
+        Path(folder, "osquery.flags").touch()
+        Path(folder, "none.load").touch()
         flags = [
             "--ephemeral", "--disable_database", "--disable_logging", "--disable_events", "--disable_watchdog",
             "--disable_extensions=false", f"--extensions_socket={socket}", f"--extensions_autoload={folder}/none.load",
             f"--config_path={folder}/osquery.conf", f"--pidfile={folder}/osquery.pid", f"--flagfile={folder}/osquery.flags",
         ]  # fmt: skip
-        Path(folder, "osquery.flags").touch()
-        Path(folder, "none.load").touch()
-        try:
-            # A shell reads statements from its input until that is closed, and serves the socket meanwhile.
-            engine._spawn([program, *flags], stdin=subprocess.PIPE)
-            engine._connect(_START_SECONDS)
-        except (CoreError, EngineError, OSError) as error:
-            engine.close()
-            raise EngineError(f"{program} could not be started: {error}") from None
+        with ExitStack() as undo:
+            undo.callback(engine.close)
+            try:
+                # A shell reads statements from its input until that is closed, and serves the socket meanwhile.
+                engine._spawn([program, *flags], stdin=subprocess.PIPE)
+                engine._connect(_START_SECONDS)
+            except (CoreError, EngineError, OSError) as error:
+                raise EngineError(f"{program} could not be started: {error}") from None
+            undo.pop_all()
         return engine
 
     def query(self, sql: str) -> list[ResultRow]:

@@ -51,14 +51,14 @@ def parse_stat(data: bytes) -> ProcStat:
     """Parse /proc/PID/stat (proc_pid_stat(5)); ValueError when it is none. A comm may hold spaces and brackets."""
     left = data.find(b"(")
     right = data.rfind(b")")
-    fields = data[right + 2 :].split()
-    if left < 1 or right < left or len(fields) < 22:
+    # A split that stops after the last field used, and no number made of the others: this runs once per process and call.
+    f = data[right + 2 :].split(None, 21)
+    if left < 1 or right < left or len(f) < 22:
         raise ValueError("no process status line")
-    numbers = list(map(int, fields[1:21]))
     return ProcStat(
-        int(data[:left]), data[left + 1 : right], fields[0].decode("ascii", "replace"),
-        numbers[0], numbers[1], numbers[2], numbers[3], numbers[5],
-        numbers[10], numbers[11], numbers[12], numbers[13], numbers[15], numbers[16], numbers[18], numbers[19],
+        int(data[:left]), data[left + 1 : right], f[0].decode("ascii", "replace"),
+        int(f[1]), int(f[2]), int(f[3]), int(f[4]), int(f[6]), int(f[11]), int(f[12]), int(f[13]), int(f[14]),
+        int(f[16]), int(f[17]), int(f[19]), int(f[20]),
     )  # fmt: skip
 
 

@@ -36,7 +36,7 @@ def find_owners(procfs: Procfs, pids: Iterable[int], inodes: Iterable[int], ever
                 search.look(pid, folder)
     for _, pid, folder in sorted(large):
         # An inode may turn up in a later folder: until then every descriptor has to be looked at.
-        search.look(pid, folder, sorted(search.numbers) if search.is_complete else None)
+        search.look(pid, folder, sorted(search.numbers) if search.is_complete else None, stop_when_complete=True)
     return Owners({inode: sorted(owners) for inode, owners in search.found.items()}, list(search.unreadable))
 
 
@@ -90,8 +90,8 @@ class _OwnerSearch:
         """Whether every socket has an owner."""
         return len(self.found) == len(self.wanted)
 
-    def look(self, pid: int, folder: str, names: Optional[list[str]] = None) -> None:
-        """Read the links of a descriptor folder: all of them, or only `names`."""
+    def look(self, pid: int, folder: str, names: Optional[list[str]] = None, stop_when_complete: bool = False) -> None:
+        """Read the links of a descriptor folder: all of them, or only `names`, or until every socket has an owner."""
         readlink = os.readlink
         try:
             fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self.procfs.fd)
@@ -107,6 +107,8 @@ class _OwnerSearch:
                 if inode is not None:
                     self.found.setdefault(inode, {})[pid] = None
                     self.numbers.add(name)
+                    if stop_when_complete and names is None and self.is_complete:
+                        return
         except OSError as error:
             self._failed(pid, error)
         finally:

@@ -37,17 +37,21 @@ def main() -> int:
         signal.signal(number, lambda number, _: sys.exit(128 + number))
     load = ", ".join(f"{value:.2f}" for value in os.getloadavg())
     print(f"Linux {platform.release()}, {os.cpu_count()} CPUs, load {load}, Python {platform.python_version()}", flush=True)
-    failed = False
     with tempfile.TemporaryDirectory(prefix="minehunt-bench-") as folder:
         options = Options(arguments.quick, arguments.profile, Path(folder))
-        for name in arguments.subjects or _SUBJECTS:
-            try:
-                _SUBJECTS[name](options)
-            except (BenchmarkError, TableError, OSError, subprocess.SubprocessError, AssertionError) as error:
-                print(f"\n{name}: {error}", file=sys.stderr)
-                failed = True
-            sys.stdout.flush()
-    return int(failed)
+        succeeded = [_measured(name, options) for name in arguments.subjects or _SUBJECTS]
+    return 0 if all(succeeded) else 1
+
+
+def _measured(name: str, options: Options) -> bool:
+    """Measure one subject; False, after a message, when that failed."""
+    try:
+        _SUBJECTS[name](options)
+    except (BenchmarkError, TableError, OSError, subprocess.SubprocessError, AssertionError) as error:
+        sys.stdout.flush()
+        print(f"\n{name}: {error}", file=sys.stderr)
+        return False
+    return True
 
 
 if __name__ == "__main__":

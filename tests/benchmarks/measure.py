@@ -12,6 +12,7 @@ import shutil
 import signal
 import statistics
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -176,6 +177,7 @@ def show_lines(title: str, lines: Sequence[Sequence[str]], note: str = "") -> No
         print("  " + "  ".join(cells).rstrip())
     if note:
         print(f"  {note}")
+    sys.stdout.flush()
 
 
 def duration(seconds: float) -> str:

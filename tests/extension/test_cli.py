@@ -100,18 +100,17 @@ def test_the_pack_has_all_eighteen_steps() -> None:
 @pytest.mark.root
 def test_as_an_ordinary_user_triage_marks_what_needs_root_and_shows_no_traceback() -> None:
     # Started as root so that the interpreter's own files are readable, then made an ordinary user before anything runs.
-    code = (
-        "import os, sys; from extension.cli import main; import extension.engines.embedded as e, tables; e.core.discover(); tables.discover(); "
-        "import extension.engines.osquery, extension.pack_check; os.setgroups([]); os.setgid(65534); os.setuid(65534); "
-        "sys.argv = ['minehunt', 'triage', '--engine', 'embedded', '--format', 'json']; main()"
-    )
-    result = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-    )
+    code = """if True:
+        import os, sys, tables
+        from extension.cli import main
+        from extension.engines import core, embedded, osquery
+        core.discover(), tables.discover()
+        os.setgroups([]); os.setgid(65534); os.setuid(65534)
+        sys.argv = ["minehunt", "triage", "--engine", "embedded", "--format", "json"]
+        main()
+    """
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    result = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, env=environment)
     document = json.loads(result.stdout)
     assert "Traceback" not in result.stderr
     statuses = {step["step"]: step["status"] for step in document["steps"]}

@@ -503,7 +503,7 @@ class TestNetwork:
     def test_parsers_never_raise(self, text: str, hostname: str) -> None:
         for row in parse_resolv_conf(text, hostname):
             assert row["type"] in ("nameserver", "search")
-        assert all(address for address, _ in parse_hosts(text))
+        assert len(list(parse_hosts(text))) <= text.count("\n") + 1
 
     def test_addresses_are_addresses(self, engine: EmbeddedEngine) -> None:
         for row in engine.query("SELECT address FROM interface_addresses"):
