@@ -182,19 +182,21 @@ def _open_engine(wanted: str, socket: Optional[str], settings: Settings) -> Engi
 
     # What failed is in the answer; a log line between the report's would only repeat it.
     logging.basicConfig(handlers=[logging.NullHandler()])
+    program = find_osquery() if wanted != "embedded" and not socket else None
     try:
         if socket:
             return OsqueryEngine.attach(socket, settings)
-        program = find_osquery() if wanted != "embedded" else None
         if program:
             return OsqueryEngine.start(program, settings)
-        if wanted == "osquery":
-            raise CannotRunError("no osqueryd or osqueryi on this machine; --engine embedded needs none")
-        from extension.engines.embedded import EmbeddedEngine
-
-        return EmbeddedEngine(Host(settings=settings))
     except EngineError as error:
-        raise CannotRunError(clean_text(str(error))) from None
+        if wanted == "osquery" or socket:
+            raise CannotRunError(clean_text(str(error))) from None
+        click.echo(f"{clean_text(str(error))}; using the embedded engine instead", err=True)
+    if wanted == "osquery":
+        raise CannotRunError("no osqueryd or osqueryi on this machine; --engine embedded needs none")
+    from extension.engines.embedded import EmbeddedEngine
+
+    return EmbeddedEngine(Host(settings=settings))
 
 
 def _emit(text: str, output: Optional[Path]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterable
 from typing import IO
 
@@ -18,6 +19,11 @@ from tables.schema import clean_text
 
 _ROWS_SHOWN = 20
 _VALUE_SHOWN = 400
+_PLACEHOLDER = re.compile(r"<[a-z0-9_]+>")
+_SAFE_IN_SHELL = re.compile(r"[A-Za-z0-9_./:@%+=,][A-Za-z0-9_./:@%+=,-]*")
+_TIME_COLUMN = re.compile(r"(^|_)(time|mtime|ctime|atime|btime)$")
+# Unix seconds of this age have ten digits; eleven reach into the year 5138.
+_LONGEST_TIME = 12
 _FILE_WIDTH = 120
 _STYLES = {NORMAL: "green", ABNORMAL: "bold red", ERROR: "yellow", NEEDS_ROOT: "yellow"}
 _MARKS = {NORMAL: "✓", ABNORMAL: "✗", ERROR: "!", NEEDS_ROOT: "?"}
@@ -79,7 +85,7 @@ def print_details(console: Console, triage: Triage, language: str) -> None:
         console.print()
         console.print(Text(words["blind"], style="bold"))
         for spot in triage.blind_spots:
-            console.print(Padding(Text(f"{spot.table}: {clean_text(spot.why)}"), (0, 0, 0, 2)))
+            console.print(Padding(Text(f"{spot.table}: {clean_text(spot.why)}"), (0, 0, 0, 2), expand=False))
     console.print()
     host = " · ".join(clean_text(triage.host[key]) for key in ("hostname", "system", "kernel", "user"))
     console.print(Text(f"minehunt {__version__} · {host} · {triage.engine_name} · {iso_time(triage.started)}", style="dim"))
@@ -116,30 +122,46 @@ def _print_query(console: Console, result: QueryResult, language: str, words: di
     state = words["policy"] if query.kind == "policy" and result.status == ABNORMAL else words[result.status]
     console.print(Text.assemble((query.name, "bold"), f"  {query.severity}{attack}  ", (state, _STYLES[result.status])))
     if result.error:
-        console.print(Padding(Text(clean_text(result.error), style="yellow"), (0, 0, 0, 2)))
+        console.print(Padding(Text(clean_text(result.error), style="yellow"), (0, 0, 0, 2), expand=False))
         return
     for row in result.rows[:_ROWS_SHOWN]:
-        console.print(Padding(_row(row), (0, 0, 0, 2)))
+        console.print(Padding(_row(row), (0, 0, 0, 2), expand=False))
     if len(result.rows) > _ROWS_SHOWN:
-        console.print(Padding(Text(f"+ {len(result.rows) - _ROWS_SHOWN} {words['more']}", style="dim"), (0, 0, 0, 2)))
+        console.print(
+            Padding(Text(f"+ {len(result.rows) - _ROWS_SHOWN} {words['more']}", style="dim"), (0, 0, 0, 2), expand=False)
+        )
     grid = Table.grid(padding=(0, 1))
     grid.add_column(no_wrap=True, style="bold")
     grid.add_column(overflow="fold")
     grid.add_row(words["why"], Text(query.description.get(language)))
     if query.false_positives and query.kind != "policy":
-        grid.add_row(words["false positives"], Text("; ".join(query.false_positives)))
-    grid.add_row(words["do"], Text(query.response.get(language)))
-    console.print(Padding(grid, (0, 0, 1, 2)))
+        grid.add_row(words["false positives"], Text(" ".join(query.false_positives)))
+    grid.add_row(words["do"], Text(_filled(query.response.get(language), result.rows)))
+    console.print(Padding(grid, (0, 0, 1, 2), expand=False))
 
 
 def _row(row: ResultRow) -> Text:
     """One finding as `name=value` pairs, the evidence on a line of its own; nothing in it can steer the terminal."""
-    pairs = [(name, _shown(value)) for name, value in row.items() if value and name != "evidence"]
+    pairs = [(name, _value(name, value)) for name, value in row.items() if value and name != "evidence"]
     text = Text("• ")
     text.append_text(Text("  ").join(_pairs(pairs)))
     if row.get("evidence"):
         text.append(f"\n  {_shown(row['evidence'])}", style="italic")
     return text
+
+
+def _filled(response: str, rows: tuple[ResultRow, ...]) -> str:
+    """The response with `<column>` filled in from the only row there is, where a shell could not misread the value."""
+    if len(rows) != 1:
+        return response
+    values = {f"<{name}>": value for name, value in rows[0].items() if _SAFE_IN_SHELL.fullmatch(value)}
+    return _PLACEHOLDER.sub(lambda match: values.get(match[0], match[0]), response)
+
+
+def _value(name: str, value: str) -> str:
+    if _TIME_COLUMN.search(name) and value.isdigit():
+        return f"{value} ({iso_time(int(value))})" if len(value) < _LONGEST_TIME else value
+    return _shown(value)
 
 
 def _shown(value: str) -> str:
@@ -148,4 +170,7 @@ def _shown(value: str) -> str:
 
 
 def _pairs(pairs: Iterable[tuple[str, str]]) -> list[Text]:
-    return [Text.assemble((f"{name}=", "dim"), value if value and " " not in value else f"“{value}”") for name, value in pairs]
+    return [
+        Text.assemble((f"{name}=", "dim"), value if " " not in value or _TIME_COLUMN.search(name) else f"“{value}”")
+        for name, value in pairs
+    ]

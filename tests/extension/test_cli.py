@@ -75,6 +75,18 @@ def test_a_missing_or_broken_config_and_pack_are_refused_by_name(tmp_path: Path)
     assert result.exit_code == 2 and "none.em" in result.output
 
 
+def test_an_osquery_that_does_not_start_is_told_and_the_embedded_engine_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "osqueryd"
+    program.write_text("#!/bin/sh\nexit 3\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    result = invoke("query", "SELECT 1 AS a", "--format", "json")
+    assert result.exit_code == 0 and "using the embedded engine instead" in result.output
+    assert invoke("query", "SELECT 1 AS a", "--engine", "osquery").exit_code == 2
+
+
 def test_triage_of_one_step_writes_json_that_follows_the_schema(tmp_path: Path) -> None:
     file = tmp_path / "triage.json"
     result = invoke("triage", "--engine", "embedded", "--step", "11", "--format", "json", "--output", str(file))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -109,3 +110,20 @@ def test_text_names_the_step_the_evidence_and_what_to_do_and_is_inert(language: 
     assert "pid=7" in text and r"\x1B[2J" in text and "[bold red]x[/]" in text
     assert ("about a" if language == "en" else "关于 a") in text
     assert not any(char in text for char in "\x1b\x07\x00\u202e")
+
+
+def test_the_next_command_is_filled_in_unless_a_shell_could_misread_the_value() -> None:
+    def response_for(row: ResultRow) -> str:
+        text = Text("kill -STOP <pid>; cp <exe_path> /root", "同上")
+        step_query = dataclasses.replace(query("q"), response=text)
+        return text_report.render(run({"q": [row]}, step_query), "en")
+
+    assert "kill -STOP 7; cp /tmp/x /root" in response_for({"pid": "7", "exe_path": "/tmp/x"})
+    assert "kill -STOP 7; cp <exe_path> /root" in response_for({"pid": "7", "exe_path": "/tmp/x;reboot"})
+    assert "cp <exe_path> /root" in response_for({"pid": "7", "exe_path": "-rf"})
+
+
+def test_times_are_shown_as_times() -> None:
+    text = text_report.render(run({"q": [{"start_time": "0", "mtime": "1795442461", "exe_ctime": "9" * 30}]}, query("q")), "en")
+    assert "start_time=0 (1970-01-01T00:00:00Z)" in text and "mtime=1795442461 (2026-11-23T14:01:01Z)" in text
+    assert "exe_ctime=" + "9" * 30 in text
