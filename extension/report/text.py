@@ -85,7 +85,7 @@ def print_details(console: Console, triage: Triage, language: str) -> None:
         console.print()
         console.print(Text(words["blind"], style="bold"))
         for spot in triage.blind_spots:
-            console.print(Padding(Text(f"{spot.table}: {clean_text(spot.why)}"), (0, 0, 0, 2), expand=False))
+            console.print(Padding(Text(f"{spot.table}: {_shown(spot.why)}"), (0, 0, 0, 2), expand=False))
     console.print()
     host = " · ".join(clean_text(triage.host[key]) for key in ("hostname", "system", "kernel", "user"))
     console.print(Text(f"minehunt {__version__} · {host} · {triage.engine_name} · {iso_time(triage.started)}", style="dim"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tempfile
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from extension.engines.embedded import EmbeddedEngine
 from tables.host import Host
 
 started = []
-folder = tempfile.mkdtemp(prefix="minehunt-test-")
+folder = {folder!r}
 
 def start(*argv, **options):
     process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, **options)
@@ -44,7 +45,6 @@ finally:
         process.kill()
     for process in started:
         process.wait()
-    shutil.rmtree(folder, ignore_errors=True)
 """
 
 
@@ -54,7 +54,13 @@ def run_in_namespaces(body: str, *flags: str, timeout: float = 90, env: dict[str
     In `body`: start(*argv) starts a process that is ended afterwards, mount(source, target, type, flags) bind-mounts by
     default, query(sql) asks a fresh embedded engine, folder is a scratch folder that is removed.
     """
-    code = _PRELUDE.format(repository=str(REPOSITORY), body=textwrap.indent(textwrap.dedent(body), "    "))
+    # Removed from outside: what is mounted inside the folder is gone with its namespace.
+    with tempfile.TemporaryDirectory(prefix="minehunt-test-") as folder:
+        return _run(body, flags, folder, timeout, env)
+
+
+def _run(body: str, flags: tuple[str, ...], folder: str, timeout: float, env: dict[str, str] | None) -> Any:
+    code = _PRELUDE.format(repository=str(REPOSITORY), folder=folder, body=textwrap.indent(textwrap.dedent(body), "    "))
     flags = (*flags, "--kill-child") if "--fork" in flags else flags
     command = ["unshare", "--mount", "--propagation", "private", *flags, sys.executable, "-c", code]
     result = subprocess.run(command, capture_output=True, text=True, timeout=timeout, env=env, stdin=subprocess.DEVNULL)
