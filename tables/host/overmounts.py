@@ -55,42 +55,47 @@ def find_proc_mounts(truth: Procfs, pids: list[int]) -> ProcMounts:
     own = _proc_lines(truth.read("self/mountinfo", _LIMIT))
     stack = tuple(mount for mount in own if mount.mount_point == "/proc")
     covered = frozenset(mount.mount_point for mount in own if mount.mount_point.startswith("/proc/"))
-    found = list(_overmounts(truth, own, own, True, truth_pid(truth), pids))
-    seen = {truth.try_readlink("self/ns/mnt"), None}
+    found = [
+        Overmount(int(match[1]), mount, match[2] or "", True, own_pid(truth))
+        for mount in own
+        if (match := _PROC_PID.fullmatch(mount.mount_point))
+    ]
+    members: dict[str, list[int]] = {}
     for pid in dict.fromkeys([1, *pids]):
         namespace = truth.try_readlink(f"{pid}/ns/mnt")
-        if namespace in seen:
-            continue
-        seen.add(namespace)
-        mounts = _proc_lines(truth.try_read(f"{pid}/mountinfo", _LIMIT) or b"")
-        found += _overmounts(truth, mounts, own, False, pid, pids)
+        if namespace is not None:
+            members.setdefault(namespace, []).append(pid)
+    members.pop(truth.try_readlink("self/ns/mnt") or "", None)
+    for inside in members.values():
+        mounts = _proc_lines(truth.try_read(f"{inside[0]}/mountinfo", _LIMIT) or b"")
+        found += _foreign_overmounts(truth, [mount for mount in mounts if mount not in own], inside, pids)
     return ProcMounts(stack, tuple(found), covered)
 
 
-def truth_pid(procfs: Procfs) -> int:
+def own_pid(procfs: Procfs) -> int:
     """Our own pid as this procfs numbers it."""
     return int(procfs.try_readlink("self") or 0)
 
 
-def _overmounts(
-    truth: Procfs, mounts: list[Mount], own: list[Mount], is_ours: bool, seen_by: int, pids: list[int]
-) -> Iterator[Overmount]:
+def _foreign_overmounts(truth: Procfs, mounts: list[Mount], members: list[int], pids: list[int]) -> Iterator[Overmount]:
+    """The overmounts among `mounts`, those of the mount namespace that the processes `members` are in."""
     for mount in mounts:
         match = _PROC_PID.fullmatch(mount.mount_point)
-        if not match or (not is_ours and mount in own):
+        if not match:
             continue
         pid: Optional[int] = int(match[1])
-        if not is_ours and truth.try_readlink(f"{seen_by}/ns/pid") != truth.try_readlink("self/ns/pid"):
-            pid = _translate(truth, int(match[1]), seen_by, pids)
+        # A procfs knows its reader by number only if it is of the reader's pid namespace.
+        if truth.try_readlink(f"{members[0]}/root/proc/self") != str(own_pid(truth)):
+            pid = _translate(truth, int(match[1]), members, pids)
         if pid is not None:
-            yield Overmount(pid, mount, match[2] or "", is_ours, seen_by)
+            yield Overmount(pid, mount, match[2] or "", False, members[0])
 
 
-def _translate(truth: Procfs, number: int, member: int, pids: list[int]) -> Optional[int]:
-    """Our pid of the process that is `number` in the pid namespace of `member` (the NSpid line of /proc/PID/status)."""
-    namespace = truth.try_readlink(f"{member}/ns/pid")
+def _translate(truth: Procfs, number: int, members: list[int], pids: list[int]) -> Optional[int]:
+    """Our pid of the process that is `number` in the pid namespace of `members` (the NSpid line of /proc/PID/status)."""
+    namespaces = {truth.try_readlink(f"{pid}/ns/pid") for pid in members} - {truth.try_readlink("self/ns/pid"), None}
     for pid in pids:
-        if truth.try_readlink(f"{pid}/ns/pid") == namespace:
+        if truth.try_readlink(f"{pid}/ns/pid") in namespaces:
             _, _, rest = (truth.try_read(f"{pid}/status", 8192) or b"").partition(b"\nNSpid:")
             if rest.split(b"\n", 1)[0].split()[-1:] == [b"%d" % number]:
                 return pid

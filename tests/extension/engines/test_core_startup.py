@@ -142,7 +142,8 @@ def system_bus(monkeypatch: pytest.MonkeyPatch, folder: Path, with_systemd: bool
     config = folder / "bus.conf"
     config.write_text(
         f"<busconfig><listen>unix:path={folder}/bus</listen><auth>EXTERNAL</auth><policy context='default'>"
-        "<allow user='*'/><allow send_destination='*' eavesdrop='true'/><allow own='*'/><allow receive_sender='*'/></policy></busconfig>"
+        "<allow user='*'/><allow send_destination='*' eavesdrop='true'/>"
+        "<allow own='*'/><allow receive_sender='*'/></policy></busconfig>"
     )
     with subprocess.Popen(
         ["dbus-daemon", f"--config-file={config}", "--nofork", "--print-address=1"], stdout=subprocess.PIPE, text=True

@@ -235,3 +235,19 @@ def test_an_ordinary_user_under_hidepid_reports_nobody_as_hidden() -> None:
     rows, status = run_in_namespaces(body, "--pid", "--fork")
     assert rows == []
     assert "hidepid" in status[0]["degraded_why"]
+
+
+@pytest.mark.root
+def test_a_cover_inside_a_container_is_told_with_the_host_s_pid() -> None:
+    inside = f"{SLEEP} 600 & mount -t tmpfs none /proc/$!; echo $!; wait"
+    command = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", inside]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as container:
+        try:
+            assert container.stdout is not None
+            number = int(container.stdout.readline())
+            rows = _hidden_here()
+        finally:
+            container.kill()
+    (row,) = rows
+    assert (row["how_hidden"], row["process_name"]) == ("overmount_elsewhere", "sleep")
+    assert int(row["pid"]) != number and row["cmdline"] == f"{SLEEP} 600"
