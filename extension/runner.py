@@ -16,6 +16,8 @@ log = logging.getLogger("minehunt")
 # A cached answer serves a few times longer than it took to make, so that a JOIN over a slow table costs one scan.
 _CACHE_FACTOR = 10.0
 _CACHE_LIMIT_SECONDS = 60.0
+# A JOIN that pushes its key down asks for thousands of different answers, of which few are asked for again.
+_CACHE_ENTRIES = 64
 # A scan that honours its deadline ends a little after it; only one stuck in the kernel is left behind.
 _GRACE_SECONDS = 2.0
 
@@ -77,9 +79,11 @@ class TableRunner:
     def _rows(self, query: QueryContext) -> list[WireRow]:
         key = "" if not self.table.uses_constraints else json.dumps(sorted(query.constraints.items()))
         now = time.monotonic()
-        self._cached = {kept: entry for kept, entry in self._cached.items() if entry[0] > now}
-        if key in self._cached:
-            return self._cached[key][1]
+        expires, cached = self._cached.get(key, (0.0, []))
+        if expires > now:
+            return cached
+        if len(self._cached) >= _CACHE_ENTRIES:
+            self._cached.clear()
         rows = self._scan(query if self.table.uses_constraints else QueryContext(budget_seconds=self.table.budget_seconds))
         took = time.monotonic() - now
         if self.table.cache_seconds:
@@ -90,14 +94,18 @@ class TableRunner:
     def _scan(self, query: QueryContext) -> list[WireRow]:
         if self._stuck is not None and self._stuck.is_alive():
             raise TableError(f"{self.table.name}: an earlier scan is still stuck in the kernel")
-        scan = self._stuck = _Scan(self.table, self.host, query)
+        scan = _Scan(self.table, self.host, query)
         started = time.monotonic()
         if self.table.own_thread:
             scan.start()
             scan.join(self.table.budget_seconds + _GRACE_SECONDS)
         else:
             scan.run()
-        error = str(BudgetExceeded(f"no answer within {self.table.budget_seconds:g} s")) if scan.is_alive() else scan.error
+        error = scan.error
+        self._stuck = None
+        if scan.is_alive():
+            self._stuck = scan
+            error = str(BudgetExceeded(f"no answer within {self.table.budget_seconds:g} s"))
         duration_ms = round((time.monotonic() - started) * 1000)
         self.host.status.scanned(self.table.name, duration_ms, None if error else len(scan.rows), error, query.truncated)
         if error:
@@ -116,6 +124,6 @@ def may_match(table: Table, row: WireRow, query: QueryContext) -> bool:
             folded = value.rstrip(" ").casefold()
             if not any(folded == text.rstrip(" ").casefold() for text in wanted):
                 return False
-        elif all(text.lstrip("-").isdigit() and text != value for text in wanted):
+        elif value and all(text.lstrip("-").isdecimal() and int(text) != int(value) for text in wanted):
             return False
     return True

@@ -46,7 +46,7 @@ def test_many_constrained_calls_cost_one_scan_and_get_their_rows() -> None:
     assert (host.status.get("sample").calls, host.status.get("sample").scans) == (500, 1)
 
 
-@pytest.mark.parametrize("text", ["7.0", "0x7", "7 ", "+7", "seven"])
+@pytest.mark.parametrize("text", ["7.0", "0x7", "7 ", "+7", "007", "seven"])
 def test_a_value_that_sqlite_may_read_otherwise_filters_nothing(text: str) -> None:
     runner = TableRunner(make(lambda host, query: iter([Pair(pid=7, path="/x")])), Host())
     assert len(runner.generate(asked(pid=text))) == 1
@@ -70,6 +70,13 @@ def test_a_table_that_uses_constraints_is_asked_for_each() -> None:
     runner.generate(asked(path="/y"))
     runner.generate(asked(path="/x"))
     assert seen == [["/x"], ["/y"]]
+
+
+def test_a_join_over_many_keys_keeps_few_answers() -> None:
+    runner = TableRunner(make(lambda host, query: iter([Pair(pid=1, path="/x")]), uses_constraints=True), Host())
+    for number in range(1000):
+        runner.generate(asked(path=f"/{number}"))
+    assert len(runner._cached) <= 64
 
 
 def raising(error: BaseException) -> Any:
