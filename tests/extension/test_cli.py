@@ -17,9 +17,9 @@ from click.testing import CliRunner, Result
 from extension.cli import DEFAULT_PACK, main
 from extension.pack import load_pack
 from extension.report import json as json_report
+from tests.support.namespaces import REPOSITORY, needs_readable_repository
 
 SCHEMA = json.loads((Path(json_report.__file__).parent / "triage.schema.json").read_text())
-REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def invoke(*arguments: str) -> Result:
@@ -110,6 +110,7 @@ def test_the_pack_has_all_eighteen_steps() -> None:
 
 
 @pytest.mark.root
+@needs_readable_repository
 def test_as_an_ordinary_user_triage_marks_what_needs_root_and_shows_no_traceback() -> None:
     # Started as root so that the interpreter's own files are readable, then made an ordinary user before anything runs.
     code = """if True:

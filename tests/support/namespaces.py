@@ -10,7 +10,14 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 REPOSITORY = Path(__file__).resolve().parents[2]
+
+needs_readable_repository = pytest.mark.skipif(
+    not all(folder.stat().st_mode & 0o5 == 0o5 for folder in (REPOSITORY, *REPOSITORY.parents)),
+    reason="the repository lies where an ordinary user cannot read it",
+)
 
 _PRELUDE = """
 import ctypes, json, os, shutil, signal, subprocess, sys, tempfile, time

@@ -18,7 +18,7 @@ import pytest
 from extension.engines.embedded import EmbeddedEngine
 from tables.host import Host
 from tests.support.connections import connect_argv, connecting_process, host_with_list, listener
-from tests.support.namespaces import run_in_namespaces
+from tests.support.namespaces import needs_readable_repository, run_in_namespaces
 
 LOOPBACK_UP = """
 import fcntl, socket, struct
@@ -308,6 +308,7 @@ def test_finds_a_namespace_that_only_a_hidden_process_lives_in() -> None:
 
 
 @pytest.mark.root
+@needs_readable_repository
 def test_an_ordinary_user_is_told_that_owners_are_closed_to_it() -> None:
     body = """
     process = connected()

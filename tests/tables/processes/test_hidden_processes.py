@@ -33,7 +33,7 @@ answer([process.pid, os.getpid(), query("SELECT {COLUMNS} FROM hidden_processes"
         ('os.mkdir(folder + "/empty"); mount(folder + "/empty", f"/proc/{process.pid}")', "overmount", "empty"),
         ('mount("none", f"/proc/{process.pid}", "tmpfs", 0)', "overmount", "tmpfs"),
         ('mount("/proc/1", f"/proc/{process.pid}")', "overmount_decoy", "/proc/1"),
-        ('mount("/dev/null", f"/proc/{process.pid}/cmdline")', "overmount_file", "devtmpfs"),
+        ('mount("/dev/null", f"/proc/{process.pid}/cmdline")', "overmount_file", "/null"),
     ],
     ids=["empty folder", "tmpfs", "decoy", "one file"],
 )
