@@ -85,7 +85,14 @@ def triage(
     console = text_report.open_console(sys.stdout if is_shown else sys.stderr)
     with closing(_open_engine(engine, socket, _settings(config, indicators))) as opened:
         console.print(Text(f"minehunt {__version__}: engine {opened.name} ({opened.version})", style="dim"))
-        result = run_triage(pack, opened, steps, lambda step: console.print(text_report.progress_line(step, lang)))
+        with console.status("") as status:
+            result = run_triage(
+                pack,
+                opened,
+                steps,
+                begin=lambda step: status.update(Text(f"{step.step}  {step.title.get(lang)}", style="dim")),
+                done=lambda step: console.print(text_report.progress_line(step, lang)),
+            )
     if is_shown:
         text_report.print_details(console, result, lang)
     else:

@@ -114,19 +114,22 @@ class Triage:
 
 
 def run_triage(
-    pack: Pack, engine: Engine, steps: Iterable[int] = (), progress: Optional[Callable[[StepResult], None]] = None
+    pack: Pack,
+    engine: Engine,
+    steps: Iterable[int] = (),
+    begin: Callable[[Step], None] = lambda _: None,
+    done: Callable[[StepResult], None] = lambda _: None,
 ) -> Triage:
-    """Run the pack's steps in order (all, or those numbered in `steps`), telling `progress` after each."""
+    """Run the pack's steps in order (all, or those numbered in `steps`), telling `begin` before and `done` after each."""
     wanted = set(steps)
     started = time.time()
     results = []
     for step in pack.steps:
         if wanted and step.step not in wanted:
             continue
-        result = _run_step(step, engine)
-        results.append(result)
-        if progress:
-            progress(result)
+        begin(step)
+        results.append(_run_step(step, engine))
+        done(results[-1])
     blind_spots = tuple(_blind_spots(engine))
     return Triage(engine.name, engine.version, host_facts(), started, time.time(), tuple(results), blind_spots)
 
