@@ -36,6 +36,8 @@ VOLATILE_COLUMNS = frozenset(
         *("atime", "uptime", "total_seconds", "unix_time", "age", "active_state", "sub_state", "local_port"),
         *("processes_seen", "processes_expected", "threads_seen", "threads_expected", "swept_to", "window_seconds"),
         *("residual_cores", "residual_cores_min", "forks_per_second", "calls", "scans"),
+        *("cpu_percent_host", "cpu_percent_since_start", "run_queue_wait_percent", "busy_threads", "cpu_seconds"),
+        *("respawns", "interval_seconds", "previous_pid", "starters", "unit_restarts", "mapped_processes", "processes_looked_at"),
     }
 )
 _VOLATILE_PREFIX = "last_"

@@ -26,6 +26,11 @@ class ProcessFiles:
 
         `path` may be relative, to the process's working folder. Links are followed as the kernel follows them for us.
         """
+        found = self.read_with_status(pid, path, limit)
+        return found[0] if found else None
+
+    def read_with_status(self, pid: int, path: str, limit: int) -> Optional[tuple[bytes, os.stat_result]]:
+        """Like `read`, with the status of the file that was read."""
         if "\0" in path:
             return None
         folder = self.procfs.try_readlink(f"{pid}/cwd") or "/" if not path.startswith("/") else "/"
@@ -38,11 +43,28 @@ class ProcessFiles:
         except (OSError, ValueError):
             return None
         try:
-            if not stat.S_ISREG(os.fstat(found).st_mode):
+            status = os.fstat(found)
+            if not stat.S_ISREG(status.st_mode):
                 return None
-            return self.procfs.try_read(f"self/fd/{found}", limit)
+            data = self.procfs.try_read(f"self/fd/{found}", limit)
+            return None if data is None else (data, status)
         finally:
             os.close(found)
+
+    def names(self, pid: int, folder: str) -> list[str]:
+        """The names in the folder that `pid` calls `folder` (an absolute path), sorted; [] when it cannot be listed."""
+        if "\0" in folder or self.is_remote(pid, folder):
+            return []
+        try:
+            fd = os.open(f"{pid}/root{folder}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self.procfs.fd)
+        except (OSError, ValueError):
+            return []
+        try:
+            return sorted(os.listdir(fd))
+        except OSError:
+            return []
+        finally:
+            os.close(fd)
 
     def is_remote(self, pid: int, path: str) -> bool:
         """Whether the absolute `path` of `pid` is on (or below the mount point of) a network or FUSE file system."""

@@ -150,6 +150,11 @@ class Process:
         return int(fields[0]) if fields and fields[0].isdigit() else None
 
     @cached_property
+    def is_leader(self) -> bool:
+        """Whether the pid is a process's own and not that of one of its threads, for which /proc answers too."""
+        return b"\nTgid:\t%d\n" % self.pid in (self.procfs.try_read(f"{self.pid}/status", 8192) or b"")
+
+    @cached_property
     def cgroup_path(self) -> str:
         """The cgroup the process is in, from the root of our cgroup namespace."""
         return parse_cgroup(self.procfs.try_read(f"{self.pid}/cgroup", 65536) or b"")

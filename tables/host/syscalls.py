@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import platform
+import sys
 from collections.abc import Iterator
 
 # The numbers above 423 are the same on every architecture (include/uapi/asm-generic/unistd.h).
@@ -13,13 +15,19 @@ _FSOPEN = 430
 _FSCONFIG = 431
 _FSMOUNT = 432
 PIDFD_OPEN = 434
-_GETDENTS64 = {"x86_64": 217, "aarch64": 61}.get(platform.machine())
+_MACHINE = platform.machine()
+_GETDENTS64 = {"x86_64": 217, "aarch64": 61}.get(_MACHINE)
+_OPENAT = {"x86_64": 257, "aarch64": 56}.get(_MACHINE)
+_READ = {"x86_64": 0, "aarch64": 63}.get(_MACHINE)
+_STATX = {"x86_64": 332, "aarch64": 291}.get(_MACHINE)
 
 _FSOPEN_CLOEXEC = 1
 _FSCONFIG_CMD_CREATE = 6
 _FSMOUNT_CLOEXEC = 1
 _OPEN_TREE_CLONE = 1
 _AT_FDCWD = -100
+_AT_EMPTY_PATH = 0x1000
+_STATX_SIZE = 0x200
 
 DT_DIR = 4
 
@@ -61,6 +69,37 @@ def getdents64(fd: int) -> Iterator[tuple[bytes, int]]:
             end = data.index(b"\0", position + 19)
             yield data[position + 19 : end], data[position + 18]
             position += length
+
+
+def openat(path: str, flags: int) -> int:
+    """open(2) by number, past a library that replaces it; by libc on an architecture whose number is not known here."""
+    if _OPENAT is None:
+        return os.open(path, flags)
+    return _call(_OPENAT, ctypes.c_int(_AT_FDCWD), os.fsencode(path), ctypes.c_int(flags), ctypes.c_int(0))
+
+
+def read(fd: int, size: int) -> bytes:
+    """At most `size` bytes of `fd`, by number like `openat`."""
+    if _READ is None:
+        return os.read(fd, size)
+    buffer = ctypes.create_string_buffer(size)
+    filled = _call(_READ, ctypes.c_int(fd), buffer, ctypes.c_size_t(size))
+    return buffer.raw[:filled]
+
+
+def file_size(fd: int) -> int:
+    """The size of an open file in bytes by statx(2); by libc before Linux 4.11."""
+    # struct statx (include/uapi/linux/stat.h): stx_size is the 64-bit number at byte 40 of 256.
+    buffer = ctypes.create_string_buffer(256)
+    try:
+        if _STATX is None:
+            raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+        _call(_STATX, ctypes.c_int(fd), b"", ctypes.c_int(_AT_EMPTY_PATH), ctypes.c_uint(_STATX_SIZE), buffer)
+    except OSError as error:
+        if error.errno != errno.ENOSYS:
+            raise
+        return os.fstat(fd).st_size
+    return int.from_bytes(buffer.raw[40:48], sys.byteorder)
 
 
 def pidfd_open(pid: int) -> int:

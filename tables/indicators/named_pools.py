@@ -7,13 +7,13 @@ from collections.abc import Iterable
 
 from tables.host.process_files import ProcessFiles
 from tables.host.procfs import Procfs
-from tables.indicators.pool_references import Reference, cmdline_references, config_paths, config_references
+from tables.indicators.named_configs import process_folders
+from tables.indicators.pool_references import Reference, cmdline_references, config_references
 from tables.indicators.pools import PoolIndicators
 from tables.schema import QueryContext
 
 _CONFIG_LIMIT = 256 * 1024
 _CMDLINE_LIMIT = 1 << 20
-_MAX_CONFIGS = 8
 
 
 def named_pools(
@@ -50,22 +50,12 @@ class _Configs:
 
     def references(self, pid: int, argv: list[str]) -> list[Reference]:
         """The pools that the configuration files of `pid` name."""
-        readlink = self.procfs.try_readlink
-        root = readlink(f"{pid}/root")
-        # Without its root link we may not look at its files either.
-        if root is None:
+        folders = process_folders(self.procfs, pid)
+        if folders is None:
             return []
-        cwd = readlink(f"{pid}/cwd") or "/"
-        wanted = [*config_paths(argv), "config.json"][-_MAX_CONFIGS:]
-        exe = readlink(f"{pid}/exe")
-        if exe is not None:
-            # Links are shown from our root folder, also for a process that has changed its own.
-            folder = os.path.dirname(exe)
-            wanted.append(os.path.join("/", os.path.relpath(folder, root) if folder.startswith(root) else folder, "config.json"))
-        view = (readlink(f"{pid}/ns/mnt"), root)
         found: list[Reference] = []
-        for key, path in {os.path.normpath(os.path.join(cwd, path)): path for path in wanted}.items():
-            if (known := (*view, key)) not in self._known:
+        for key, (path, _) in folders.candidates(argv).items():
+            if (known := (*folders.view, key)) not in self._known:
                 data = self.files.read(pid, path, _CONFIG_LIMIT) or b""
                 text = data.decode("utf-8", "surrogateescape")
                 self._known[known] = config_references(text, key, self.indicators)

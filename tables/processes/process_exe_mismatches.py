@@ -216,11 +216,6 @@ def _utc(seconds: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds))
 
 
-def _is_leader(process: Process) -> bool:
-    data = process.procfs.try_read(f"{process.pid}/status", 8192) or b""
-    return f"\nTgid:\t{process.pid}\n".encode() in data
-
-
 def _row(process: Process, look: Look, finding: Finding) -> ProcessExeMismatch:
     file, subject = look.file, look.subject
     status = file.status if file else None
@@ -277,7 +272,7 @@ def process_exe_mismatches(host: Host, query: QueryContext) -> Iterator[ProcessE
     for pid in examiner.procfs.pids() if wanted is None else sorted(set(wanted)):
         query.check_time()
         process = examiner.procfs.process(pid)
-        if process is None or process.identity in own or (wanted is not None and not _is_leader(process)):
+        if process is None or process.identity in own or (wanted is not None and not process.is_leader):
             continue
         first = examiner.look(process)
         if first is not None and first.findings:

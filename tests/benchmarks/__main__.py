@@ -1,4 +1,4 @@
-"""`make bench`: minehunt measured beside unhide, ss and C, in one run on one machine."""
+"""`make bench`: minehunt measured beside unhide, psutil, ss and C, in one run on one machine."""
 
 from __future__ import annotations
 
@@ -12,10 +12,16 @@ import tempfile
 from pathlib import Path
 
 from tables.schema import TableError
-from tests.benchmarks import connections, hidden, startup, triage
+from tests.benchmarks import connections, hidden, processes, startup, triage
 from tests.benchmarks.measure import BenchmarkError, Options
 
-_SUBJECTS = {"hidden": hidden.run, "connections": connections.run, "triage": triage.run, "startup": startup.run}
+_SUBJECTS = {
+    "hidden": hidden.run,
+    "processes": processes.run,
+    "connections": connections.run,
+    "triage": triage.run,
+    "startup": startup.run,
+}
 _COULD_NOT_RUN = 2
 
 

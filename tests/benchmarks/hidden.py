@@ -21,7 +21,6 @@ from tests.benchmarks.measure import (
     Series,
     compare,
     compile_c,
-    helper,
     measure,
     profile,
     program,
@@ -29,44 +28,12 @@ from tests.benchmarks.measure import (
     show,
     timed,
 )
+from tests.benchmarks.sleepers import many_processes
 
 FEW = 100
 MANY = 5_000
 _PID_MAX = Path("/proc/sys/kernel/pid_max")
 _QUICK_LAST = 1 << 19
-
-# Forks argv[1] children that wait for a signal, and ends each by its pid when standard input ends.
-_SLEEPERS = r"""
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-int main(int argc, char **argv) {
-    int wanted = argc > 1 ? atoi(argv[1]) : 0, started = 0, status = 0;
-    pid_t *pids = calloc(wanted + 1, sizeof *pids);
-    char byte;
-    while (pids && started < wanted) {
-        pid_t pid = fork();
-        if (pid < 0) { perror("fork"); status = 1; break; }
-        if (pid == 0) {
-            prctl(PR_SET_PDEATHSIG, SIGKILL);
-            for (;;) pause();
-        }
-        pids[started++] = pid;
-    }
-    if (status == 0) {
-        puts("ready");
-        fflush(stdout);
-        while (read(0, &byte, 1) > 0) {}
-    }
-    for (int i = 0; i < started; i++) kill(pids[i], SIGKILL);
-    for (int i = 0; i < started; i++) waitpid(pids[i], NULL, 0);
-    return status;
-}
-"""
 
 # The same system call as tables.host.pidspace.sweep, for the same numbers.
 _SWEEP = r"""
@@ -91,17 +58,6 @@ def run(options: Options) -> None:
     _beside_unhide(options)
 
 
-@contextlib.contextmanager
-def _processes(options: Options, wanted: int) -> Iterator[int]:
-    """At least `wanted` processes on this host; yields how many there are."""
-    missing = wanted - len(Host().procfs.pids())
-    if missing <= 0:
-        yield len(Host().procfs.pids())
-        return
-    with helper([compile_c(options, "sleepers", _SLEEPERS), str(missing)]):
-        yield len(Host().procfs.pids())
-
-
 def _swept_host() -> Host:
     """A host whose pid space has just been swept, so that the next query makes the every-call comparison only."""
     host = Host()
@@ -116,7 +72,7 @@ def _every_call(options: Options) -> None:
     host = _swept_host()
     later = functools.partial(scan, hidden_processes, host)
     for wanted, rounds, goal in ((FEW, 31, "goal: < 10 ms"), (MANY, 15, "goal: < 150 ms")):
-        with _processes(options, wanted) as count:
+        with many_processes(options, wanted) as count:
             subjects = {"hidden_processes": timed(later)}
             if shutil.which("ps"):
                 subjects["ps -e"] = program(["ps", "-e"])

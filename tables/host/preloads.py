@@ -1,0 +1,129 @@
+"""What tells the dynamic loader to load more than a program asks for: its files, variables and mappings, as pure parsers."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from typing import NamedTuple, Optional
+
+# Libraries that the loader puts into a program, and the folders in which it looks for libraries first (ld.so(8)).
+LIBRARY_VARIABLES = ("LD_PRELOAD", "LD_AUDIT")
+FOLDER_VARIABLE = "LD_LIBRARY_PATH"
+
+_VARIABLE = re.compile(r"(?<![A-Za-z0-9_])(LD_PRELOAD|LD_AUDIT|LD_LIBRARY_PATH)=")
+_UNIT_ASSIGNMENT = re.compile(r"\s*(?:Default)?Environment\s*=")
+_COMMENT = re.compile(r"#[^\n]*")
+_MAPPED = re.compile(rb"^[0-9a-f]+-[0-9a-f]+ [r-][w-]x[ps] [0-9a-f]+ ([0-9a-f]+:[0-9a-f]+) (\d{1,20}) +(/[^\n]*)$", re.MULTILINE)
+_ESCAPE = re.compile(rb"\\012")
+_MAX_ENTRIES = 1000
+# Tokens that the loader replaces; what $LIB and $PLATFORM stand for depends on how glibc was built.
+_LIB_FOLDERS = ("lib64", "lib", "lib/x86_64-linux-gnu", "lib/aarch64-linux-gnu", "lib/arm-linux-gnueabihf", "lib32")
+_PLATFORMS = ("x86_64", "haswell", "aarch64", "v8l", "v7l", "v6l", "i686")
+
+
+class Setting(NamedTuple):
+    """One variable set in a file: line number from 1, variable, the libraries or folders that it names."""
+
+    line: int
+    variable: str
+    values: tuple[str, ...]
+
+
+class Mapping(NamedTuple):
+    """One file mapped with the right to execute: device, inode, path as the kernel writes it."""
+
+    device: str
+    inode: int
+    path: str
+
+
+def parse_ld_so_preload(text: str) -> list[tuple[int, str]]:
+    """(line, library) of each entry in /etc/ld.so.preload: separated by blanks or colons, comments from `#` on."""
+    found = []
+    for number, line in enumerate(text.split("\n"), 1):
+        found += [(number, word) for word in re.split(r"[\s:\0]+", _COMMENT.sub("", line)) if word]
+    return found[:_MAX_ENTRIES]
+
+
+def split_value(variable: str, value: str) -> tuple[str, ...]:
+    """The libraries (LD_PRELOAD, LD_AUDIT) or folders (LD_LIBRARY_PATH) that a variable's value names (ld.so(8))."""
+    separators = {"LD_PRELOAD": r"[ :]+", "LD_AUDIT": ":+"}.get(variable, "[:;]+")
+    return tuple(part for part in re.split(separators, value) if part)[:_MAX_ENTRIES]
+
+
+def parse_environ(data: bytes) -> dict[str, tuple[str, ...]]:
+    """The loader's variables in a process's environment (/proc/PID/environ) by name; others are not looked at."""
+    found: dict[str, tuple[str, ...]] = {}
+    if b"LD_" not in data:
+        return found
+    for entry in data.split(b"\0"):
+        name, equals, value = entry.partition(b"=")
+        if equals and name in (b"LD_PRELOAD", b"LD_AUDIT", b"LD_LIBRARY_PATH"):
+            variable = name.decode("ascii")
+            # Of a variable that is there twice the loader takes the last.
+            found[variable] = split_value(variable, os.fsdecode(value))
+    return found
+
+
+def parse_settings(text: str) -> Iterator[Setting]:
+    """Yield where a text (systemd unit, environment file, shell profile) sets a variable of the loader; comments do not count."""
+    if "LD_" not in text:
+        return
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.lstrip().startswith(("#", ";")):
+            continue
+        for match in _VARIABLE.finditer(line):
+            # systemd quotes a whole assignment; a quote before one elsewhere encloses a command.
+            before = line[match.start() - 1 : match.start()] if _UNIT_ASSIGNMENT.match(line) else ""
+            value = _value(line[match.end() :], before if before in ("'", '"') else "")
+            yield Setting(number, match[1], split_value(match[1], value))
+
+
+def _value(rest: str, quote: str) -> str:
+    if not quote and rest[:1] in ("'", '"'):
+        quote, rest = rest[0], rest[1:]
+    if quote:
+        return rest.partition(quote)[0].replace("\\", "")
+    word = re.match(r"(?:\\.|[^\s;&|'\"])*", rest)
+    return word[0].replace("\\", "") if word else ""
+
+
+def parse_ld_so_conf(text: str) -> Iterator[tuple[int, str]]:
+    """Yield (line, folder) of each folder in an ld.so.conf file; `include` and `hwcap` lines are left to the caller."""
+    for number, line in enumerate(text.split("\n"), 1):
+        for word in re.split(r"[\s:,]+", _COMMENT.sub("", line)):
+            if word.startswith("/"):
+                yield number, word.partition("=")[0]
+            elif word:
+                break
+
+
+def parse_text_mappings(data: bytes) -> set[Mapping]:
+    """The files that a process maps to execute them, from /proc/PID/maps (proc_pid_maps(5))."""
+    return {
+        Mapping(device.decode("ascii"), int(inode), os.fsdecode(_ESCAPE.sub(b"\n", path)))
+        for device, inode, path in _MAPPED.findall(data)
+    }
+
+
+def spellings(library: str, folders: tuple[str, ...]) -> Iterator[str]:
+    """Where the loader may find `library`: its path with $LIB and $PLATFORM filled in, or a bare name in `folders`.
+
+    $ORIGIN is the program's own folder; such a path is yielded as it is written.
+    """
+    names = [library]
+    for token, values in (("LIB", _LIB_FOLDERS), ("PLATFORM", _PLATFORMS)):
+        for written in (f"${{{token}}}", f"${token}"):
+            names = [name.replace(written, value) for name in names for value in (values if written in name else ("",))]
+    for name in names:
+        if "/" in name:
+            yield name
+        else:
+            yield from (f"{folder}/{name}" for folder in folders)
+
+
+def library_stem(path: str) -> Optional[str]:
+    """What all versions of a library share: `libz` of /usr/lib/libz.so.1.2.13, `libc` of libc-2.31.so; None when it is none."""
+    found = re.match(r"(.+?)(?:-\d[\d.]*)?\.so(?:\.|$)", path.rpartition("/")[2])
+    return found[1] if found else None

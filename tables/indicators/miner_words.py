@@ -1,0 +1,109 @@
+"""The words by which miners are known: their names and what these turn into, their options, their environment variables."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Optional
+
+from tables.indicators.commands import miner_programs
+
+_MAX_NAME = 255
+_MAX_VALUE = 512
+# Shorter names turn into other programs' too easily.
+_LEAST_MUTATED = 5
+_LOOKALIKES = str.maketrans("013457@$", "oieastas")
+_PLATFORM = re.compile(
+    r"(?:[-_.]?(?:v?\d+(?:\.\d+)*|linux|static|musl|gnu|x64|x86_64|amd64|i?[36]86|arm64|aarch64|cuda\d*|notls|cpu|gpu|bin|elf|focal|jammy|bionic))+"
+)
+
+
+class _Lists:
+    """Lists of words by their kind, exact ones and those that only begin so."""
+
+    def __init__(self, entries: Iterable[Mapping[str, Any]]) -> None:
+        self.by_kind: dict[str, list[str]] = {}
+        for entry in entries:
+            self.by_kind.setdefault(entry["kind"], []).extend(entry["names"])
+
+    def pattern(self, kind: str) -> re.Pattern[str]:
+        return re.compile("|".join(f"(?:{name})" for name in self.by_kind[kind]), re.IGNORECASE)
+
+    def exact(self, kind: str) -> frozenset[str]:
+        return frozenset(name for name in self.by_kind[kind] if not name.endswith("*"))
+
+    def beginnings(self, kind: str) -> tuple[str, ...]:
+        return tuple(name[:-1] for name in self.by_kind[kind] if name.endswith("*"))
+
+
+class MinerWords:
+    """The names, options and variables of miner_programs.yaml and miner_signals.yaml, as questions with answers."""
+
+    def __init__(self, data: Mapping[str, Any]) -> None:
+        flags = _Lists(data["flags"])
+        self._unmistakable = flags.exact("unmistakable"), flags.beginnings("unmistakable")
+        self._miner_only = flags.exact("miner_only")
+        self._algorithm_options = flags.exact("algorithm_option")
+        self.pool_options = flags.exact("pool_option")
+        self.user_options = flags.exact("user_option")
+        self._algorithm = flags.pattern("algorithms")
+        self._everyday = flags.pattern("everyday_algorithms")
+        variables = _Lists(data["environment"])
+        self.pool_variable = variables.pattern("pool")
+        self.wallet_variable = variables.pattern("wallet")
+        self.miner_variable = variables.pattern("miner")
+        self._mutable = {plain for name in miner_programs() if len(plain := _plain(name)) >= _LEAST_MUTATED}
+
+    def miner_name(self, name: str) -> Optional[str]:
+        """The known miner that `name`, a file name, is or is a mutation of; None when it is none. `t-rex-64` is no T-Rex."""
+        if name in miner_programs():
+            return name
+        if len(name) > _MAX_NAME:
+            return None
+        stem = name.casefold().strip("._- ")
+        for candidate in (stem, _PLATFORM.sub("", stem) if stem[:1].isalpha() else stem):
+            plain = _plain(candidate)
+            if plain in self._mutable:
+                return plain
+        return None
+
+    def flags(self, words: Sequence[str]) -> Iterator[tuple[str, str]]:
+        """`miner_flags` or `miner_flag`, with the options that say so."""
+        exact, beginnings = self._unmistakable
+        names = {word.partition("=")[0] for word in words if word.startswith("--")}
+        certain = sorted(name for name in names if name in exact or name.startswith(beginnings))
+        likely = sorted(names & self._miner_only)
+        algorithm = self.algorithm(words)
+        if algorithm is not None:
+            (likely if self._everyday.fullmatch(algorithm) else certain).append(f"algorithm {algorithm}")
+        if certain or len(likely) > 1:
+            yield "miner_flags", ", ".join([*certain, *likely])
+        elif likely:
+            yield "miner_flag", likely[0]
+
+    def algorithm(self, argv: Sequence[str]) -> Optional[str]:
+        """The mining algorithm (or coin) that an option names."""
+        values = (value for option, value in options(argv) if option in self._algorithm_options and len(value) < _MAX_VALUE)
+        return next((value for value in values if self._algorithm.fullmatch(value) or self._everyday.fullmatch(value)), None)
+
+
+def _plain(name: str) -> str:
+    """A name without what mutations change: case, separators, digits that look like letters."""
+    return re.sub(r"[^a-z]", "", name.casefold().translate(_LOOKALIKES))
+
+
+def words_of(argv: Sequence[str]) -> Sequence[str]:
+    """The arguments; of a process that wrote its title over them as one, the words of that."""
+    return argv[0].split() if len(argv) == 1 else argv[1:]
+
+
+def options(words: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Each option with its value: `-o VALUE`, `--option=VALUE`, and `-oVALUE` of one letter."""
+    for word, following in zip(words, [*words[1:], ""]):
+        option, equals, value = word.partition("=")
+        if equals:
+            yield option, value
+        elif word.startswith("-"):
+            yield word, following
+            if len(word) > 2 and word[1] != "-":
+                yield word[:2], word[2:]

@@ -1,0 +1,172 @@
+"""Processes that mine, or look so: the signals that each one gives, weighed into a score."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Optional
+
+from tables.host import Host
+from tables.host.ancestry import ProcessTree
+from tables.host.files import sha256_fd
+from tables.host.procfs import CLOCK_TICKS, Process, Procfs
+from tables.host.socket_owners import find_owners
+from tables.indicators.miner_facts import Collector, Suspect
+from tables.indicators.pool_sockets import pool_sockets
+from tables.indicators.pools import pool_indicators
+from tables.schema import BIGINT, DOUBLE, TEXT, QueryContext, Row, TableError, column, table
+
+_NAME = "miner_processes"
+_HASH_LIMIT = 64 << 20
+_MAX_EVIDENCE = 4096
+
+
+@dataclass(frozen=True)
+class MinerProcess(Row):
+    """One process with at least one signal of mining."""
+
+    pid: int = column(BIGINT, "process id", index=True)
+    process_name: str = column(TEXT, "comm, at most 15 bytes, chosen by the process")
+    exe_path: Optional[str] = column(TEXT, "path of the running file as the kernel gives it, without ` (deleted)`")
+    cmdline: Optional[str] = column(TEXT, "command line, arguments joined by spaces")
+    parent: int = column(BIGINT, "process id of the parent")
+    parent_name: Optional[str] = column(TEXT, "comm of the parent")
+    owner_uid: Optional[int] = column(BIGINT, "real user id of the process")
+    start_time: int = column(BIGINT, "start of the process in unix seconds")
+    cwd: Optional[str] = column(TEXT, "working folder")
+    cgroup_path: Optional[str] = column(TEXT, "cgroup of the process, which names its unit or container")
+    container_id: Optional[str] = column(TEXT, "id of the container it runs in")
+    score: int = column(BIGINT, "sum of the signals' weights, 0 to 100")
+    confidence: str = column(
+        TEXT,
+        "high: one unmistakable signal, two strong ones that are independent, or a strong one and a program in an odd place; "
+        "medium: one strong signal, or several weak ones; low: the rest",
+    )
+    signals: str = column(TEXT, "names of the signals, sorted, separated by commas (tables/indicators/miner_signals.yaml)")
+    pool: Optional[str] = column(TEXT, "pool that it names, without user and password")
+    wallet: Optional[str] = column(TEXT, "wallet that it names, its checksum verified")
+    coin: Optional[str] = column(TEXT, "coin that the wallet, the configuration or the pool is of")
+    algorithm: Optional[str] = column(TEXT, "mining algorithm that it names")
+    config_path: Optional[str] = column(TEXT, "miner configuration file that it uses, as the process sees the path")
+    exe_sha256: Optional[str] = column(TEXT, "SHA-256 of the running file, read from the kernel; NULL above 64 MiB")
+    ancestry: Optional[str] = column(TEXT, "its ancestors and itself, the oldest first: `systemd(1) > sh(812) > kworkerds(901)`")
+    evidence: str = column(TEXT, "the fact behind each signal")
+    cpu_seconds: float = column(DOUBLE, "CPU time it has used; changes with every call")
+
+
+@table(
+    _NAME,
+    MinerProcess,
+    description="Processes that mine or look so, with a score, the signals behind it, pool, wallet, coin and ancestry.",
+    sop_steps=(1, 6, 7, 8),
+    examples=[
+        "SELECT pid, process_name, exe_path, confidence, score, signals, pool, wallet, ancestry FROM miner_processes "
+        "WHERE confidence <> 'low'"
+    ],
+    uses_constraints=True,
+)
+def miner_processes(host: Host, query: QueryContext) -> Iterator[MinerProcess]:
+    """One row per process that gives a signal; signals, weights and exemptions are in miner_signals.yaml.
+
+    Every process is looked at by its names, command line, environment, the miner configurations it is given or that lie
+    beside it, its large anonymous mappings, and its connections to listed pools. Programs are searched for the strings of
+    miners, each file once as long as it does not change; a call searches only as much as its time allows, and
+    `minehunt_status` says how many programs are left for later calls. What a first look finds counts only when a second
+    look at the same program of the same process finds it again. Editors, searching tools, shells, compilers, wallets and
+    nodes are left out where their arguments say nothing, as long as nothing else speaks against them. Of the environment
+    only pools and wallets are shown. A connection that is interrupted at the time of a call takes `pool_connection` away.
+    """
+    if not host.is_live:
+        raise TableError(f"processes can be examined on the running system only, not below {host.files.root}")
+    procfs = host.truth
+    own = {pid for pid, _ in host.own_processes()}
+    pids = [pid for pid in procfs.pids() if pid not in own]
+    wanted = query.equal_integers("pid")
+    if wanted is not None:
+        # Not every process is listed: one may be asked for that a kernel module hides.
+        named = (procfs.process(pid) for pid in sorted(set(wanted) - own))
+        pids = [process.pid for process in named if process is not None and process.is_leader]
+    degraded = [] if host.is_root else ["not root: environment, files and programs of other users' processes are not readable"]
+    try:
+        connections = _connections(host, pids, query)
+    except OSError as error:
+        connections = {}
+        degraded.append(f"connections could not be read: {error}")
+    collector = Collector(host, connections)
+    looks = {}
+    suspects = set()
+    for pid in pids:
+        query.check_time()
+        process = procfs.process(pid)
+        facts = collector.first_look(process) if process is not None and process.pid == pid else None
+        if process is None or facts is None:
+            continue
+        looks[pid] = facts
+        if collector.is_suspicious(facts):
+            suspects.add(pid)
+    suspects |= collector.search_programs(looks, suspects)
+    if collector.unsearched:
+        degraded.append(f"{len(collector.unsearched)} programs are not searched for a miner's strings yet; later calls go on")
+    host.status.degrade(_NAME, *degraded)
+    tree = ProcessTree(procfs)
+    for pid in sorted(suspects):
+        query.check_time()
+        process = procfs.process(pid)
+        suspect = collector.second_look(process) if process is not None and process.pid == pid else None
+        if suspect is not None:
+            yield _row(suspect, tree, query)
+
+
+def _connections(host: Host, pids: list[int], query: QueryContext) -> dict[int, list[str]]:
+    """The pool endpoints that each process is connected to, by pid."""
+    procfs = host.truth
+    sockets = pool_sockets(procfs, pids, pool_indicators(host), query)
+    found: dict[int, list[str]] = {}
+    for inode, owners in find_owners(procfs, pids, sockets).by_inode.items() if sockets else ():
+        for pid in owners:
+            found.setdefault(pid, []).append(sockets[inode])
+    return found
+
+
+def _sha256(procfs: Procfs, process: Process) -> Optional[str]:
+    try:
+        fd = os.open(f"{process.pid}/exe", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY, dir_fd=procfs.fd)
+    except OSError:
+        return None
+    try:
+        return sha256_fd(fd, _HASH_LIMIT)
+    except OSError:
+        return None
+    finally:
+        os.close(fd)
+
+
+def _row(suspect: Suspect, tree: ProcessTree, query: QueryContext) -> MinerProcess:
+    process, facts, verdict = suspect
+    procfs = process.procfs
+    return MinerProcess(
+        pid=process.pid,
+        process_name=facts.comm,
+        exe_path=facts.exe,
+        cmdline=process.cmdline or None,
+        parent=process.stat.ppid,
+        parent_name=process.parent_name,
+        owner_uid=process.uid,
+        start_time=process.start_time,
+        cwd=process.cwd,
+        cgroup_path=process.cgroup_path or None,
+        container_id=process.container_id,
+        score=verdict.score,
+        confidence=verdict.confidence,
+        signals=",".join(sorted(verdict.signals)),
+        pool=verdict.pool,
+        wallet=verdict.wallet.address if verdict.wallet else None,
+        coin=verdict.coin,
+        algorithm=verdict.algorithm,
+        config_path=verdict.config_path,
+        exe_sha256=_sha256(procfs, process) if query.uses("exe_sha256") else None,
+        ancestry=tree.ancestry(process.stat),
+        evidence=verdict.evidence[:_MAX_EVIDENCE],
+        cpu_seconds=(process.stat.utime + process.stat.stime) / CLOCK_TICKS,
+    )

@@ -1,0 +1,284 @@
+"""Every process with its ancestors, session, terminal, unit and container: where it came from."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import os
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Optional
+
+from tables.host import Host
+from tables.host.ancestry import ProcessTree, label
+from tables.host.cgroups import systemd_unit
+from tables.host.overmounts import find_proc_mounts
+from tables.host.pidspace import hold
+from tables.host.procfs import CLOCK_TICKS, Process, Procfs, ProcStat, container_id, parse_cgroup
+from tables.indicators.process_names import process_names
+from tables.schema import BIGINT, TEXT, QueryContext, Row, TableError, column, table
+
+_TABLE = "process_tree"
+# (uid_t) -1: no login has been recorded for the process (proc_pid_loginuid(5)).
+_UNSET_LOGIN = 0xFFFF_FFFF
+# A service's start, reload and stop commands are children of its manager as well, and are over by then.
+_SETTLED_TICKS = 60 * CLOCK_TICKS
+# Thousands of processes are in a few cgroups.
+_parse_cgroup = functools.lru_cache(maxsize=1024)(parse_cgroup)
+
+
+@dataclass(frozen=True)
+class ProcessInTree(Row):
+    """One process and where it came from."""
+
+    pid: int = column(BIGINT, "process id", index=True)
+    start_time: int = column(BIGINT, "its start in unix seconds")
+    process_name: str = column(TEXT, "its comm, at most 15 bytes, chosen by the process")
+    exe_path: Optional[str] = column(TEXT, "its executable; NULL for kernel threads, zombies and what we may not read")
+    cmdline: Optional[str] = column(TEXT, "its command line, arguments joined by spaces")
+    cwd: Optional[str] = column(TEXT, "its working folder")
+    owner_uid: Optional[int] = column(BIGINT, "its real user id")
+    effective_uid: Optional[int] = column(BIGINT, "its effective user id")
+    parent: int = column(BIGINT, "pid of its parent, 0 when that is the kernel or outside of our pid namespace")
+    parent_name: Optional[str] = column(TEXT, "comm of its parent")
+    parent_visible: Optional[int] = column(
+        BIGINT, "0 if the parent is alive but /proc does not show it, 1 if it does; NULL without a parent or where unknown"
+    )
+    ancestry: str = column(
+        TEXT,
+        "its ancestors and itself, oldest first: `systemd(1) > cron(812) > sh(900)`; `?(pid)` for an unreadable one, `…` for "
+        "those left out of more than 32",
+    )
+    depth: int = column(BIGINT, "number of known ancestors")
+    session_id: int = column(BIGINT, "its session (setsid(2)), which is the pid of the process that began it")
+    session_leader_name: Optional[str] = column(TEXT, "comm of the process that began its session, while that runs")
+    process_group: int = column(BIGINT, "its process group (setpgid(2))")
+    login_uid: Optional[int] = column(BIGINT, "user who logged in to start it, whatever su or sudo followed; NULL for services")
+    tty: Optional[str] = column(TEXT, "its controlling terminal: pts/0, tty1, ttyS0 … or major:minor")
+    cgroup_path: Optional[str] = column(TEXT, "its cgroup, which it keeps when it detaches from its parent")
+    unit: Optional[str] = column(TEXT, "innermost systemd unit of that cgroup: cron.service, session-3.scope …")
+    container_id: Optional[str] = column(TEXT, "id of the container it runs in, from the cgroup")
+    first_non_shell_ancestor: Optional[str] = column(TEXT, "nearest ancestor that runs no shell, as name(pid)")
+    is_kernel_thread: int = column(BIGINT, "1 if the kernel marks it as its own thread")
+    is_orphan: int = column(
+        BIGINT,
+        "1 if it was handed to its parent when the one that started it ended: its session was begun further down, its scope "
+        "holds only what others start, or its service has an older main process",
+    )
+    orphaned_from: Optional[str] = column(
+        TEXT, "what an orphan belonged to: session leader or main process as name(pid), or scope"
+    )
+
+
+def terminal(number: int) -> Optional[str]:
+    """The name of the controlling terminal from /proc/PID/stat's tty_nr (Documentation/admin-guide/devices.txt); None for 0."""
+    if not number:
+        return None
+    number &= 0xFFFF_FFFF
+    major, minor = number >> 8 & 0xFFF, number & 0xFF | number >> 12 & 0xFFF00
+    if 136 <= major <= 143:
+        return f"pts/{minor + (major - 136) * 256}"
+    if major == 4:
+        return f"tty{minor}" if minor < 64 else f"ttyS{minor - 64}"
+    return "console" if (major, minor) == (5, 1) else f"{major}:{minor}"
+
+
+def parse_uids(status: bytes) -> tuple[Optional[int], Optional[int]]:
+    """(real, effective) user id from /proc/PID/status; None for what is not there."""
+    _, _, rest = status.partition(b"\nUid:")
+    fields = rest.split(b"\n", 1)[0].split()[:2]
+    if len(fields) < 2 or not all(field.isdigit() and len(field) <= 10 for field in fields):
+        return None, None
+    return int(fields[0]), int(fields[1])
+
+
+class _Visibility:
+    """Whether the parents that processes name are shown by /proc as everybody sees it."""
+
+    def __init__(self, public: Procfs, tree: ProcessTree) -> None:
+        self._public = public
+        self._tree = tree
+        # Listed later than the tree was read: a parent that is alive and missing here did not start in between.
+        self._listed = set(public.pids())
+        self._shown: set[int] = set()
+
+    def of_parent(self, stat: ProcStat) -> Optional[bool]:
+        """False only for a parent that is alive, still the parent, and missing in a second look too; None without one."""
+        pid = stat.ppid
+        if pid <= 0 or pid == stat.pid:
+            return None
+        if pid in self._shown or self._is_shown(pid, self._listed):
+            self._shown.add(pid)
+            return True
+        held = hold(pid)
+        if held is None:
+            return None
+        try:
+            child = self._tree.procfs.process(stat.pid)
+            if child is None or child.stat.ppid != pid:
+                return None
+            shown = self._is_shown(pid, set(self._public.pids()))
+            return shown if held.is_alive or shown else None
+        finally:
+            held.close()
+
+    def _is_shown(self, pid: int, listed: set[int]) -> bool:
+        found = self._public.process(pid) if pid in listed else None
+        return found is not None and found.stat.pid == pid
+
+
+class _Origins:
+    """Answers, for the processes of one tree, what they belong to; reads each cgroup and program once."""
+
+    def __init__(self, tree: ProcessTree) -> None:
+        self._tree = tree
+        self._shells = process_names().shells
+        self._multi_call = process_names().multi_call
+        self._runs_shell: dict[int, bool] = {}
+        self._starters: dict[int, Optional[str]] = {}
+        self._cgroups: dict[int, str] = {}
+        self._mains: dict[tuple[int, str], ProcStat] = {}
+        for stat in sorted(tree, key=lambda stat: stat.start_ticks):
+            if self._is_manager(stat.ppid):
+                self._mains.setdefault((stat.ppid, self.cgroup_path(stat.pid)), stat)
+
+    def cgroup_path(self, pid: int) -> str:
+        """The process's cgroup, "" when it cannot be read."""
+        if pid not in self._cgroups:
+            self._cgroups[pid] = _parse_cgroup(self._tree.procfs.try_read(f"{pid}/cgroup", 65536) or b"")
+        return self._cgroups[pid]
+
+    def first_non_shell(self, stat: ProcStat) -> Optional[str]:
+        """The nearest ancestor that runs no shell, by the file it runs and not by what it calls itself."""
+        parent = self._tree.parent(stat)
+        if parent is None:
+            return None
+        # Brothers and sisters have the same.
+        if parent.pid not in self._starters:
+            found = (each for each in itertools.chain((parent,), self._tree.ancestors(parent)) if not self._is_shell(each))
+            self._starters[parent.pid] = next((label(each) for each in found), None)
+        return self._starters[parent.pid]
+
+    def orphaned_from(self, stat: ProcStat, now_ticks: int) -> Optional[str]:
+        """What `stat` belonged to when it lost the parent that started it; None when nothing shows that it did."""
+        parent = self._tree.parent(stat)
+        if parent is None:
+            return None
+        leader = self._tree.get(stat.session) if stat.session != stat.pid else None
+        # Only a member of a session starts another one, and every member descends from the leader or those who adopted it.
+        if leader is not None and parent.session != stat.session and self._tree.is_ancestor(parent.pid, of=leader):
+            return label(leader)
+        if not self._is_manager(parent.pid):
+            return None
+        path = self.cgroup_path(stat.pid)
+        unit = systemd_unit(path) or ""
+        # systemd starts services; it only registers scopes for what others have started (systemd.scope(5)).
+        if unit.endswith(".scope") and unit != "init.scope":
+            return unit
+        main = self._mains.get((parent.pid, path), stat)
+        if not unit.endswith(".service") or not main.start_ticks < stat.start_ticks < now_ticks - _SETTLED_TICKS:
+            return None
+        return None if self._is_started_by_systemd(stat.pid) else label(main)
+
+    def _is_started_by_systemd(self, pid: int) -> bool:
+        """Whether systemd (248 and newer) says so in the environment, as for a main process younger than what was left behind."""
+        data = self._tree.procfs.try_read(f"{pid}/environ", 1 << 17) or b""
+        return b"SYSTEMD_EXEC_PID=%d" % pid in data.split(b"\0")
+
+    def _is_manager(self, pid: int) -> bool:
+        """Whether the process is a systemd, the system's or a user's: both put themselves into an init.scope."""
+        if pid <= 0:
+            return False
+        path = self.cgroup_path(pid)
+        return systemd_unit(path) == "init.scope" or (pid == 1 and path in ("", "/"))
+
+    def _is_shell(self, stat: ProcStat) -> bool:
+        if stat.pid not in self._runs_shell:
+            program = (Process(self._tree.procfs, stat).exe_path or "").rpartition("/")[2]
+            if not program or self._multi_call.match(program):
+                program = os.fsdecode(stat.comm)
+            self._runs_shell[stat.pid] = program in self._shells
+        return self._runs_shell[stat.pid]
+
+
+@table(
+    _TABLE,
+    ProcessInTree,
+    description="Every process with its full ancestry, session, terminal, login, unit and container, and orphans told apart.",
+    sop_steps=(1,),
+    examples=[
+        "SELECT pid, ancestry, first_non_shell_ancestor, unit, container_id FROM process_tree WHERE owner_uid BETWEEN 1 AND 999",
+        "SELECT pid, process_name, exe_path, orphaned_from, unit FROM process_tree WHERE is_orphan = 1 AND tty IS NULL",
+    ],
+)
+def process_tree(host: Host, query: QueryContext) -> Iterator[ProcessInTree]:
+    """One row per process, kernel threads, zombies and minehunt itself included.
+
+    The tree is that of one snapshot, read from a procfs over which nothing can be mounted, so that hidden processes are
+    in it where the kernel lists them. What a process says of itself is read after that; who has ended by then is left
+    out. A parent that started later than its child is another process under the same number, and counts as unreadable.
+    Read from /proc/PID/{stat,status,exe,cmdline,cwd,cgroup,loginuid}.
+
+    Cannot see: who started a process that began a session of its own after its starter ended, unless its unit tells.
+    """
+    if not host.is_live:
+        raise TableError(f"processes can be examined on the running system only, not below {host.files.root}")
+    procfs = host.truth
+    notes = []
+    if not host.is_root:
+        notes.append("not root: executables and working folders of other users' processes are not readable")
+    hides = find_proc_mounts(procfs, []).hidepid and not host.is_root
+    if hides:
+        notes.append("hidepid: other users' processes are invisible, and whether a parent is shown is unknown")
+    host.status.degrade(_TABLE, *notes)
+    tree = ProcessTree.take(procfs)
+    origins = _Origins(tree)
+    now_ticks = int(time.clock_gettime(time.CLOCK_BOOTTIME) * CLOCK_TICKS)
+    # Opened anew each time: a folder opened earlier would not show what has been mounted over /proc since.
+    with closing(Procfs.open(host.proc_path)) as public:
+        visibility = _Visibility(public, tree)
+        for stat in tree:
+            query.check_time()
+            process = Process(procfs, stat)
+            row = _row(tree, origins, process, None if hides else visibility.of_parent(stat), now_ticks)
+            if process.is_same_process():
+                yield row
+
+
+def _row(tree: ProcessTree, origins: _Origins, process: Process, parent_visible: Optional[bool], now_ticks: int) -> ProcessInTree:
+    stat = process.stat
+    parent = tree.parent(stat)
+    leader = tree.get(stat.session)
+    real, effective = parse_uids(process.procfs.try_read(f"{stat.pid}/status", 8192) or b"")
+    login = process.procfs.try_read(f"{stat.pid}/loginuid", 32) or b""
+    cgroup_path = origins.cgroup_path(stat.pid)
+    orphaned_from = origins.orphaned_from(stat, now_ticks)
+    return ProcessInTree(
+        pid=stat.pid,
+        start_time=process.start_time,
+        process_name=process.name,
+        exe_path=process.exe_path,
+        cmdline=process.cmdline or None,
+        cwd=process.cwd,
+        owner_uid=real,
+        effective_uid=effective,
+        parent=stat.ppid,
+        parent_name=os.fsdecode(parent.comm) if parent else None,
+        parent_visible=parent_visible,
+        ancestry=tree.ancestry(stat),
+        depth=tree.depth(stat),
+        session_id=stat.session,
+        session_leader_name=os.fsdecode(leader.comm) if leader else None,
+        process_group=stat.pgrp,
+        login_uid=int(login) if login.isdigit() and int(login) != _UNSET_LOGIN else None,
+        tty=terminal(stat.tty_nr),
+        cgroup_path=cgroup_path or None,
+        unit=systemd_unit(cgroup_path),
+        container_id=container_id(cgroup_path),
+        first_non_shell_ancestor=origins.first_non_shell(stat),
+        is_kernel_thread=process.is_kernel_thread,
+        is_orphan=orphaned_from is not None,
+        orphaned_from=orphaned_from,
+    )
