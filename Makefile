@@ -8,7 +8,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup triage test lint types bench docs lock clean
+.PHONY: help setup triage test lab lint types bench docs lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,6 +20,9 @@ triage: $(VENV)/.runtime ## run the whole SOP on this host (as root for the whol
 
 test: $(VENV)/.dev ## run the tests (as root also those that plant real things)
 	$(BIN)/python -m pytest $(ARGS)
+
+lab: $(VENV)/.dev ## re-create miner behaviour, harmlessly; print SOP step x case x found by x twin silent (as root)
+	$(BIN)/python -m tests.lab $(ARGS)
 
 lint: $(VENV)/.dev ## check style, format, import directions and the packs
 	$(BIN)/ruff check .

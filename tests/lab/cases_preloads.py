@@ -1,0 +1,70 @@
+"""Libraries that are put into programs which did not ask for them."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from tests.lab.case import case
+from tests.lab.room import Planted, Room, compile_library
+
+_LIBRARY = "int lab_does_nothing(void) { return 0; }\n"
+
+
+@case(10, preloaded_library="path")
+def preload_file(room: Room) -> Planted:
+    """a library named in /etc/ld.so.preload."""
+    room.write("/etc/ld.so.preload", "/usr/local/lib/libhook.so\n")
+    return {"path": "/usr/local/lib/libhook.so"}
+
+
+@preload_file.twin
+def _(room: Room) -> Planted:
+    """an empty /etc/ld.so.preload."""
+    return {"path": room.write("/etc/ld.so.preload", "")}
+
+
+@case(5, preloaded_library="pid")
+def preload_variable(room: Room) -> Planted:
+    """a program started with a library from /tmp preloaded."""
+    return {"pid": room.run("/opt/run/worker", env={"LD_PRELOAD": "/tmp/.lib.so"})}
+
+
+@preload_variable.twin
+def _(room: Room) -> Planted:
+    """a database started with another allocator preloaded."""
+    return {"pid": room.run("/usr/sbin/mariadbd", env={"LD_PRELOAD": "/usr/lib/x86_64-linux-gnu/libjemalloc.so.2"})}
+
+
+@case(5, preloaded_library="path")
+def preload_in_unit(room: Room) -> Planted:
+    """a systemd unit that preloads a library from a dot folder."""
+    setting = "[Service]\nEnvironment=LD_PRELOAD=/usr/lib/.cache/lib.so\nExecStart=/usr/sbin/labd\n"
+    room.write("/etc/systemd/system/labd.service", setting)
+    return {"path": "/usr/lib/.cache/lib.so"}
+
+
+@preload_in_unit.twin
+def _(room: Room) -> Planted:
+    """a systemd unit that sets a library path of its application."""
+    setting = "[Service]\nEnvironment=LD_LIBRARY_PATH=/opt/shop/lib\nExecStart=/opt/shop/server\n"
+    return {"path": room.write("/etc/systemd/system/shop.service", setting)}
+
+
+@case(11, needs=("cc",), preloaded_library="path")
+def preload_file_gone(room: Room) -> Planted:
+    """a library in every program, from an /etc/ld.so.preload that no longer shows it."""
+    library = compile_library(_LIBRARY, "/usr/local/lib/libhook.so")
+    room.write("/etc/ld.so.preload", library + "\n")
+    for argv in (("sleep", "600"), ("cat",), ("sort",), ("wc",), ("grep", "x"), ("head",)):
+        room.start(*argv)
+    time.sleep(0.3)
+    os.unlink("/etc/ld.so.preload")
+    return {"path": library}
+
+
+@preload_file_gone.twin
+def _(room: Room) -> Planted:
+    """programs that all use one library of their own, from no package."""
+    library = compile_library(_LIBRARY, "/opt/shop/lib/libshop.so")
+    return {"path": library, "pid": room.start("sleep", "600", env={"LD_PRELOAD": library})}

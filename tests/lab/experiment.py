@@ -1,0 +1,97 @@
+"""The experiment: plant each case and ask the queries that must find it, then plant all twins and ask every detection."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from extension.engines import EngineError
+from extension.pack import load_pack
+from tests.lab.case import Case, cases_of
+from tests.lab.room import Planted, Room
+
+PACK = load_pack(Path(__file__).resolve().parents[2] / "packs" / "cryptominer_triage")
+SQL = {query.name: query.sql for query in PACK.queries()}
+DETECTIONS = [query for query in PACK.queries() if query.kind == "detection"]
+# A count of all processes needs a moment in which none starts; other programs may need a moment to come up.
+_PATIENCE = 15.0
+
+Row = dict[str, str]
+
+
+def examine(subject: ModuleType) -> list[dict[str, Any]]:
+    """One result per case of the subject: the fields of results.Result, and the case's name."""
+    room = Room()
+    cases = cases_of(subject)
+    results = [_try(room, case) for case in cases]
+    for result, verdict in zip(results, _try_twins(room, cases, getattr(subject, "SHARES_PIDS", False))):
+        result.update(verdict)
+    return results
+
+
+def _try(room: Room, case: Case) -> dict[str, Any]:
+    errors: list[str] = []
+    missing = list(case.found_by)
+    try:
+        room.renew()
+        planted = case.plant(room)
+        end = time.monotonic() + _PATIENCE
+        while True:
+            missing = [name for name in missing if not _finds(room.ask(SQL[name]), case.found_by[name], planted)]
+            if not missing or time.monotonic() > end:
+                break
+            time.sleep(0.25)
+            room.look_again()
+        room.check_alive()
+    except EngineError as error:
+        errors.append(str(error))
+    except Exception:
+        errors.append(traceback.format_exc())
+    finally:
+        room.clear()
+    return {"case": case.name, "missing": missing, "errors": errors}
+
+
+def _finds(rows: list[Row], column: str, planted: Planted) -> bool:
+    return bool(rows) and _values(planted, column) <= {row[column] for row in rows}
+
+
+def _values(planted: Planted, column: str) -> set[str]:
+    value = planted[column]
+    return set(map(str, value if isinstance(value, tuple) else (value,)))
+
+
+def _try_twins(room: Room, cases: list[Case], shares_pids: bool) -> list[dict[str, Any]]:
+    """Plant the twins of all cases side by side and ask every detection; no row may come."""
+    verdicts: list[dict[str, Any]] = [{"twin_rows": [], "twin_errors": []} for _ in cases]
+    try:
+        room.renew()
+        planted = [(number, twin.plant(room)) for number, case in enumerate(cases) for twin in case.twins]
+        for query in DETECTIONS:
+            try:
+                rows = room.ask(query.sql)
+            except EngineError as error:
+                for verdict in verdicts:
+                    verdict["twin_errors"].append(f"{query.name}: {error}")
+                continue
+            for row in rows:
+                blamed = {number for number, values in planted if _names(row, values)}
+                # Nobody's row is everybody's failure, unless it is about a process that runs outside the room.
+                if not blamed and not (shares_pids and "pid" in row):
+                    blamed = set(range(len(cases)))
+                for number in blamed:
+                    verdicts[number]["twin_rows"].append([query.name, row])
+        room.check_alive()
+    except Exception:
+        for verdict in verdicts:
+            verdict["twin_errors"].append(traceback.format_exc())
+    finally:
+        room.clear()
+    return verdicts
+
+
+def _names(row: Row, planted: Planted) -> bool:
+    return any(row.get(column) in _values(planted, column) for column in planted)

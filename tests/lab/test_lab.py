@@ -1,0 +1,31 @@
+"""Every case of the lab is found by each query that it names, and its innocent twin by none of the pack."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.lab.case import Case
+from tests.lab.experiment import SQL
+from tests.lab.results import all_cases, run_subject, why_not
+
+CASES = all_cases()
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(("subject", "case"), CASES, ids=[case.name for _, case in CASES])
+def test_case_is_found_and_twin_is_silent(subject: str, case: Case) -> None:
+    reason = why_not(subject, case)
+    if reason is not None:
+        pytest.skip(reason)
+    assert run_subject(subject)[case.name].explain() == ""
+
+
+@pytest.mark.parametrize("case", [case for _, case in CASES], ids=[case.name for _, case in CASES])
+def test_case_is_whole(case: Case) -> None:
+    assert case.found_by.keys() <= SQL.keys() and case.found_by
+    assert case.title and all(twin.title for twin in case.twins) and case.twins
+
+
+def test_cases_have_names_of_their_own() -> None:
+    names = [case.name for _, case in CASES]
+    assert len(names) == len(set(names))
