@@ -29,6 +29,7 @@ _SCRATCHPAD_BYTES = 2 * _MIB
 _HUGE_SLACK = 64 * _MIB
 _MAX_THREADS = 1024
 _MAX_WORD = 512
+_HOMES = ("/root", "/home")
 _LEAST_WALLET = 26
 # Groups of signals, as miner_signals.yaml names them.
 _PLACE, _POSE = "place", "pose"
@@ -51,11 +52,15 @@ class Signal(NamedTuple):
 
 
 class Exemption(NamedTuple):
-    """Programs for which the signals `ignores` say nothing, unless one of the others is seen as well."""
+    """Programs for which the signals `ignores` say nothing, unless one of the others is seen as well.
+
+    `is_system_program`: true only of such as lie in a system folder or below a home.
+    """
 
     names: frozenset[str]
     ignores: frozenset[str]
     unless: frozenset[str]
+    is_system_program: bool
 
 
 class ConfigFile(NamedTuple):
@@ -135,7 +140,9 @@ class MinerSignals:
         }  # fmt: skip
         self.system_folders: tuple[str, ...] = tuple(name for entry in data["system_folders"] for name in entry["names"])
         self.exemptions = tuple(
-            Exemption(frozenset(entry["names"]), frozenset(entry["ignores"]), frozenset(entry["unless"]))
+            Exemption(
+                frozenset(entry["names"]), frozenset(entry["ignores"]), frozenset(entry["unless"]), entry["is_system_program"]
+            )
             for entry in data["exemptions"]
         )
         marks = data["binary_marks"]
@@ -154,7 +161,7 @@ class MinerSignals:
         found = {name: fact for name, fact in self._all(facts, indicators, wallets, pools) if fact}
         program = facts.program if found else ""
         for exemption in self.exemptions:
-            if program in exemption.names and exemption.unless.isdisjoint(found):
+            if program in exemption.names and exemption.unless.isdisjoint(found) and self._is_itself(facts, exemption):
                 found = {name: fact for name, fact in found.items() if name not in exemption.ignores}
         algorithm = self.words.algorithm(words_of(facts.argv)) or next(
             (c.content.algorithm for c in facts.configs if c.content.algorithm), None
@@ -172,6 +179,19 @@ class MinerSignals:
             algorithm,
             facts.configs[0].path if facts.configs and "miner_config" in found else None,
         )
+
+    def _is_itself(self, facts: Facts, exemption: Exemption) -> bool:
+        """Whether the program goes by its own name and, where the exemption wants that, lies where such programs do."""
+        exe = facts.exe or ""
+        name = exe.rpartition("/")[2]
+        if not exe.startswith("/") or name not in exemption.names:
+            # The path is not known, or the name is that of a script and the path its interpreter's.
+            return True
+        claimed = (facts.argv[0] if facts.argv else name).split(" ", 1)[0].rpartition("/")[2].lstrip("-").rstrip(":")
+        if claimed not in exemption.names:
+            return False
+        # A user's own build of a tool lies in the home folder; `unless` ends the exemption in its odd corners.
+        return not exemption.is_system_program or is_below(exe, (*self.system_folders, *_HOMES)) is not None
 
     def _confidence(self, found: Iterable[str]) -> str:
         signals = [self.signals[name] for name in found]
@@ -216,6 +236,8 @@ class MinerSignals:
         exe = (facts.exe or "").rpartition("/")[2]
         argv0 = (facts.argv[0] if facts.argv else "").split(" ", 1)[0].rpartition("/")[2]
         candidates = [("the program", exe), ("argv[0]", argv0)]
+        if self.names.launchers.match(exe) and len(facts.argv) > 1:
+            candidates.append(("the program it loads", facts.argv[1].rpartition("/")[2]))
         # A script started by its own path lends its name to the interpreter's comm.
         if not self.names.interpreters.match(exe):
             candidates.append(("comm", facts.comm))
@@ -265,9 +287,12 @@ class MinerSignals:
         return None
 
     def _wallet_environment(self, environ: Mapping[str, str], wallets: _Found) -> Optional[str]:
+        # A shop has a Bitcoin address for payments; a miner's container also has a pool.
+        is_miner = any(self.words.pool_variable.fullmatch(name) or self.words.miner_variable.fullmatch(name) for name in environ)
         for name, value in sorted(environ.items()):
             for wallet in find_wallets(value, 1) if len(value) < _MAX_WORD else ():
-                if wallet.is_verified and (is_cryptonote(wallet) or self.words.wallet_variable.fullmatch(name)):
+                is_payout = is_miner and self.words.wallet_variable.fullmatch(name)
+                if wallet.is_verified and (is_cryptonote(wallet) or is_payout):
                     wallets.items.append(("wallet_environment", wallet))
                     return f"{name}={wallet.address}"
         return None

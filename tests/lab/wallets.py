@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-# All read on 2026-11-23; none is anybody's on this project.
+# Published in the places named below; each proves itself by its checksum, and none is anybody's on this project.
 XMR = "44AFFq5kSiGBoZ4NMDwYtN18obc8AemS33DBLWs3H7otXft3XjrpDtQGv7SqSsaBYBb98uNbr2VBBEt7f2wfn3RVGQBEP3A"
 ADDRESSES = {
     # The donation addresses on getmonero.org.
