@@ -78,6 +78,19 @@ def test_every_detection_must_fire_and_must_stay_silent(query: Query) -> None:
     assert kinds.count("silent") >= 3
 
 
+@pytest.mark.parametrize("query", [query for query in PACK.queries() if query.kind == "policy"], ids=lambda query: query.name)
+def test_every_policy_can_pass_and_can_fail(query: Query) -> None:
+    kinds = ["fires" if "fires" in case else "silent" for case in CASES.get(query.name, [])]
+    passing = kinds.count("fires") + sum(bool(run(query, rows)) for rows in HOSTS.values())
+    failing = kinds.count("silent") + sum(not run(query, rows) for rows in HOSTS.values())
+    assert passing >= 1 and failing >= 3
+
+
+@pytest.mark.parametrize("query", [query for query in PACK.queries() if query.kind != "detection"], ids=lambda query: query.name)
+def test_no_query_is_dead(query: Query) -> None:
+    assert any("fires" in case for case in CASES.get(query.name, [])) or any(run(query, rows) for rows in HOSTS.values())
+
+
 @pytest.mark.parametrize("query", [query for query in PACK.queries() if not query.snapshot], ids=lambda query: query.name)
 def test_a_differential_query_selects_nothing_that_changes_with_every_call(query: Query) -> None:
     host = RecordedHost()
