@@ -177,7 +177,9 @@ def test_concurrent_callers_do_not_wait_for_each_other(plant: Planter) -> None:
     for thread in threads:
         thread.join(60)
     assert len(results) == 8
-    assert all(any(use.stat.pid == busy and use.cores > 0 for use in uses) for uses in results)
+    measured = [use.cores for uses in results for use in uses if use.stat.pid == busy]
+    # On a machine that is busy itself a single short sample may give the process no turn.
+    assert len(measured) == 8 and max(measured) > 0
 
 
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
