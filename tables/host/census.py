@@ -93,7 +93,7 @@ def _listing(procfs: Procfs) -> tuple[frozenset[int], int]:
     """(listed pids, number of other folders) by raw getdents64."""
     pids = set()
     folders = 0
-    for name, kind in syscalls.getdents64(procfs.fd):
+    for name, kind in procfs.entries():
         if name.isdigit():
             pids.add(int(name))
         elif kind == syscalls.DT_DIR and name not in (b".", b".."):

@@ -237,9 +237,18 @@ class Procfs:
         """Status of the file at `path`, links followed; OSError when that fails."""
         return os.stat(path, dir_fd=self.fd)
 
+    def entries(self) -> list[tuple[bytes, int]]:
+        """(name, d_type) of all that the kernel lists here, by the raw system call (no library can filter it)."""
+        # A descriptor of its own: tables list at the same time, and a shared one has a single position.
+        fd = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self.fd)
+        try:
+            return list(syscalls.getdents64(fd))
+        finally:
+            os.close(fd)
+
     def pids(self) -> list[int]:
-        """Every pid that the kernel lists, by the raw system call (no library can filter it)."""
-        return [int(name) for name, _ in syscalls.getdents64(self.fd) if name.isdigit()]
+        """Every pid that the kernel lists."""
+        return [int(name) for name, _ in self.entries() if name.isdigit()]
 
     def process(self, pid: int) -> Optional[Process]:
         """The process `pid`, or None when its status cannot be read (gone, hidden, or covered by a mount)."""

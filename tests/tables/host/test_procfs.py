@@ -6,6 +6,7 @@ import contextlib
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 import pytest
@@ -83,6 +84,13 @@ def test_kernel_threads_are_those_below_kthreadd() -> None:
     if 2 not in marked:
         pytest.skip("no kernel threads in this pid namespace")
     assert all(psutil.Process(pid).ppid() in (0, 2) for pid in marked)
+
+
+def test_listings_at_the_same_time_do_not_disturb_each_other() -> None:
+    procfs = Host().truth
+    with ThreadPoolExecutor(8) as pool:
+        listings = list(pool.map(lambda _: procfs.pids(), range(400)))
+    assert all(1 in pids and os.getpid() in pids and len(pids) == len(set(pids)) for pids in listings)
 
 
 def test_a_gone_process_is_none_and_its_successor_is_not_the_same() -> None:
