@@ -73,13 +73,6 @@ def build(folder: Path, name: str, code: str = QUIET) -> Path:
 
 
 @pytest.fixture
-def plant() -> Iterator[Planter]:
-    planter = Planter()
-    yield planter
-    planter.clean()
-
-
-@pytest.fixture
 def local() -> Iterator[Path]:
     """A folder in which an administrator's own libraries may well lie."""
     if not os.access("/usr/local/lib", os.W_OK):

@@ -8,9 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,24 +24,6 @@ WRONG = XMR[:-1] + "B"
 PYTHON = os.path.realpath(sys.executable)
 DATASET = 2080 << 20
 CC = shutil.which("cc") or shutil.which("gcc")
-
-
-@pytest.fixture
-def plant() -> Iterator[Planter]:
-    planter = Planter()
-    yield planter
-    planter.clean()
-
-
-@pytest.fixture
-def quiet() -> Iterator[Path]:
-    """A folder in which a program may well lie, unlike pytest's own below /tmp."""
-    home = os.path.realpath(Path.home())
-    if home.startswith(("/tmp/", "/var/tmp/", "/dev/", "/run/")) or "/." in home:
-        pytest.skip(f"no program may lie in {home}, so none that lies there is innocent")
-    folder = Path(tempfile.mkdtemp(prefix="minehunt-test-", dir=home))
-    yield folder
-    shutil.rmtree(folder)
 
 
 def rows(*pids: int, host: Host | None = None) -> list[MinerProcess]:

@@ -39,13 +39,6 @@ threading.Event().wait()
 """
 
 
-@pytest.fixture
-def plant() -> Iterator[Planter]:
-    planter = Planter()
-    yield planter
-    planter.clean()
-
-
 def rows(host: Host) -> dict[int, ProcessCpuUsage]:
     return {row.pid: row for row in process_cpu_usage.generate(host, QueryContext())}
 

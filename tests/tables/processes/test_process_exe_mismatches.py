@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,24 +23,6 @@ ALL_SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.
 CLAIMED = shutil.which("passwd", path="/usr/bin:/bin:/usr/sbin") or "/usr/bin/env"
 CLAIMED_NAME = os.path.basename(CLAIMED)
 needs_pivot_root = pytest.mark.skipif(PIVOT_ROOT is None, reason="the number of pivot_root is not known on this architecture")
-
-
-@pytest.fixture
-def plant() -> Iterator[Planter]:
-    planter = Planter()
-    yield planter
-    planter.clean()
-
-
-@pytest.fixture
-def quiet() -> Iterator[Path]:
-    """A folder in which a program may well lie, unlike pytest's own below /tmp."""
-    home = os.path.realpath(Path.home())
-    if home.startswith(("/tmp/", "/var/tmp/", "/dev/", "/run/")) or "/." in home:
-        pytest.skip(f"no program may lie in {home}, so none that lies there is innocent")
-    folder = Path(tempfile.mkdtemp(prefix="minehunt-test-", dir=home))
-    yield folder
-    shutil.rmtree(folder)
 
 
 def rows(*pids: int, host: Host | None = None) -> list[ProcessExeMismatch]:

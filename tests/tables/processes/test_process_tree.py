@@ -25,13 +25,6 @@ from tests.support.planted_programs import SHELL, Planter, copy_shell
 SLEEP = "import time; print('ready', flush=True); time.sleep(600)"
 
 
-@pytest.fixture
-def plant() -> Iterator[Planter]:
-    planter = Planter()
-    yield planter
-    planter.clean()
-
-
 def tree(host: Host | None = None) -> dict[int, ProcessInTree]:
     return {row.pid: row for row in process_tree.generate(host or Host(), QueryContext())}
 
