@@ -15,9 +15,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extension.engines.core import accounts, ssh
+from extension.engines.core import ssh
 from extension.engines.embedded import EmbeddedEngine
 from tables.host import Host
+from tables.host.accounts import parse_group, parse_passwd, parse_shadow
 from tests.support.core_tables import PlantedHost
 
 REPOSITORY = Path(__file__).parents[3]
@@ -193,7 +194,7 @@ def test_live_memberships_agree_with_the_c_library() -> None:
 LINES = st.lists(st.text('rsh-:$x!*@#\\ \t\n\r\v\0é=,"0129') | st.sampled_from([*ssh.KEY_TYPES, "a:x:1:2:3:4:5"])).map("".join)
 
 
-@pytest.mark.parametrize("parse", [accounts.parse_passwd, accounts.parse_group, accounts.parse_shadow])
+@pytest.mark.parametrize("parse", [parse_passwd, parse_group, parse_shadow])
 @given(data=st.binary() | LINES.map(str.encode))
 def test_account_parsers_take_anything(parse: Callable[[bytes], object], data: bytes) -> None:
     assert len(list(parse(data))) <= data.count(b"\n") + 1  # type: ignore[call-overload]
