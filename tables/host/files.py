@@ -67,6 +67,11 @@ class Files:
             done.append(part)
         return "/".join([self.root, *done])
 
+    def real_path(self, path: str) -> str:
+        """`path` with every link in it resolved, as the host itself sees it."""
+        located = os.path.realpath(self.locate(path))
+        return located if self.root == "/" else located[len(self.root) :] or "/"
+
     def open(self, path: str) -> int:
         """A descriptor of the regular file at `path`; Unreadable for anything else, FIFOs and devices included."""
         try:

@@ -325,6 +325,7 @@ def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
     assert host.status.get("rc_local_commands").degraded == (
         "[Errno 22] /etc/rc.local: not a regular file",
         "[Errno 22] /etc/init.d/boot.local: not a regular file",
+        "no database of dpkg, rpm or apk: which package owns a file is not known",
     )
 
 
