@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, Optional
+from typing import Any, NamedTuple, Optional, Union
 
 import yaml
 
@@ -27,6 +28,8 @@ _QUERY_KEYS = (
 )
 # A step file is a few kilobytes; anything far larger is no step file, and is not parsed.
 _MAX_FILE_BYTES = 1024 * 1024
+# A folder of step files, on disk or inside the one-file minehunt.ext.
+Folder = Union[Path, zipfile.Path]
 
 
 class Problem(NamedTuple):
@@ -105,11 +108,20 @@ class Pack:
         return [query for step in self.steps for query in step.queries]
 
 
-def load_pack(folder: Path) -> Pack:
+def shipped_pack() -> Folder:
+    """The pack that this minehunt came with."""
+    home = Path(__file__).resolve().parents[1]
+    if home.is_file():
+        return zipfile.Path(str(home), "packs/cryptominer_triage/")
+    return home / "packs" / "cryptominer_triage"
+
+
+def load_pack(folder: Folder) -> Pack:
     """Read every `*.yaml` file of `folder` as one SOP step; PackError naming file and line when any is malformed."""
-    files = sorted(folder.glob("*.yaml"))
+    entries = folder.iterdir() if folder.is_dir() else ()
+    files = sorted((entry for entry in entries if entry.name.endswith(".yaml")), key=lambda entry: entry.name)
     if not files:
-        raise PackError([Problem(folder, 1, "no *.yaml file here, so this is no pack")])
+        raise PackError([Problem(Path(str(folder)), 1, "no *.yaml file here, so this is no pack")])
     problems: list[Problem] = []
     steps: list[Step] = []
     for file in files:
@@ -120,7 +132,7 @@ def load_pack(folder: Path) -> Pack:
             steps.append(step)
     if problems:
         raise PackError(problems)
-    return Pack(folder.name, folder, tuple(sorted(steps, key=lambda step: (step.step, step.file))))
+    return Pack(folder.name, Path(str(folder)), tuple(sorted(steps, key=lambda step: (step.step, step.file))))
 
 
 class _Mapping(dict[str, Any]):
@@ -154,8 +166,9 @@ _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping
 class _Reader:
     """Turns one file into a Step, collecting what is wrong with it."""
 
-    def __init__(self, file: Path) -> None:
-        self.file = file
+    def __init__(self, source: Folder) -> None:
+        self.source = source
+        self.file = Path(str(source))
         self.problems: list[Problem] = []
 
     def step(self) -> Optional[Step]:
@@ -174,7 +187,7 @@ class _Reader:
 
     def _document(self) -> Optional[_Mapping]:
         try:
-            content = self.file.read_bytes()
+            content = self.source.read_bytes()
             if len(content) > _MAX_FILE_BYTES:
                 self._problem(1, f"larger than {_MAX_FILE_BYTES} bytes")
                 return None

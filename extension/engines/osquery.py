@@ -111,8 +111,7 @@ class OsqueryEngine:
     def _connect(self, seconds: float) -> None:
         self._retry(lambda: self._core.wait(0), seconds)
         if not self._core.is_registered():
-            arguments = ["--socket", self._core.path, "--timeout", "10", "--interval", "3"]
-            self._spawn([sys.executable, "-m", "extension", *arguments])
+            self._spawn([*_extension_command(), "--socket", self._core.path, "--timeout", "10", "--interval", "3"])
         # Core lists an extension shortly before that listens, so only an answer shows that it is ready.
         self._retry(lambda: self._core.query("SELECT 1 FROM minehunt_status LIMIT 1"), _START_SECONDS)
         version = self.query("SELECT version FROM osquery_info")
@@ -136,8 +135,17 @@ class OsqueryEngine:
                 raise EngineError(f"it ended with status {process.returncode}")
 
     def _spawn(self, command: Sequence[str], stdin: int = subprocess.DEVNULL) -> None:
-        package = Path(__file__).resolve().parents[2]
-        environment = {**os.environ, **self._settings.to_environment(), "PYTHONPATH": str(package)}
+        environment = {**os.environ, **self._settings.to_environment()}
         self._processes.append(
             subprocess.Popen(command, stdin=stdin, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
         )
+
+
+def _extension_command() -> list[str]:
+    """What starts the extension that this program is part of: the one file, or the package."""
+    home = Path(__file__).resolve().parents[2]
+    if home.is_file():
+        return [sys.executable, "-IS", str(home)]
+    # Not by -m: that would import from whatever folder the caller stands in.
+    start = "import runpy, sys; sys.path.insert(0, sys.argv.pop(1)); runpy.run_module('extension', run_name='__main__')"
+    return [sys.executable, "-c", start, str(home)]

@@ -14,8 +14,8 @@ import jsonschema
 import pytest
 from click.testing import CliRunner, Result
 
-from extension.cli import DEFAULT_PACK, main
-from extension.pack import load_pack
+from extension.cli import main
+from extension.pack import load_pack, shipped_pack
 from extension.report import json as json_report
 from tests.support.namespaces import REPOSITORY, needs_readable_repository
 
@@ -63,6 +63,16 @@ def test_an_untrusted_or_malformed_indicator_file_is_refused_by_name(tmp_path: P
         assert result.exit_code == 2 and word in result.output and "Traceback" not in result.output
 
 
+def test_a_known_good_list_of_the_command_line_is_in_force_or_refused_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "ours.yaml"
+    path.write_text("known_good: {account: [pattern: kim]}\n")
+    arguments = ("query", "--engine", "embedded", "SELECT category, pattern FROM known_good", "--known-good", str(path), "--format")
+    assert json.loads(invoke(*arguments, "json").output) == [{"category": "account", "pattern": "kim"}]
+    path.chmod(0o666)
+    result = invoke(*arguments, "json")
+    assert result.exit_code == 2 and "ours.yaml" in result.output and "writable by others" in result.output
+
+
 def test_a_missing_or_broken_config_and_pack_are_refused_by_name(tmp_path: Path) -> None:
     config = tmp_path / "minehunt.yaml"
     assert "minehunt.yaml" in invoke("triage", "--config", str(config)).output
@@ -99,14 +109,14 @@ def test_triage_of_one_step_writes_json_that_follows_the_schema(tmp_path: Path) 
 def test_pack_check_passes_on_our_own_pack_and_names_file_and_line_of_a_fault(tmp_path: Path) -> None:
     result = invoke("pack", "check")
     assert result.exit_code == 0, result.output
-    for file in DEFAULT_PACK.glob("*.yaml"):
+    for file in Path(str(shipped_pack())).glob("*.yaml"):
         (tmp_path / file.name).write_text(file.read_text().replace("FROM hidden_processes", "FROM hidden_proceses"))
     result = invoke("pack", "check", "--pack", str(tmp_path))
     assert result.exit_code == 1 and "11_hidden_processes.yaml:" in result.output and "hidden_proceses" in result.output
 
 
 def test_the_pack_has_all_eighteen_steps() -> None:
-    assert [step.step for step in load_pack(DEFAULT_PACK).steps] == list(range(1, 19))
+    assert [step.step for step in load_pack(shipped_pack()).steps] == list(range(1, 19))
 
 
 @pytest.mark.root

@@ -12,11 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from extension.cli import DEFAULT_PACK
 from extension.engines import EngineError
 from extension.engines.embedded import EmbeddedEngine
 from extension.engines.osquery import OsqueryEngine, find_osquery
-from extension.pack import load_pack
+from extension.pack import load_pack, shipped_pack
 from extension.triage import run_triage
 from tables.host import Host
 from tables.host.settings import Settings
@@ -44,10 +43,10 @@ def core(folder: Path) -> Iterator[Core]:
 def test_the_whole_pack_answers_over_the_wire_as_in_process(core: Core) -> None:
     engine = OsqueryEngine.attach(core.path, Settings())
     try:
-        wired = run_triage(load_pack(DEFAULT_PACK), engine)
+        wired = run_triage(load_pack(shipped_pack()), engine)
     finally:
         engine.close()
-    embedded = run_triage(load_pack(DEFAULT_PACK), EmbeddedEngine(Host()))
+    embedded = run_triage(load_pack(shipped_pack()), EmbeddedEngine(Host()))
     assert wired.engine_name == "osquery" and wired.errors == 0
     judged = {(step.step.step, query.query.name): query.status for step in embedded.steps for query in step.queries}
     assert {(step.step.step, query.query.name): query.status for step in wired.steps for query in step.queries} == judged
@@ -132,7 +131,7 @@ def test_a_real_osquery_gives_the_same_verdicts() -> None:
     assert program is not None
     engine = OsqueryEngine.start(program, Settings())
     try:
-        result = run_triage(load_pack(DEFAULT_PACK), engine)
+        result = run_triage(load_pack(shipped_pack()), engine)
     finally:
         engine.close()
     assert result.errors == 0 and result.findings == 0

@@ -1,0 +1,66 @@
+"""What the builders share: the sources to ship, the date of the commit, files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+PACK = ROOT / "packs" / "cryptominer_triage"
+
+
+class BuildError(Exception):
+    """A deliverable could not be built; the message names the file or the tool at fault."""
+
+
+def source_date() -> int:
+    """Seconds since 1970 that every built file carries: $SOURCE_DATE_EPOCH, else the date of the commit.
+
+    See reproducible-builds.org/specs/source-date-epoch.
+    """
+    given = os.environ.get("SOURCE_DATE_EPOCH")
+    if given is None:
+        done = subprocess.run(["git", "log", "-1", "--format=%ct"], cwd=ROOT, capture_output=True, text=True)
+        given = done.stdout
+    try:
+        return int(given)
+    except ValueError:
+        raise BuildError("no date for the files: no git checkout, and no SOURCE_DATE_EPOCH (seconds since 1970)") from None
+
+
+@contextlib.contextmanager
+def whole(destination: Path) -> Iterator[Path]:
+    """A new folder that takes the place of `destination` when the block ends well, and vanishes when it does not."""
+    try:
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        new = Path(tempfile.mkdtemp(prefix=f".{destination.name}-", dir=destination.parent))
+    except OSError as error:
+        raise BuildError(f"{destination}: cannot be written: {error.strerror}") from None
+    try:
+        new.chmod(0o755)
+        yield new
+        old = new.with_name(f"{new.name}.old")
+        if destination.exists():
+            destination.rename(old)
+        new.rename(destination)
+        shutil.rmtree(old, ignore_errors=True)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+
+
+def sha256_sums(folder: Path) -> str:
+    """One `digest  path` line for every file below `folder`, as sha256sum(1) writes and checks them."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return "".join(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(folder)}\n" for path in files)
+
+
+def plain_sql(sql: str) -> str:
+    """The statement without its comment lines and common indentation, which no consumer of it needs."""
+    return textwrap.dedent("\n".join(line.rstrip() for line in sql.split("\n") if not line.lstrip().startswith("--"))).strip()

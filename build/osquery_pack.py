@@ -1,0 +1,101 @@
+"""Build dist/osquery/: the pack as osquery reads it, and the smallest configuration that loads the extension and runs it.
+
+Formats: osquery's docs/wiki/deployment/{configuration,extensions,logging}.md and osquery/config/packs.cpp.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from build.deliver import PACK, BuildError, plain_sql
+from extension.pack import Pack, PackError, Query, load_pack
+
+# The oldest osquery whose SQLite and functions the pack's SQL needs (design.md).
+OSQUERY_VERSION = "5.12.0"
+EXTENSION_PATH = "/usr/lib/minehunt/minehunt.ext"
+PACK_PATH = "/etc/minehunt/cryptominer_triage.conf"
+_LOAD_PATH = "/etc/osquery/extensions.load"
+
+# Command-line flags: what osquery reads before, or does not take from, its configuration.
+FLAGS = f"""\
+--config_plugin=filesystem
+--config_path=/etc/osquery/osquery.conf
+--disable_extensions=false
+--extensions_autoload={_LOAD_PATH}
+--extensions_require=minehunt
+--extensions_timeout=10
+--extensions_interval=3
+--host_identifier=uuid
+--logger_plugin=filesystem
+--logger_path=/var/log/osquery
+--logger_rotate=true
+--logger_rotate_size=26214400
+--logger_rotate_max_files=10
+--logger_snapshot_event_type=true
+--schedule_splay_percent=10
+"""
+CONFIGURATION: dict[str, Any] = {
+    "decorators": {
+        "load": [
+            "SELECT uuid AS host_uuid FROM system_info",
+            "SELECT hostname FROM system_info",
+            "SELECT version AS minehunt_version FROM osquery_extensions WHERE name = 'minehunt'",
+        ]
+    },
+    "packs": {"cryptominer_triage": PACK_PATH},
+}
+
+
+def pack_document(pack: Pack) -> dict[str, Any]:
+    """The pack as a mapping that osquery takes for a pack."""
+    return {
+        "platform": "linux",
+        "version": OSQUERY_VERSION,
+        "queries": {query.name: _query(query) for query in pack.queries()},
+    }
+
+
+def _query(query: Query) -> dict[str, Any]:
+    body: dict[str, Any] = {
+        "query": plain_sql(query.sql),
+        "interval": query.interval,
+        "snapshot": query.snapshot,
+        "removed": not query.snapshot,
+        "platform": "linux",
+        "version": OSQUERY_VERSION,
+        "description": query.description.en,
+        "value": f"{query.severity} {query.kind}; {', '.join(query.attack)}".rstrip("; "),
+    }
+    if query.kind == "detection":
+        # A restart of osqueryd during a query looks like a crash to it; a detection must not then be silent for a day.
+        body["denylist"] = False
+    return body
+
+
+def build(destination: Path) -> None:
+    """Write the pack, osquery.conf, osquery.flags and extensions.load into `destination`."""
+    documents = {"cryptominer_triage.conf": pack_document(load_pack(PACK)), "osquery.conf": CONFIGURATION}
+    for name, document in documents.items():
+        (destination / name).write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    (destination / "osquery.flags").write_text(FLAGS)
+    (destination / "extensions.load").write_text(EXTENSION_PATH + "\n")
+
+
+def main() -> int:
+    """`python -m build.osquery_pack FOLDER`."""
+    if len(sys.argv) != 2:
+        print("usage: python -m build.osquery_pack FOLDER", file=sys.stderr)
+        return 2
+    try:
+        build(Path(sys.argv[1]))
+    except (BuildError, PackError, OSError) as error:
+        print(f"osquery pack: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
