@@ -37,6 +37,7 @@ FLAGS = f"""\
 --logger_snapshot_event_type=true
 --schedule_splay_percent=10
 """
+LOADED = "SELECT name, version, sdk_version FROM osquery_extensions WHERE name = 'minehunt'"
 CONFIGURATION: dict[str, Any] = {
     "decorators": {
         "load": [
@@ -45,6 +46,8 @@ CONFIGURATION: dict[str, Any] = {
             "SELECT version AS minehunt_version FROM osquery_extensions WHERE name = 'minehunt'",
         ]
     },
+    # Says hourly that the extension is there: a table that is missing is an error in the status log, not a result.
+    "schedule": {"minehunt_loaded": {"query": LOADED, "interval": 3600, "snapshot": True, "platform": "linux"}},
     "packs": {"cryptominer_triage": PACK_PATH},
 }
 
