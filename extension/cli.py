@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import logging
 import sys
 from contextlib import closing
 from pathlib import Path
@@ -18,35 +17,15 @@ from rich.text import Text
 
 import tables as minehunt_tables
 from extension import __version__
-from extension.engines import Engine, EngineError, ResultRow
-from extension.pack import SEVERITIES, Pack, PackError, load_pack
+from extension.baseline.commands import baseline
+from extension.command_line import FOUND, CannotRunError, EngineOptions, engine_options, open_embedded, open_pack, pack_option
+from extension.engines import EngineError, ResultRow
+from extension.pack import SEVERITIES
 from extension.report import json as json_report
 from extension.report import text as text_report
 from extension.triage import run_triage
 from tables.host import Host
-from tables.host.settings import Settings
-from tables.indicators.pools import pool_indicators
-from tables.schema import Table, TableError, clean_text
-
-FOUND = 1
-COULD_NOT_RUN = 2
-DEFAULT_PACK = Path(__file__).resolve().parents[1] / "packs" / "cryptominer_triage"
-
-_ENGINES = ("auto", "osquery", "embedded")
-_engine_option = click.option(
-    "--engine", type=click.Choice(_ENGINES), default="auto", show_default=True, help="auto takes osquery where it is installed."
-)
-_socket_option = click.option("--socket", metavar="PATH", help="Use the osqueryd that listens at this extensions socket.")
-_config_option = click.option("--config", metavar="FILE", help="Configuration instead of /etc/minehunt/minehunt.yaml.")
-_indicators_option = click.option(
-    "--indicators", metavar="FILE", multiple=True, help="More pool indicators: a domain, IP, CIDR or ip:port a line."
-)
-
-
-class CannotRunError(click.ClickException):
-    """Nothing was examined; the message says why. Exit status 2."""
-
-    exit_code = COULD_NOT_RUN
+from tables.schema import Table, clean_text
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -55,35 +34,32 @@ def main() -> None:
     """Hunt cryptominers on this host, step by step after the 18-step SOP."""
 
 
+main.add_command(baseline)
+
+
 @main.command()
-@_engine_option
-@_socket_option
+@engine_options
 @click.option("--step", "steps", type=click.IntRange(1, 18), multiple=True, help="Only this step (repeatable).")
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write the report there instead of printing it.")
 @click.option("--lang", type=click.Choice(["en", "zh"]), default="en", show_default=True)
 @click.option("--fail-on", type=click.Choice(SEVERITIES), default="low", show_default=True, help="Findings from here on exit 1.")
-@click.option("--pack", "folder", type=click.Path(file_okay=False, path_type=Path), default=DEFAULT_PACK, help="Pack folder.")
-@_indicators_option
-@_config_option
+@pack_option
 def triage(
-    engine: str,
-    socket: Optional[str],
+    options: EngineOptions,
     steps: tuple[int, ...],
     form: str,
     output: Optional[Path],
     lang: str,
     fail_on: str,
-    folder: Path,
-    indicators: tuple[str, ...],
-    config: Optional[str],
+    folder: Optional[Path],
 ) -> None:
     """Run the SOP on this host: exit 0 = nothing at or above --fail-on, 1 = findings, 2 = could not run."""
-    pack = _load_pack(folder)
+    pack = open_pack(folder)
     # Printed as text on standard output, the steps shown while it works are the report's first part.
     is_shown = form == "text" and output is None
     console = text_report.open_console(sys.stdout if is_shown else sys.stderr)
-    with closing(_open_engine(engine, socket, _settings(config, indicators))) as opened:
+    with closing(options.open()) as opened:
         console.print(Text(f"minehunt {__version__}: engine {opened.name} ({opened.version})", style="dim"))
         with console.status("") as status:
             result = run_triage(
@@ -104,17 +80,14 @@ def triage(
 @main.command()
 @click.argument("sql")
 @click.option("--format", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
-@_engine_option
-@_socket_option
-@_indicators_option
-@_config_option
-def query(sql: str, form: str, engine: str, socket: Optional[str], indicators: tuple[str, ...], config: Optional[str]) -> None:
+@engine_options
+def query(sql: str, form: str, options: EngineOptions) -> None:
     """Run SQL over osquery's tables and minehunt's."""
-    with closing(_open_engine(engine, socket, _settings(config, indicators))) as opened:
+    with closing(options.open()) as opened:
         try:
             rows = opened.query(sql)
         except EngineError as error:
-            raise CannotRunError(clean_text(str(error))) from None
+            raise CannotRunError(str(error)) from None
     click.echo({"table": _as_grid, "json": _as_json, "csv": _as_csv}[form](rows), nl=False)
 
 
@@ -142,20 +115,19 @@ def pack() -> None:
 
 
 @pack.command()
-@click.option("--pack", "folder", type=click.Path(file_okay=False, path_type=Path), default=DEFAULT_PACK, help="Pack folder.")
-def check(folder: Path) -> None:
+@pack_option
+def check(folder: Optional[Path]) -> None:
     """Check every file of the pack and compile every query; says file and line of what is wrong."""
-    from extension.engines.embedded import EmbeddedEngine
     from extension.pack_check import check_pack
 
-    loaded = _load_pack(folder)
-    with closing(EmbeddedEngine(Host())) as engine:
+    loaded = open_pack(folder)
+    with closing(open_embedded(Host())) as engine:
         problems = check_pack(loaded, engine)
     for problem in problems:
         click.echo(str(problem), err=True)
     if problems:
         sys.exit(FOUND)
-    click.echo(f"{folder.name}: {len(loaded.steps)} steps, {len(loaded.queries())} queries, nothing wrong")
+    click.echo(f"{loaded.name}: {len(loaded.steps)} steps, {len(loaded.queries())} queries, nothing wrong")
 
 
 @main.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []})
@@ -165,45 +137,6 @@ def extension(arguments: tuple[str, ...]) -> None:
     from extension.__main__ import serve
 
     sys.exit(serve(arguments))
-
-
-def _settings(config: Optional[str], indicators: tuple[str, ...]) -> Settings:
-    """The settings in force, read once here so that a bad file is told before anything runs."""
-    settings = Settings.from_environment(config, indicators)
-    try:
-        pool_indicators(Host(settings=settings))
-    except (TableError, OSError) as error:
-        raise CannotRunError(clean_text(str(error))) from None
-    return settings
-
-
-def _load_pack(folder: Path) -> Pack:
-    try:
-        return load_pack(folder)
-    except PackError as error:
-        raise CannotRunError(f"the pack cannot be used:\n{error}") from None
-
-
-def _open_engine(wanted: str, socket: Optional[str], settings: Settings) -> Engine:
-    from extension.engines.osquery import OsqueryEngine, find_osquery
-
-    # What failed is in the answer; a log line between the report's would only repeat it.
-    logging.basicConfig(handlers=[logging.NullHandler()])
-    program = find_osquery() if wanted != "embedded" and not socket else None
-    try:
-        if socket:
-            return OsqueryEngine.attach(socket, settings)
-        if program:
-            return OsqueryEngine.start(program, settings)
-    except EngineError as error:
-        if wanted == "osquery" or socket:
-            raise CannotRunError(clean_text(str(error))) from None
-        click.echo(f"{clean_text(str(error))}; using the embedded engine instead", err=True)
-    if wanted == "osquery":
-        raise CannotRunError("no osqueryd or osqueryi on this machine; --engine embedded needs none")
-    from extension.engines.embedded import EmbeddedEngine
-
-    return EmbeddedEngine(Host(settings=settings))
 
 
 def _emit(text: str, output: Optional[Path]) -> None:

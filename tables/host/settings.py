@@ -1,11 +1,11 @@
-"""What the operator configured: /etc/minehunt/minehunt.yaml and the indicator files beside it."""
+"""What the operator configured: /etc/minehunt/minehunt.yaml, and the indicator files and known-good list beside it."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Optional
+from typing import Any, Optional
 
 from tables.host.files import Files
 from tables.schema import TableError
@@ -13,27 +13,42 @@ from tables.schema import TableError
 DEFAULT_CONFIG = "/etc/minehunt/minehunt.yaml"
 CONFIG_VARIABLE = "MINEHUNT_CONFIG"
 INDICATORS_VARIABLE = "MINEHUNT_INDICATORS"
-_KEYS = frozenset({"indicators"})
+KNOWN_GOOD_VARIABLE = "MINEHUNT_KNOWN_GOOD"
+_KEYS = frozenset({"indicators", "known_good"})
 
 
 @dataclass(frozen=True)
 class Settings:
-    """`config` is the file in force; `indicators` are the indicator files named on the command line."""
+    """`config` is the file in force; `indicators` and `known_good` are the files named on the command line."""
 
     config: str = DEFAULT_CONFIG
     indicators: tuple[str, ...] = ()
+    known_good: Optional[str] = None
 
     @classmethod
     def from_environment(
-        cls, config: Optional[str] = None, indicators: Iterable[str] = (), environ: Mapping[str, str] = os.environ
+        cls,
+        config: Optional[str] = None,
+        indicators: Iterable[str] = (),
+        environ: Mapping[str, str] = os.environ,
+        known_good: Optional[str] = None,
     ) -> Settings:
-        """Settings from the command line, else from MINEHUNT_CONFIG and MINEHUNT_INDICATORS (paths joined by `:`)."""
+        """Settings from the command line, else from the MINEHUNT_ variables; MINEHUNT_INDICATORS is joined by `:`."""
         given = tuple(indicators) or tuple(filter(None, environ.get(INDICATORS_VARIABLE, "").split(":")))
-        return cls(config or environ.get(CONFIG_VARIABLE) or DEFAULT_CONFIG, tuple(map(os.path.abspath, given)))
+        listed = known_good or environ.get(KNOWN_GOOD_VARIABLE)
+        return cls(
+            config or environ.get(CONFIG_VARIABLE) or DEFAULT_CONFIG,
+            tuple(map(os.path.abspath, given)),
+            os.path.abspath(listed) if listed else None,
+        )
 
     def to_environment(self) -> dict[str, str]:
         """The variables that hand these settings to an extension process."""
-        return {CONFIG_VARIABLE: self.config, INDICATORS_VARIABLE: ":".join(self.indicators)}
+        return {
+            CONFIG_VARIABLE: self.config,
+            INDICATORS_VARIABLE: ":".join(self.indicators),
+            KNOWN_GOOD_VARIABLE: self.known_good or "",
+        }
 
     def indicator_files(self) -> list[str]:
         """Every indicator file in force: `indicators:` of the config, indicators.d/ beside it, the command line's.
@@ -42,14 +57,40 @@ class Settings:
         """
         # The operator's files belong to the machine we run on, also when a mounted disk is examined.
         files = Files("/")
-        folder = os.path.dirname(os.path.abspath(self.config))
-        named: list[str] = []
-        if self.config != DEFAULT_CONFIG or files.exists(self.config):
-            named = [os.path.join(folder, path) for path in self._load(files)]
-        beside = os.path.join(folder, "indicators.d")
+        paths = self._load(files).get("indicators") or []
+        if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
+            raise TableError(f"config: {self.config}: indicators must be a list of file names")
+        named = [os.path.join(self._folder, path) for path in paths]
+        beside = os.path.join(self._folder, "indicators.d")
         return [*named, *(path for path in files.paths(beside) if not os.path.basename(path).startswith(".")), *self.indicators]
 
-    def _load(self, files: Files) -> list[str]:
+    def known_good_files(self) -> list[str]:
+        """Every known-good list in force: the file, and the *.yaml files of the folder named like it with .d for .yaml.
+
+        The file is the command line's, else `known_good:` of the config, else known_good.yaml beside the config, which
+        alone may be missing. Raises TableError as `indicator_files` does.
+        """
+        files = Files("/")
+        given = self.known_good
+        if given is None:
+            given = self._load(files).get("known_good")
+            if given is not None and not isinstance(given, str):
+                raise TableError(f"config: {self.config}: known_good must be a file name")
+        path = os.path.join(self._folder, given or "known_good.yaml")
+        more = [
+            found
+            for found in files.paths(os.path.splitext(path)[0] + ".d")
+            if found.endswith(".yaml") and not os.path.basename(found).startswith(".")
+        ]
+        return [path, *more] if given or files.exists(path) else more
+
+    @property
+    def _folder(self) -> str:
+        return os.path.dirname(os.path.abspath(self.config))
+
+    def _load(self, files: Files) -> dict[str, Any]:
+        if self.config == DEFAULT_CONFIG and not files.exists(self.config):
+            return {}
         import yaml  # Parsing YAML takes tens of milliseconds of import time, which start-up does not need.
 
         try:
@@ -60,7 +101,4 @@ class Settings:
             raise TableError(f"config: {self.config}: {error}") from None
         if not isinstance(loaded, dict) or not _KEYS.issuperset(loaded):
             raise TableError(f"config: {self.config}: only the keys {sorted(_KEYS)} are known")
-        paths = loaded.get("indicators") or []
-        if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
-            raise TableError(f"config: {self.config}: indicators must be a list of file names")
-        return paths
+        return loaded

@@ -66,10 +66,10 @@ def test_an_untrusted_or_malformed_indicator_file_is_refused_by_name(tmp_path: P
 def test_a_known_good_list_of_the_command_line_is_in_force_or_refused_by_name(tmp_path: Path) -> None:
     path = tmp_path / "ours.yaml"
     path.write_text("known_good: {account: [pattern: kim]}\n")
-    arguments = ("query", "--engine", "embedded", "SELECT category, pattern FROM known_good", "--known-good", str(path), "--format")
-    assert json.loads(invoke(*arguments, "json").output) == [{"category": "account", "pattern": "kim"}]
+    arguments = ("query", "--engine", "embedded", "SELECT category, pattern FROM known_good", "--known-good", str(path))
+    assert json.loads(invoke(*arguments, "--format", "json").output) == [{"category": "account", "pattern": "kim"}]
     path.chmod(0o666)
-    result = invoke(*arguments, "json")
+    result = invoke(*arguments)
     assert result.exit_code == 2 and "ours.yaml" in result.output and "writable by others" in result.output
 
 

@@ -35,12 +35,14 @@ def examine(subject: ModuleType) -> list[dict[str, Any]]:
 def _try(room: Room, case: Case) -> dict[str, Any]:
     errors: list[str] = []
     missing = list(case.found_by)
+    rows: dict[str, list[Row]] = {}
     try:
         room.renew()
         planted = case.plant(room)
         end = time.monotonic() + _PATIENCE
         while True:
-            missing = [name for name in missing if not _finds(room.ask(SQL[name]), case.found_by[name], planted)]
+            rows.update({name: room.ask(SQL[name]) for name in missing})
+            missing = [name for name in missing if not _finds(rows[name], case.found_by[name], planted)]
             if not missing or time.monotonic() > end:
                 break
             time.sleep(0.25)
@@ -52,7 +54,7 @@ def _try(room: Room, case: Case) -> dict[str, Any]:
         errors.append(traceback.format_exc())
     finally:
         room.clear()
-    return {"case": case.name, "missing": missing, "errors": errors}
+    return {"case": case.name, "missing": missing, "rows": rows, "errors": errors}
 
 
 def _finds(rows: list[Row], column: str, planted: Planted) -> bool:

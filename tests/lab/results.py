@@ -25,9 +25,10 @@ _TIMEOUT = 120
 
 @dataclass(frozen=True)
 class Result:
-    """What came of one case: what the pack did not find, and what it said of the innocent twin."""
+    """What came of one case: what the pack did not find, the rows of what it did, and what it said of the innocent twin."""
 
     missing: list[str]
+    rows: dict[str, list[dict[str, str]]]
     errors: list[str]
     twin_rows: list[tuple[str, dict[str, str]]]
     twin_errors: list[str]

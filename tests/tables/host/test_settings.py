@@ -6,19 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from tables.host.settings import CONFIG_VARIABLE, DEFAULT_CONFIG, INDICATORS_VARIABLE, Settings
+from tables.host.settings import CONFIG_VARIABLE, DEFAULT_CONFIG, INDICATORS_VARIABLE, KNOWN_GOOD_VARIABLE, Settings
 from tables.schema import TableError
 
 
 def test_the_command_line_comes_before_the_environment(tmp_path: Path) -> None:
-    environ = {CONFIG_VARIABLE: "/env.yaml", INDICATORS_VARIABLE: "/a:/b"}
-    assert Settings.from_environment(environ=environ) == Settings("/env.yaml", ("/a", "/b"))
-    assert Settings.from_environment("/c.yaml", ["/d"], environ) == Settings("/c.yaml", ("/d",))
+    environ = {CONFIG_VARIABLE: "/env.yaml", INDICATORS_VARIABLE: "/a:/b", KNOWN_GOOD_VARIABLE: "/k"}
+    assert Settings.from_environment(environ=environ) == Settings("/env.yaml", ("/a", "/b"), "/k")
+    assert Settings.from_environment("/c.yaml", ["/d"], environ, "/l") == Settings("/c.yaml", ("/d",), "/l")
     assert Settings.from_environment(environ={}) == Settings(DEFAULT_CONFIG, ())
 
 
 def test_settings_survive_the_way_to_an_extension_process() -> None:
-    settings = Settings("/etc/other.yaml", ("/a", "/b"))
+    settings = Settings("/etc/other.yaml", ("/a", "/b"), "/known_good.yaml")
     assert Settings.from_environment(environ=settings.to_environment()) == settings
 
 
@@ -30,6 +30,28 @@ def test_lists_come_from_the_config_from_beside_it_and_from_the_command_line(tmp
     found = Settings(str(tmp_path / "minehunt.yaml"), ("/x",)).indicator_files()
     beside = tmp_path / "indicators.d"
     assert found == [str(tmp_path / "ours.txt"), "/abs.txt", str(beside / "10-a.txt"), str(beside / "20-b.txt"), "/x"]
+
+
+def test_the_known_good_list_is_the_command_lines_the_configs_or_the_one_beside_it(tmp_path: Path) -> None:
+    config = tmp_path / "minehunt.yaml"
+    config.write_text("{}")
+    assert Settings(str(config)).known_good_files() == []
+    (tmp_path / "known_good.yaml").touch()
+    (tmp_path / "known_good.d").mkdir()
+    for name in ("20-b.yaml", "10-a.yaml", "10-a.yaml~", ".hidden.yaml"):
+        (tmp_path / "known_good.d" / name).touch()
+    beside = [str(tmp_path / "known_good.d" / name) for name in ("10-a.yaml", "20-b.yaml")]
+    assert Settings(str(config)).known_good_files() == [str(tmp_path / "known_good.yaml"), *beside]
+    config.write_text("known_good: site.yaml\n")
+    assert Settings(str(config)).known_good_files() == [str(tmp_path / "site.yaml")]
+    assert Settings(str(config), known_good="/x/other.yaml").known_good_files() == ["/x/other.yaml"]
+
+
+@pytest.mark.parametrize("text", ["known_good: [1]", "known_good: 7"])
+def test_a_known_good_that_is_no_file_name_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "minehunt.yaml").write_text(text)
+    with pytest.raises(TableError, match=r"minehunt\.yaml: known_good"):
+        Settings(str(tmp_path / "minehunt.yaml")).known_good_files()
 
 
 @pytest.mark.parametrize(

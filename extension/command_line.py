@@ -1,0 +1,130 @@
+"""What minehunt's commands share: their options, and how the pack and an engine are opened or why they cannot be."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Optional
+
+import click
+
+from extension.engines import Engine, EngineError
+from extension.pack import Pack, PackError, load_pack, shipped_pack
+from tables.host import Host
+from tables.host.settings import Settings
+from tables.indicators.known_good_list import known_good_entries
+from tables.indicators.pools import pool_indicators
+from tables.schema import TableError, clean_text
+
+if TYPE_CHECKING:
+    from extension.engines.embedded import EmbeddedEngine
+
+FOUND = 1
+COULD_NOT_RUN = 2
+
+pack_option = click.option(
+    "--pack", "folder", type=click.Path(file_okay=False, path_type=Path), help="Folder of another pack than minehunt's own."
+)
+_ENGINE_OPTIONS = (
+    click.option(
+        "--engine",
+        type=click.Choice(("auto", "osquery", "embedded")),
+        default="auto",
+        show_default=True,
+        help="auto takes osquery where it is installed.",
+    ),
+    click.option("--socket", metavar="PATH", help="Use the osqueryd that listens at this extensions socket."),
+    click.option(
+        "--indicators", metavar="FILE", multiple=True, help="More pool indicators: a domain, IP, CIDR or ip:port a line."
+    ),
+    click.option("--known-good", metavar="FILE", help="What is normal here, instead of /etc/minehunt/known_good.yaml."),
+    click.option("--config", metavar="FILE", help="Configuration instead of /etc/minehunt/minehunt.yaml."),
+)
+
+
+class CannotRunError(click.ClickException):
+    """Nothing was examined; the message says why. Exit status 2."""
+
+    exit_code = COULD_NOT_RUN
+
+    def __init__(self, message: str) -> None:
+        super().__init__("\n".join(map(clean_text, message.split("\n"))))
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """Where SQL shall run and with what settings, as the command line says."""
+
+    engine: str
+    socket: Optional[str]
+    indicators: tuple[str, ...]
+    known_good: Optional[str]
+    config: Optional[str]
+
+    def settings(self) -> Settings:
+        """The settings in force, read once here so that a bad file is told before anything runs."""
+        settings = Settings.from_environment(self.config, self.indicators, known_good=self.known_good)
+        host = Host(settings=settings)
+        try:
+            pool_indicators(host)
+            known_good_entries(host)
+        except (TableError, OSError) as error:
+            raise CannotRunError(str(error)) from None
+        return settings
+
+    def open(self) -> Engine:
+        """The engine, to be closed after use."""
+        from extension.engines.osquery import OsqueryEngine, find_osquery
+
+        settings = self.settings()
+        # What failed is in the answer; a log line between the report's would only repeat it.
+        logging.basicConfig(handlers=[logging.NullHandler()])
+        program = find_osquery() if self.engine != "embedded" and not self.socket else None
+        try:
+            if self.socket:
+                return OsqueryEngine.attach(self.socket, settings)
+            if program:
+                return OsqueryEngine.start(program, settings)
+        except EngineError as error:
+            if self.engine == "osquery" or self.socket:
+                raise CannotRunError(str(error)) from None
+            click.echo(f"{clean_text(str(error))}; using the embedded engine instead", err=True)
+        if self.engine == "osquery":
+            raise CannotRunError("no osqueryd or osqueryi on this machine; --engine embedded needs none")
+        return open_embedded(Host(settings=settings))
+
+
+def open_embedded(host: Host) -> EmbeddedEngine:
+    """The embedded engine on `host`, where the packages that it needs are installed."""
+    try:
+        from extension.engines.embedded import EmbeddedEngine
+    except ModuleNotFoundError as error:
+        raise CannotRunError(
+            f"nothing to run SQL in: no osquery on this machine, and the embedded engine needs the Python package {error.name}, "
+            "which this file does not carry; install osquery, or run minehunt from its repository (make triage)"
+        ) from None
+    return EmbeddedEngine(host)
+
+
+def engine_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that choose the engine and its settings; it gets them as `options: EngineOptions`."""
+
+    @functools.wraps(command)
+    def run(*args: Any, **values: Any) -> None:
+        chosen = {name: values.pop(name) for name in EngineOptions.__dataclass_fields__}
+        command(*args, options=EngineOptions(**chosen), **values)
+
+    for option in reversed(_ENGINE_OPTIONS):
+        run = option(run)
+    return run
+
+
+def open_pack(folder: Optional[Path]) -> Pack:
+    """The pack in `folder`, or the one that minehunt came with."""
+    try:
+        return load_pack(folder or shipped_pack())
+    except PackError as error:
+        raise CannotRunError(f"the pack cannot be used:\n{error}") from None
