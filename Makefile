@@ -8,7 +8,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup triage test lab lint types bench docs lock clean
+.PHONY: help setup triage test lab lint types bench docs dist lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,11 +40,16 @@ bench: $(VENV)/.dev ## measure beside unhide, ss and C; prints ratios (as root, 
 docs: $(VENV)/.runtime ## write tables/README.md and packs/README.md anew
 	$(BIN)/python build/docs.py
 
+dist: $(VENV)/.dev ## build all deliverables into dist/; INDICATORS='FILE…' adds lists of pools to the packages
+	@$(BIN)/python -m build.dist $(INDICATORS)
+
 lock: $(VENV)/.dev ## renew the lock files (needs the Python package uv on PATH)
 	uv pip compile --universal --python-version 3.9 --generate-hashes --no-emit-index-url --quiet \
 	  --custom-compile-command 'make lock' pyproject.toml build/requirements.in -o build/requirements.lock
 	uv pip compile --universal --python-version 3.9 --generate-hashes --no-emit-index-url --quiet \
 	  --custom-compile-command 'make lock' build/requirements-dev.in -o build/requirements-dev.lock
+	uv pip compile --python-version 3.9 --generate-hashes --no-emit-index-url --quiet \
+	  --custom-compile-command 'make lock' build/requirements-ext.in -o build/requirements-ext.lock
 
 clean: ## remove what make made
 	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -146,11 +146,6 @@ def test_without_osquery_and_orbit_only_osquerys_list_is_made(built: dict[str, P
     assert not (root / "etc/osquery").exists()
 
 
-def test_the_same_commit_gives_the_same_bytes(built: dict[str, Path], tmp_path: Path) -> None:
-    again = {file.suffix: file for file in packages.build(tmp_path, [built[".deb"].parent / "site-pools.txt"])}
-    assert {kind: file.read_bytes() for kind, file in again.items()} == {kind: file.read_bytes() for kind, file in built.items()}
-
-
 def test_the_linters_have_nothing_to_say(built: dict[str, Path]) -> None:
     needs("lintian", "rpmlint")
     assert run("lintian", "--allow-root", str(built[".deb"])) == ""

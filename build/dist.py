@@ -1,0 +1,62 @@
+"""Build everything below dist/, or nothing: `python -m build.dist [--output FOLDER] [INDICATOR_LIST…]`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from build import extension, fleet, osquery_pack, packages, siem
+from build.deliver import PACK, ROOT, BuildError, sha256_sums, whole
+from extension.engines.embedded import EmbeddedEngine
+from extension.pack import PackError, load_pack
+from extension.pack_check import check_pack
+from tables.host import Host
+
+
+def build(destination: Path, indicators: Sequence[Path] = ()) -> None:
+    """Put all deliverables and their SHA256SUMS into `destination`, in the place of what was there.
+
+    Raises BuildError or PackError, and leaves `destination` as it was, for whatever cannot be built.
+    """
+    check()
+    with whole(destination) as new:
+        for name in ("osquery", "fleet", "packages", "siem"):
+            (new / name).mkdir()
+        extension.build(new)
+        osquery_pack.build(new / "osquery")
+        fleet.build(new / "fleet")
+        packages.build(new / "packages", indicators)
+        siem.build(new / "siem")
+        (new / "SHA256SUMS").write_text(sha256_sums(new))
+
+
+def check() -> None:
+    """Raise PackError, with file and line of each fault, for a pack that must not be shipped."""
+    engine = EmbeddedEngine(Host())
+    try:
+        problems = check_pack(load_pack(PACK), engine)
+    finally:
+        engine.close()
+    if problems:
+        raise PackError(problems)
+
+
+def main() -> int:
+    """0 when all is built; 1, with the reason, when nothing was."""
+    parser = argparse.ArgumentParser(prog="make dist", description=__doc__)
+    parser.add_argument("--output", type=Path, default=ROOT / "dist")
+    parser.add_argument("indicators", nargs="*", type=Path, metavar="INDICATOR_LIST", help="more pools for the packages")
+    options = parser.parse_args()
+    try:
+        build(options.output, options.indicators)
+    except (BuildError, PackError, OSError) as error:
+        print(f"nothing was built: {error}", file=sys.stderr)
+        return 1
+    print((options.output / "SHA256SUMS").read_text(), end="")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
