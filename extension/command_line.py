@@ -38,6 +38,12 @@ _ENGINE_OPTIONS = (
     ),
     click.option("--socket", metavar="PATH", help="Use the osqueryd that listens at this extensions socket."),
     click.option(
+        "--root",
+        type=click.Path(exists=True, file_okay=False),
+        default="/",
+        help="Examine the disk image or container mounted there instead of this system (embedded engine).",
+    ),
+    click.option(
         "--indicators", metavar="FILE", multiple=True, help="More pool indicators: a domain, IP, CIDR or ip:port a line."
     ),
     click.option("--known-good", metavar="FILE", help="What is normal here, instead of /etc/minehunt/known_good.yaml."),
@@ -60,6 +66,7 @@ class EngineOptions:
 
     engine: str
     socket: Optional[str]
+    root: str
     indicators: tuple[str, ...]
     known_good: Optional[str]
     config: Optional[str]
@@ -80,6 +87,11 @@ class EngineOptions:
         from extension.engines.osquery import OsqueryEngine, find_osquery
 
         settings = self.settings()
+        host = Host(self.root, settings)
+        if not host.is_live:
+            if self.engine == "osquery" or self.socket:
+                raise CannotRunError("osquery examines the running system only; --root needs the embedded engine")
+            return open_embedded(host)
         # What failed is in the answer; a log line between the report's would only repeat it.
         logging.basicConfig(handlers=[logging.NullHandler()])
         program = find_osquery() if self.engine != "embedded" and not self.socket else None
@@ -94,7 +106,7 @@ class EngineOptions:
             click.echo(f"{clean_text(str(error))}; using the embedded engine instead", err=True)
         if self.engine == "osquery":
             raise CannotRunError("no osqueryd or osqueryi on this machine; --engine embedded needs none")
-        return open_embedded(Host(settings=settings))
+        return open_embedded(host)
 
 
 def open_embedded(host: Host) -> EmbeddedEngine:

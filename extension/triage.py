@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
-import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -18,6 +16,7 @@ NORMAL = "normal"
 ABNORMAL = "abnormal"
 ERROR = "error"
 NEEDS_ROOT = "needs-root"
+NOT_APPLICABLE = "not-applicable"
 
 CLEAN = "clean"
 SUSPICIOUS = "suspicious"
@@ -29,7 +28,11 @@ _GRAVE = ("critical", "high")
 
 @dataclass(frozen=True)
 class QueryResult:
-    """What one query gave. `status` is normal, abnormal, error or needs-root; evidence and inventory are never abnormal."""
+    """What one query gave. `status` is normal, abnormal, error, needs-root or not-applicable.
+
+    Evidence and inventory are never abnormal; not-applicable is what only a running system could answer on a mounted disk,
+    and `error` then says so.
+    """
 
     query: Query
     status: str
@@ -131,20 +134,24 @@ def run_triage(
         results.append(_run_step(step, engine))
         done(results[-1])
     blind_spots = tuple(_blind_spots(engine))
-    return Triage(engine.name, engine.version, host_facts(), started, time.time(), tuple(results), blind_spots)
+    return Triage(engine.name, engine.version, engine.host_facts(), started, time.time(), tuple(results), blind_spots)
 
 
 def _run_step(step: Step, engine: Engine) -> StepResult:
     results = tuple(_run_query(query, engine) for query in step.queries)
     statuses = {result.status for result in results}
-    status = next((status for status in (ABNORMAL, ERROR, NEEDS_ROOT) if status in statuses), NORMAL)
+    # What does not apply decides only where nothing else does.
+    order = (ABNORMAL, ERROR, NEEDS_ROOT, NORMAL, NOT_APPLICABLE)
+    status = next((status for status in order if status in statuses), NORMAL)
     return StepResult(step, status, results)
 
 
 def _run_query(query: Query, engine: Engine) -> QueryResult:
     started = time.monotonic()
     rows: tuple[ResultRow, ...] = ()
-    error = None
+    error = engine.inapplicable(query.sql)
+    if error is not None:
+        return QueryResult(query, NOT_APPLICABLE, (), error, 0)
     try:
         rows = tuple(engine.query(query.sql))
     except EngineError as failure:
@@ -174,22 +181,6 @@ def _blind_spots(engine: Engine) -> Iterator[BlindSpot]:
         for why in (row["last_error"], row["truncated_why"], row["degraded_why"]):
             if why:
                 yield BlindSpot(row["table_name"], why)
-
-
-def host_facts() -> dict[str, str]:
-    """What identifies this host in a report: hostname, system, kernel, architecture, and the user we run as."""
-    try:
-        release = platform.freedesktop_os_release()["PRETTY_NAME"] if hasattr(platform, "freedesktop_os_release") else ""
-    except (OSError, KeyError):
-        release = ""
-    system = os.uname()
-    return {
-        "hostname": socket.gethostname(),
-        "system": release or system.sysname,
-        "kernel": system.release,
-        "architecture": system.machine,
-        "user": "root" if os.geteuid() == 0 else f"uid {os.geteuid()}",
-    }
 
 
 def iso_time(moment: float) -> str:

@@ -237,6 +237,8 @@ class Table:
     max_rows: int = DEFAULT_MAX_ROWS
     # Whether the function reads the pushed-down constraints; otherwise one full scan answers every query for a while.
     uses_constraints: bool = False
+    # Whether it tells about the running system alone, and nothing about a mounted disk.
+    needs_live: bool = False
     # Whether a scan gets a thread of its own, which can be left behind when a system call never returns.
     own_thread: bool = True
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Optional, Protocol
 
 # A result as osquery gives it: every value a string, NULL as "".
 ResultRow = dict[str, str]
@@ -20,6 +20,12 @@ class Engine(Protocol):
 
     def query(self, sql: str) -> list[ResultRow]:
         """The rows of one SELECT; EngineError with the reason when it fails."""
+
+    def inapplicable(self, sql: str) -> Optional[str]:
+        """Why the query cannot apply to what is examined, None where it can."""
+
+    def host_facts(self) -> dict[str, str]:
+        """What identifies the examined host in a report: hostname, system, kernel, architecture, and the user we run as."""
 
     def close(self) -> None:
         """Stop what the engine started."""

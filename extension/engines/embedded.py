@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Optional
 
 import apsw
 import apsw.ext
@@ -12,6 +12,7 @@ import apsw.ext
 import tables
 from extension import __version__
 from extension.engines import EngineError, ResultRow, core
+from extension.engines.facts import host_facts
 from extension.engines.functions import register_functions
 from extension.engines.vtable import VirtualTable
 from extension.runner import TableRunner
@@ -55,6 +56,23 @@ class EmbeddedEngine:
                 return [name for name, _ in apsw.ext.query_info(self.db, sql).description]
             except apsw.Error as error:
                 raise EngineError(_message(error)) from None
+
+    def inapplicable(self, sql: str) -> Optional[str]:
+        """On a mounted disk: which tables that the query reads tell about a running system alone."""
+        if self.host.is_live:
+            return None
+        with self._lock:
+            try:
+                actions = apsw.ext.query_info(self.db, sql, actions=True).actions or []
+            except apsw.Error:
+                return None
+        read = {action.table_name for action in actions}
+        live = sorted(name for name, table in self.tables.items() if table.needs_live and name in read)
+        return f"only a running system has {', '.join(live)}" if live else None
+
+    def host_facts(self) -> dict[str, str]:
+        """What identifies the host, read from the disk where it is a mounted one."""
+        return host_facts(self.host)
 
     def close(self) -> None:
         """Close the database."""

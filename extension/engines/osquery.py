@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Optional
 
 from extension.engines import EngineError, ResultRow
+from extension.engines.facts import host_facts
 from extension.registration import Core, CoreError
+from tables.host import Host
 from tables.host.settings import Settings
 
 _START_SECONDS = 20.0
@@ -92,6 +94,14 @@ class OsqueryEngine:
             return self._core.query(sql)
         except CoreError as error:
             raise EngineError(str(error)) from None
+
+    def inapplicable(self, _sql: str) -> Optional[str]:
+        """None: osquery examines the running system, to which every query applies."""
+        return None
+
+    def host_facts(self) -> dict[str, str]:
+        """What identifies this host."""
+        return host_facts(Host(settings=self._settings))
 
     def close(self) -> None:
         """End what was started here, the extension first."""

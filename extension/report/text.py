@@ -14,7 +14,7 @@ from rich.text import Text
 
 from extension import __version__
 from extension.engines import ResultRow
-from extension.triage import ABNORMAL, ERROR, NEEDS_ROOT, NORMAL, QueryResult, StepResult, Triage, iso_time
+from extension.triage import ABNORMAL, ERROR, NEEDS_ROOT, NORMAL, NOT_APPLICABLE, QueryResult, StepResult, Triage, iso_time
 from tables.schema import clean_text
 
 _ROWS_SHOWN = 20
@@ -25,13 +25,13 @@ _TIME_COLUMN = re.compile(r"(^|_)(time|mtime|ctime|atime|btime)$")
 # Unix seconds of this age have ten digits; eleven reach into the year 5138.
 _LONGEST_TIME = 12
 _FILE_WIDTH = 120
-_STYLES = {NORMAL: "green", ABNORMAL: "bold red", ERROR: "yellow", NEEDS_ROOT: "yellow"}
-_MARKS = {NORMAL: "✓", ABNORMAL: "✗", ERROR: "!", NEEDS_ROOT: "?"}
+_STYLES = {NORMAL: "green", ABNORMAL: "bold red", ERROR: "yellow", NEEDS_ROOT: "yellow", NOT_APPLICABLE: "dim"}
+_MARKS = {NORMAL: "✓", ABNORMAL: "✗", ERROR: "!", NEEDS_ROOT: "?", NOT_APPLICABLE: "–"}
 _VERDICT_STYLES = {"clean": "bold green", "suspicious": "bold yellow", "compromised": "bold red", "incomplete": "bold yellow"}
 
 _WORDS = {
     "en": {
-        NORMAL: "normal", ABNORMAL: "abnormal", ERROR: "error", NEEDS_ROOT: "needs root",
+        NORMAL: "normal", ABNORMAL: "abnormal", ERROR: "error", NEEDS_ROOT: "needs root", NOT_APPLICABLE: "not applicable",
         "clean": "no sign of a cryptominer", "suspicious": "look at the findings",
         "compromised": "treat this host as an incident", "incomplete": "nothing found, but not everything could be checked",
         "verdict": "Verdict", "CLEAN": "clean", "SUSPICIOUS": "suspicious", "COMPROMISED": "compromised", "INCOMPLETE": "incomplete", "findings": "findings", "errors": "errors", "steps": "abnormal steps", "none": "none",
@@ -39,7 +39,7 @@ _WORDS = {
         "blind": "Could not be checked", "policy": "not in place", "root": "run as root for the whole answer",
     },
     "zh": {
-        NORMAL: "正常", ABNORMAL: "异常", ERROR: "出错", NEEDS_ROOT: "需要 root",
+        NORMAL: "正常", ABNORMAL: "异常", ERROR: "出错", NEEDS_ROOT: "需要 root", NOT_APPLICABLE: "不适用",
         "clean": "未发现挖矿迹象", "suspicious": "请查看各项发现",
         "compromised": "请按安全事件处置本机", "incomplete": "未发现异常,但部分项目未能检查",
         "verdict": "结论", "CLEAN": "正常", "SUSPICIOUS": "可疑", "COMPROMISED": "已失陷", "INCOMPLETE": "不完整", "findings": "发现", "errors": "出错", "steps": "异常步骤", "none": "无",

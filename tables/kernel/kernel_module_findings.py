@@ -49,6 +49,7 @@ class KernelModuleFinding(Row):
 @table(
     _TABLE,
     KernelModuleFinding,
+    needs_live=True,
     description="Kernel modules missing from one of the kernel's lists, out of tree, unsigned, forced, or of unknown origin.",
     sop_steps=(11,),
     examples=[

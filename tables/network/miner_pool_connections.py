@@ -81,6 +81,7 @@ class _Hit(NamedTuple):
 @table(
     _NAME,
     MinerPoolConnection,
+    needs_live=True,
     description="TCP and UDP connections to mining pools in every network namespace, with their processes, hidden ones included.",
     sop_steps=(3, 8),
     examples=[

@@ -58,6 +58,7 @@ class MinerProcess(Row):
 @table(
     _NAME,
     MinerProcess,
+    needs_live=True,
     description="Processes that mine or look so, with a score, the signals behind it, pool, wallet, coin and ancestry.",
     sop_steps=(1, 6, 7, 8),
     examples=[

@@ -49,6 +49,7 @@ def _round(value: Optional[float]) -> Optional[float]:
 @table(
     "process_census",
     ProcessCensus,
+    needs_live=True,
     description="Processes, threads and CPU time that the kernel counts, beside what /proc lists: hiding shows as a difference.",
     sop_steps=(6, 11),
     examples=[

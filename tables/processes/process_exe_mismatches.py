@@ -247,6 +247,7 @@ def _row(process: Process, look: Look, finding: Finding) -> ProcessExeMismatch:
 @table(
     _TABLE,
     ProcessExeMismatch,
+    needs_live=True,
     description="Processes whose executable is deleted, in memory only, hidden, in a temporary folder, or not what they claim.",
     sop_steps=(4, 7),
     examples=[

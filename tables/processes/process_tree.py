@@ -206,6 +206,7 @@ class _Origins:
 @table(
     _TABLE,
     ProcessInTree,
+    needs_live=True,
     description="Every process with its full ancestry, session, terminal, login, unit and container, and orphans told apart.",
     sop_steps=(1,),
     examples=[

@@ -35,6 +35,12 @@ class RecordedEngine:
             raise EngineError(answer)
         return answer
 
+    def inapplicable(self, sql: str) -> str | None:
+        return "only a running system has processes" if sql.startswith("live") else None
+
+    def host_facts(self) -> dict[str, str]:
+        return {"hostname": "h", "system": "Debian", "kernel": "6", "architecture": "x86_64", "user": "root"}
+
     def close(self) -> None:
         """Nothing to close."""
 
@@ -47,6 +53,14 @@ def query(name: str, kind: str = "detection", severity: str = "high", needs_root
 def run(answers: dict[str, list[ResultRow] | str], *queries: Query) -> Triage:
     step = Step(11, Text("Hidden processes", "隐藏进程检查"), Text("?", "?"), queries, Path("11.yaml"), 1)
     return run_triage(Pack("p", Path("p"), (step,)), RecordedEngine(answers))
+
+
+def test_what_a_mounted_disk_cannot_tell_is_neither_normal_nor_an_error() -> None:
+    result = run({}, query("live"))
+    assert (result.steps[0].status, result.errors, result.verdict) == ("not-applicable", 0, "clean")
+    assert result.steps[0].queries[0].error == "only a running system has processes"
+    assert run({}, query("live"), query("other")).steps[0].status == "normal"
+    assert run({"other": ROW}, query("live"), query("other")).steps[0].status == "abnormal"
 
 
 ROW = [{"pid": "7", "evidence": HOSTILE}]

@@ -62,6 +62,13 @@ class RecordedHost:
         except apsw.Error as error:
             raise EngineError(str(error)) from None
 
+    def inapplicable(self, _sql: str) -> None:
+        """Every query applies."""
+
+    def host_facts(self) -> dict[str, str]:
+        """A host of no name."""
+        return {}
+
     def close(self) -> None:
         """Close the database."""
         self.db.close()

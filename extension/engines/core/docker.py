@@ -67,7 +67,7 @@ def _namespaces(host: Host, pid: int) -> CoreRow:
     return {f"{kind}_namespace": str(namespace_inode(host, pid, kind) or "") or None for kind in _NAMESPACES}
 
 
-@core_table("docker_containers", index=["id", "name"])
+@core_table("docker_containers", needs_live=True, index=["id", "name"])
 def docker_containers(host: Host, query: QueryContext) -> Iterator[CoreRow]:
     """All containers that Docker knows, stopped ones too; no rows where Docker does not run."""
     reader = Reader(host, "docker_containers")

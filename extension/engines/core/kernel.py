@@ -13,7 +13,7 @@ from tables.schema import QueryContext
 _MODULES_LIMIT = 8 << 20
 
 
-@core_table("kernel_modules")
+@core_table("kernel_modules", needs_live=True)
 def kernel_modules(host: Host, query: QueryContext) -> Iterator[CoreRow]:
     """One row per loaded module; none where the kernel was built without modules."""
     try:
@@ -33,7 +33,7 @@ def parse_modules(text: str) -> Iterator[CoreRow]:
         yield {"name": name, "size": size, "used_by": used_by, "status": status, "address": address}
 
 
-@core_table("kernel_info")
+@core_table("kernel_info", needs_live=True)
 def kernel_info(host: Host, query: QueryContext) -> Iterator[CoreRow]:
     """The running kernel, in one row."""
     row = parse_arguments(proc_text(host, "cmdline"))

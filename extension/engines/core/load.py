@@ -18,7 +18,7 @@ _MEMORY = {
 _CPU_TIMES = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal", "guest", "guest_nice")
 
 
-@core_table("load_average")
+@core_table("load_average", needs_live=True)
 def load_average(host: Host, query: QueryContext) -> Iterator[CoreRow]:
     """Three rows: the load averages with six decimals, finer than /proc/loadavg tells them (getloadavg(3))."""
     require_live(host, "load_average")
@@ -26,7 +26,7 @@ def load_average(host: Host, query: QueryContext) -> Iterator[CoreRow]:
         yield {"period": period, "average": f"{average:.6f}"}
 
 
-@core_table("memory_info")
+@core_table("memory_info", needs_live=True)
 def memory_info(host: Host, query: QueryContext) -> Iterator[CoreRow]:
     """One row, in bytes."""
     yield parse_meminfo(proc_text(host, "meminfo"))
@@ -43,7 +43,7 @@ def parse_meminfo(text: str) -> CoreRow:
     return row
 
 
-@core_table("cpu_time")
+@core_table("cpu_time", needs_live=True)
 def cpu_time(host: Host, query: QueryContext) -> Iterator[CoreRow]:
     """One row per online core, in clock ticks since boot."""
     yield from parse_cpu_times(proc_text(host, "stat", 16 << 20))

@@ -2,47 +2,16 @@
 
 from __future__ import annotations
 
-import platform
-import struct
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from extension.engines.core import CoreRow, core_table
 from extension.engines.core.reading import Reader
 from tables.host import Host
+from tables.host.utmp import DEAD_PROCESS, USER_PROCESS, parse_logins
 from tables.schema import QueryContext
 
-# struct utmp of glibc (utmp(5), bits/utmp.h): type, pid, line, id, user, host, exit status, session, time, address.
-# x86-64 keeps the 32-bit session and time of older programs (384 bytes); aarch64 has 64-bit ones (400 bytes).
-COMPACT = struct.Struct("<hxxi32s4s32s256s4xii4x16x20x")
-WIDE = struct.Struct("<hxxi32s4s32s256s4xqq8x16x24x")
-_LAYOUT = WIDE if platform.machine() == "aarch64" else COMPACT
-
-_USER_PROCESS = 7
-_DEAD_PROCESS = 8
-_LAST_TYPES = {_USER_PROCESS: "user-process", _DEAD_PROCESS: "dead-process"}
+_LAST_TYPES = {USER_PROCESS: "user-process", DEAD_PROCESS: "dead-process"}
 _UTMP_TYPES = ("empty", "runlevel", "boot_time", "new_time", "old_time", "init", "login", "user", "dead", "accounting")
-
-
-class Login(NamedTuple):
-    """One record; `time` in unix seconds."""
-
-    kind: int
-    pid: int
-    tty: str
-    user: str
-    host: str
-    time: int
-
-
-def _text(field: bytes) -> str:
-    return field.partition(b"\0")[0].decode("utf-8", "surrogateescape")
-
-
-def parse_logins(data: bytes, layout: struct.Struct = _LAYOUT) -> Iterator[Login]:
-    """Yield the records of a utmp or wtmp file; an incomplete one at its end is left out."""
-    for kind, pid, line, _, user, host, _, time in layout.iter_unpack(data[: len(data) - len(data) % layout.size]):
-        yield Login(kind, pid, _text(line), _text(user), _text(host), time)
 
 
 @core_table("last")
@@ -56,7 +25,7 @@ def last(host: Host, query: QueryContext) -> Iterator[CoreRow]:
             }  # fmt: skip
 
 
-@core_table("logged_in_users")
+@core_table("logged_in_users", needs_live=True)
 def logged_in_users(host: Host, query: QueryContext) -> Iterator[CoreRow]:
     """Every record in /var/run/utmp but those of pid 1: sessions, and also boot, login prompts and ended sessions."""
     for login in parse_logins(Reader(host, "logged_in_users").read("/var/run/utmp") or b""):

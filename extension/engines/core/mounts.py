@@ -31,7 +31,7 @@ class MountEntry(NamedTuple):
     flags: bytes
 
 
-@core_table("mounts")
+@core_table("mounts", needs_live=True)
 def mounts(host: Host, query: QueryContext) -> Iterator[CoreRow]:
     """One row per mount in our mount namespace.
 

@@ -27,7 +27,7 @@ _MAX_SERVERS = 3
 _MAX_SEARCH = 6
 
 
-@core_table("interface_addresses")
+@core_table("interface_addresses", needs_live=True)
 def interface_addresses(host: Host, query: QueryContext) -> Iterator[CoreRow]:
     """One row per IPv4 or IPv6 address of an interface; link-local ones carry their `%interface` (getifaddrs(3))."""
     require_live(host, "interface_addresses")

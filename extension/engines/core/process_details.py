@@ -16,7 +16,7 @@ _ENVIRON_LIMIT = 1 << 20
 _MAPS_LIMIT = 32 << 20
 
 
-@core_table("process_envs", index=("pid",), optimized=("pid",))
+@core_table("process_envs", needs_live=True, index=("pid",), optimized=("pid",))
 def process_envs(host: Host, query: QueryContext) -> Iterator[CoreRow]:
     """One row per variable of a process's initial environment."""
     for pid in wanted_pids(host, query):
@@ -37,7 +37,7 @@ def parse_environ(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         yield key, value if separator else variable
 
 
-@core_table("process_memory_map", index=("pid",), optimized=("pid",))
+@core_table("process_memory_map", needs_live=True, index=("pid",), optimized=("pid",))
 def process_memory_map(host: Host, query: QueryContext) -> Iterator[CoreRow]:
     """One row per mapped region of a process; a path ends at its first space, as in osquery."""
     for pid in wanted_pids(host, query):
@@ -71,7 +71,7 @@ def parse_maps(text: str) -> Iterator[CoreRow]:
         yield row
 
 
-@core_table("process_namespaces", index=("pid",), optimized=("pid",))
+@core_table("process_namespaces", needs_live=True, index=("pid",), optimized=("pid",))
 def process_namespaces(host: Host, query: QueryContext) -> Iterator[CoreRow]:
     """One row per process: the inodes of the namespaces it is in; NULL where they cannot be read."""
     asked = query.equal_integers("pid") is not None
@@ -91,7 +91,7 @@ def _is_there(host: Host, pid: int) -> bool:
     return True
 
 
-@core_table("process_open_files", index=("pid",))
+@core_table("process_open_files", needs_live=True, index=("pid",))
 def process_open_files(host: Host, query: QueryContext) -> Iterator[CoreRow]:
     """One row per open file; like osquery without any whose target contains `socket:`, `anon_inode:` or `pipe:`."""
     for pid in wanted_pids(host, query):

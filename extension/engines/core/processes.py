@@ -21,7 +21,7 @@ _IDS = {"Uid": ("uid", "euid", "suid"), "Gid": ("gid", "egid", "sgid")}
 _SIZES = {"VmRSS": "resident_size", "VmSize": "total_size"}
 
 
-@core_table("processes", index=("pid",), optimized=("pid",))
+@core_table("processes", needs_live=True, index=("pid",), optimized=("pid",))
 def processes(host: Host, query: QueryContext) -> Iterator[CoreRow]:
     """One row per listed process; a pid asked for by number may also be that of a thread or of an unlisted process.
 

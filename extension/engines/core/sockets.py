@@ -26,7 +26,7 @@ _TCP_STATES = (
 _NET_LIMIT = 128 << 20
 
 
-@core_table("process_open_sockets", additional=("pid",))
+@core_table("process_open_sockets", needs_live=True, additional=("pid",))
 def process_open_sockets(host: Host, query: QueryContext) -> Iterator[CoreRow]:
     """One row per socket; pid and fd are -1 where no process we can look into has it open.
 
@@ -37,7 +37,7 @@ def process_open_sockets(host: Host, query: QueryContext) -> Iterator[CoreRow]:
     return _socket_rows(host, query, query.equal_integers("pid") or [])
 
 
-@core_table("listening_ports")
+@core_table("listening_ports", needs_live=True)
 def listening_ports(host: Host, query: QueryContext) -> Iterator[CoreRow]:
     """The open sockets that have no remote port, whatever their state, and the named Unix sockets."""
     for row in _socket_rows(host, query, []):

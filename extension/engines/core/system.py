@@ -76,7 +76,7 @@ def parse_release(text: str) -> dict[str, str]:
     return row
 
 
-@core_table("system_info")
+@core_table("system_info", needs_live=True)
 def system_info(host: Host, query: QueryContext) -> Iterator[CoreRow]:
     """One row. The full host name comes from /etc/hosts only: no name server is asked.
 

@@ -19,7 +19,7 @@ _CONFIG_FOLDERS = ("/run/sysctl.d", "/etc/sysctl.d", "/usr/local/lib/sysctl.d", 
 _VALUE_LIMIT = 65536
 
 
-@core_table("system_controls", index=("name",), additional=("oid", "subsystem"))
+@core_table("system_controls", needs_live=True, index=("name",), additional=("oid", "subsystem"))
 def system_controls(host: Host, query: QueryContext) -> Iterator[CoreRow]:
     """One row per setting; current_value is NULL when we may not read it. A name that does not exist also gets a row."""
     config = _load_config(host)

@@ -88,7 +88,7 @@ def loaded_units(reader: Reader, query: QueryContext, columns: Iterable[str]) ->
         reader.missed(_BUS, str(error), logging.WARNING)
 
 
-@core_table("systemd_units")
+@core_table("systemd_units", needs_live=True)
 def systemd_units(host: Host, query: QueryContext) -> Iterator[CoreRow]:
     """The units loaded in the running systemd; none, with a warning, where there is no system D-Bus or no systemd on it."""
     wanted = [column for column in _PROPERTIES if query.uses(column)]

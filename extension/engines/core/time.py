@@ -23,7 +23,7 @@ def time(host: Host, query: QueryContext) -> Iterator[CoreRow]:
     }  # fmt: skip
 
 
-@core_table("uptime")
+@core_table("uptime", needs_live=True)
 def uptime(host: Host, query: QueryContext) -> Iterator[CoreRow]:
     """Time since boot, from /proc/uptime (proc_uptime(5))."""
     total = int(float(host.procfs.read("uptime").split()[0]))
