@@ -12,7 +12,9 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import tables
 from build.deliver import ROOT, BuildError, source_date
+from tables import index
 
 # -I: nothing of the environment or the working folder is imported; -S: nothing of the host's site-packages is.
 SHEBANG = b"#!/usr/bin/python3 -IS\n"
@@ -39,6 +41,7 @@ def build(destination: Path) -> Path:
     Entries are stored, not deflated: what deflate gives depends on the zlib at hand, and a stored one is imported faster.
     """
     entries = {"__main__.py": _MAIN, **dict(_own_files()), **dict(_carried_files())}
+    entries[f"tables/{index.FILE}"] = index.write_index(tables.discover(), tables.modules()).encode()
     target = destination / "minehunt.ext"
     date = time.gmtime(source_date())[:6]
     with target.open("wb") as file:

@@ -156,7 +156,7 @@ def serve(
     try:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, _request_stop)
-        _serve(Core(socket_path), timeout, interval, minehunt_tables.discover() if tables is None else tables)
+        _serve(Core(socket_path), timeout, interval, minehunt_tables.indexed() if tables is None else tables)
     except _StopRequested:
         return 0
     except CoreError as error:

@@ -71,7 +71,7 @@ SOURCES = (
         "users",
         "{username}",
         "SELECT username, 'uid ' || uid || coalesce(', ' || directory, '') || coalesce(', ' || shell, '') AS context FROM users",
-        caution="An entry covers whatever becomes of the account, a new shell, group or password among it.",
+        caution="An entry takes the account out of the inventory only; detections still report it.",
     ),
     Source(
         "ssh_key",

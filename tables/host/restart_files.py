@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-import re
 from collections.abc import Iterator
 from typing import NamedTuple, Optional
 
+from tables.host.crontab import parse_crontab, split_input
 from tables.host.files import Files
 from tables.host.restart_code import TEXT_LIMIT, Starts, shell_starts
+from tables.host.scheduler_files import CRON, SCRIPT_FOLDERS, job_files
+from tables.host.unit_syntax import EXEC_PREFIXES, last_value, parse_unit, values
 
 # systemd.unit(5): earlier folders win.
 _UNIT_FOLDERS = (
@@ -27,19 +30,11 @@ _INVOCATIONS = "/run/systemd/units"
 _MAX_UNITS = 4096
 _MAX_HOMES = 256
 
-# crontab(5); Debian, EL, SUSE and Alpine keep users' crontabs in different folders.
-_CRON_SYSTEM = "/etc/crontab"
-_CRON_DROP_INS = "/etc/cron.d"
-_CRON_FOLDERS = (_CRON_DROP_INS, "/var/spool/cron/crontabs", "/var/spool/cron", "/var/spool/cron/tabs", "/etc/crontabs")
-_CRON_SCRIPT_FOLDERS = ("/etc/cron.hourly", "/etc/cron.daily", "/etc/cron.weekly", "/etc/cron.monthly")
 _MAX_CRON_FILES = 1024
-_MAX_CRON_LINES = 2000
-# cronie writes a leading `-` for jobs that are not logged.
-_CRON_JOB = re.compile(r"[ \t]*(?:@\S+|-?[0-9*][0-9*,/~-]*(?:[ \t]+[0-9A-Za-z*,/~#-]+){4})[ \t]+(\S.*)")
+_MAX_CRON_JOBS = 2000
 
 _MAX_SCRIPTS = 8
 _NOTHING = Starts((), ())
-_EXEC_PREFIX = "-@:+!|"
 
 
 class Unit(NamedTuple):
@@ -69,38 +64,9 @@ class CronJob(NamedTuple):
 
 def parse_service(*texts: str) -> tuple[Optional[str], tuple[str, ...]]:
     """Restart= and the ExecStart= commands of a unit file followed by its drop-ins (systemd.service(5)); never raises."""
-    restart: Optional[str] = None
-    commands: list[str] = []
-    for text in texts:
-        section = ""
-        for line in text.replace("\\\n", " ").splitlines():
-            line = line.strip()
-            if line.startswith("[") and line.endswith("]"):
-                section = line
-            key, equals, value = (part.strip() for part in line.partition("="))
-            if section != "[Service]" or not equals or line[:1] in "#;":
-                continue
-            if key == "Restart":
-                restart = value or None
-            elif key == "ExecStart":
-                # An empty assignment takes back the earlier ones.
-                commands = [*commands, value.lstrip(_EXEC_PREFIX)] if value else []
-    return restart, tuple(commands)
-
-
-def parse_crontab(text: str, has_user: bool) -> Iterator[tuple[int, str]]:
-    """Line number and command of each job; `has_user` for system crontabs, whose sixth field is a user. Never raises."""
-    for number, line in enumerate(text.splitlines()[:_MAX_CRON_LINES], 1):
-        match = _CRON_JOB.match(line)
-        if match is None:
-            continue
-        command = match[1]
-        if has_user:
-            command = command.split(None, 1)[1] if len(command.split(None, 1)) > 1 else ""
-        # An unescaped % ends the command and begins its input.
-        command = re.split(r"(?<!\\)%", command, maxsplit=1)[0]
-        if command:
-            yield number, command
+    settings = [setting for text in texts for setting in parse_unit(text)]
+    commands = [setting.value.lstrip(EXEC_PREFIXES) for setting in values(settings, "Service", "ExecStart")]
+    return last_value(settings, "Service", "Restart"), tuple(commands)
 
 
 class RestartFiles:
@@ -156,12 +122,13 @@ class RestartFiles:
 
     def cron_jobs(self) -> Iterator[CronJob]:
         """What cron runs: crontabs of the system and of users, and the scripts in cron.hourly and its like."""
-        listed = [(_CRON_SYSTEM, True)]
-        listed += [(f"{folder}/{name}", folder == _CRON_DROP_INS) for folder in _CRON_FOLDERS for name in self._names(folder)]
-        for path, has_user in listed[:_MAX_CRON_FILES]:
-            for line, command in parse_crontab(self._text(path) or "", has_user):
-                yield CronJob(path, line, self._with_scripts(shell_starts(command)))
-        for folder in _CRON_SCRIPT_FOLDERS:
+        crontabs = (found for found in job_files(self.files, []) if found.scheduler in CRON)
+        for found in itertools.islice(crontabs, _MAX_CRON_FILES):
+            jobs = parse_crontab(self._text(found.path) or "", found.has_user_field)
+            for job in itertools.islice(jobs, _MAX_CRON_JOBS):
+                command, _ = split_input(job.command)
+                yield CronJob(found.path, job.line, self._with_scripts(shell_starts(command)))
+        for folder in SCRIPT_FOLDERS:
             for name in self._names(folder)[:_MAX_CRON_FILES]:
                 yield CronJob(f"{folder}/{name}", 0, self._script_starts(f"{folder}/{name}"))
 

@@ -55,12 +55,8 @@ def getdents64(fd: int) -> Iterator[tuple[bytes, int]]:
             yield os.fsencode(entry.name), DT_DIR if entry.is_dir(follow_symlinks=False) else 0
         return
     os.lseek(fd, 0, os.SEEK_SET)
-    size = 256 * 1024
-    buffer = ctypes.create_string_buffer(size)
-    while True:
-        filled = _call(_GETDENTS64, ctypes.c_int(fd), buffer, ctypes.c_size_t(size))
-        if filled == 0:
-            return
+    buffer = ctypes.create_string_buffer(256 * 1024)
+    while filled := list_folder(fd, buffer):
         data = buffer.raw[:filled]
         position = 0
         # struct linux_dirent64: ino u64, off u64, reclen u16, type u8, NUL-terminated name.
@@ -69,6 +65,13 @@ def getdents64(fd: int) -> Iterator[tuple[bytes, int]]:
             end = data.index(b"\0", position + 19)
             yield data[position + 19 : end], data[position + 18]
             position += length
+
+
+def list_folder(fd: int, buffer: ctypes.Array[ctypes.c_char]) -> int:
+    """Fill `buffer` with the next struct linux_dirent64 of the open directory `fd`; how many bytes, 0 at its end."""
+    if _GETDENTS64 is None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+    return _call(_GETDENTS64, ctypes.c_int(fd), buffer, ctypes.c_size_t(len(buffer)))
 
 
 def openat(path: str, flags: int) -> int:

@@ -47,7 +47,7 @@ def command_reasons(command: str) -> list[str]:
 
     The line may hold several commands; scripts inside it (`sh -c`, `$(…)`, base64) count. Never raises; linear time.
     """
-    return sorted(_text_reasons(command) | _Judge(0).union(command, is_run=False))
+    return sorted(text_reasons(command) | _Judge(0).union(command, is_run=False))
 
 
 def script_reasons(script: Script) -> Iterator[list[str]]:
@@ -98,7 +98,8 @@ def _matches(view: str, text: str) -> set[str]:
     return {pattern.name for pattern in _patterns_on(view) if pattern.regex.search(text)}
 
 
-def _text_reasons(text: str) -> set[str]:
+def text_reasons(text: str) -> set[str]:
+    """What the raw text of a file says by itself, whatever it means: characters or blanks that hide part of it."""
     return _matches("text", text)
 
 
@@ -118,7 +119,7 @@ class _SourceLines:
                 start -= 1
             end = self._text.find("\n", command.end)
             self._span = (start, end if end >= 0 else len(self._text))
-            self._found = _text_reasons(self._text[self._span[0] : self._span[1]])
+            self._found = text_reasons(self._text[self._span[0] : self._span[1]])
         return self._found
 
 
@@ -198,6 +199,8 @@ class _Judge:
         )
         for text in command.substitutions:
             reasons |= inner.union(text, is_run=runs_output or is_fed)
+        for text in _prompt_commands(command):
+            reasons |= inner.union(text, is_run=False)
         if found is None:
             return reasons
         if found.code is not None and found.is_shell_code:
@@ -277,6 +280,13 @@ def _given_scripts(command: Command, found: Invocation, is_fed: bool) -> list[st
         if found.name in _TRANSPARENT:
             scripts.append(" ".join(found.arguments))
     return scripts
+
+
+def _prompt_commands(command: Command) -> Iterator[str]:
+    """Shell text that the command has an interactive shell run before each prompt (bash(1)), `export`ed or not."""
+    if "PROMPT_COMMAND" in command.text:
+        yield from (value for name, value in command.assignments if name == "PROMPT_COMMAND")
+        yield from (word.partition("=")[2] for word in command.words if word.startswith("PROMPT_COMMAND="))
 
 
 def _literals(text: str) -> Iterable[str]:

@@ -42,7 +42,7 @@ CATEGORIES: Mapping[str, Category] = {
     "startup_command": Category("`path: command` of a file that starts programs at boot, login or on an event", 5),
     "kernel_module": Category("name of a kernel module", 11),
     "file": Category("path of a file", 12),
-    "account": Category("user name of an account", 13),
+    "account": Category("user name of an account; to silence a detection, `user name: name of the query`", 13),
     "ssh_key": Category("fingerprint of an SSH key, `SHA256:…`", 14, "SHA256:"),
     "scheduled_job": Category("`path: command` of a cron, anacron, at or timer job", 15),
     "systemd_unit": Category("`path: command` of a systemd unit", 16),

@@ -41,7 +41,7 @@ def minehunt_status(host: Host, query: QueryContext) -> Iterator[MinehuntStatus]
     An empty detection result means "nothing there" only when this table shows a recent scan without error, truncation
     or degradation. Kept in the extension's memory: it starts anew with the extension.
     """
-    for name in sorted({*tables.discover(), *host.status.names()}):
+    for name in sorted({*tables.modules(), *host.status.names()}):
         record = host.status.get(name)
         yield MinehuntStatus(
             table_name=name,

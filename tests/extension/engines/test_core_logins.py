@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extension.engines.core import history, logins
+from extension.engines.core import history
+from tables.host import utmp
 from tests.support.core_tables import PlantedHost
 
 
@@ -25,7 +26,7 @@ def record(layout: struct.Struct, kind: int, pid: int, tty: bytes, user: bytes, 
     return layout.pack(kind, pid, tty, b"ts/0", user, host, 0, time)
 
 
-NATIVE = logins.WIDE if platform.machine() == "aarch64" else logins.COMPACT
+NATIVE = utmp.WIDE if platform.machine() == "aarch64" else utmp.COMPACT
 WTMP = b"".join(
     [
         record(NATIVE, 2, 0, b"~", b"reboot", b"6.1.0", 1795428957),
@@ -74,11 +75,11 @@ def test_the_layout_is_that_of_this_machines_c_library(planted: PlantedHost) -> 
 
 
 def test_both_layouts_hold_the_same(planted: PlantedHost) -> None:
-    assert (logins.COMPACT.size, logins.WIDE.size) == (384, 400)
+    assert (utmp.COMPACT.size, utmp.WIDE.size) == (384, 400)
     arguments = (7, 1, b"tty1", b"u", b"h", 1795436638)
-    for layout in (logins.COMPACT, logins.WIDE):
-        (login,) = logins.parse_logins(record(layout, *arguments), layout)
-        assert login == logins.Login(7, 1, "tty1", "u", "h", 1795436638)
+    for layout in (utmp.COMPACT, utmp.WIDE):
+        (login,) = utmp.parse_logins(record(layout, *arguments), layout)
+        assert login == utmp.Login(7, 1, "tty1", "u", "h", 1795436638)
 
 
 def test_shell_history(planted: PlantedHost) -> None:
@@ -111,5 +112,5 @@ def test_history_parser_takes_anything(data: bytes) -> None:
 
 @given(st.binary(max_size=1000))
 def test_login_parser_takes_anything(data: bytes) -> None:
-    for layout in (logins.COMPACT, logins.WIDE):
-        assert len(list(logins.parse_logins(data, layout))) == len(data) // layout.size
+    for layout in (utmp.COMPACT, utmp.WIDE):
+        assert len(list(utmp.parse_logins(data, layout))) == len(data) // layout.size

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tables.host.files import Files
-from tables.host.restart_files import RestartFiles, parse_crontab, parse_service
+from tables.host.restart_files import RestartFiles, parse_service
 
 UNIT = "[Unit]\nDescription=x\n\n[Service]\nExecStart=/opt/a \\\n  --b\n{}\n[Install]\nRestart=never\n"
 
@@ -27,31 +27,9 @@ def test_a_service_with_its_drop_ins(texts: list[str], expected: tuple[str | Non
     assert parse_service(*texts) == expected
 
 
-@pytest.mark.parametrize(
-    ("line", "has_user", "expected"),
-    [
-        ("*/5 * * * * /root/.x/y", False, ["/root/.x/y"]),
-        ("*/5 * * * * root /x/y -z", True, ["/x/y -z"]),
-        ("@reboot\t/tmp/a", False, ["/tmp/a"]),
-        ("@hourly root /tmp/a", True, ["/tmp/a"]),
-        ("0 4 1-7/2 jan,feb mon-fri /x", False, ["/x"]),
-        ("  1 2 3 4 5  /x/a%input", False, ["/x/a"]),
-        ("1 2 3 4 5 date +\\%s; /x", False, ["date +\\%s; /x"]),
-        ("# 1 2 3 4 5 /x", False, []),
-        ("PATH=/a b c d e f g", False, []),
-        ("1 2 3 4 5", False, []),
-        ("1 2 3 4 5 root", True, []),
-    ],
-)
-def test_a_crontab_line(line: str, has_user: bool, expected: list[str]) -> None:
-    assert [command for _, command in parse_crontab(f"\n{line}\n", has_user)] == expected
-    assert all(number == 2 for number, _ in parse_crontab(f"\n{line}\n", has_user))
-
-
 @given(st.text(max_size=400))
 def test_no_text_raises(text: str) -> None:
     parse_service(text, text)
-    assert len(list(parse_crontab(text, True))) <= 400
 
 
 def write(root: Path, path: str, text: str) -> None:

@@ -1,0 +1,154 @@
+"""A headless Chromium, driven over the DevTools protocol through a pipe; without a network of its own where we are root."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Optional
+
+_TIMEOUT = 60.0
+_OPTIONS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--hide-scrollbars",
+    "--disable-extensions", "--disable-background-networking", "--remote-debugging-pipe",
+)  # fmt: skip
+
+
+def find_chromium() -> Optional[str]:
+    """Path of the browser, None where there is none."""
+    return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+class Chromium:
+    """A browser with one empty page; `events` are all that the protocol has told of the page, oldest first."""
+
+    def __init__(self) -> None:
+        program = find_chromium()
+        assert program is not None
+        self._profile = tempfile.TemporaryDirectory(prefix="minehunt-chromium-", ignore_cleanup_errors=True)
+        # The browser reads commands from file descriptor 3 and writes to 4.
+        theirs, self._commands = os.pipe()
+        self._answers, theirs_too = os.pipe()
+        # Moved out of the way first: either could be 3 or 4 itself.
+        script = f'exec {theirs}<&{theirs} 3<&{theirs} 4>&{theirs_too}; exec "$@"'
+        isolate = ["unshare", "--net"] if os.geteuid() == 0 else []
+        command = [
+            "bash",
+            "-c",
+            script,
+            "bash",
+            *isolate,
+            program,
+            *_OPTIONS,
+            f"--user-data-dir={self._profile.name}",
+            "about:blank",
+        ]
+        environment = {**os.environ, "HOME": self._profile.name}
+        self._process = subprocess.Popen(
+            command, pass_fds=[theirs, theirs_too], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=environment
+        )
+        os.close(theirs)
+        os.close(theirs_too)
+        self._buffer = b""
+        self._number = 0
+        self._session: Optional[str] = None
+        self.events: list[dict[str, Any]] = []
+        target = next(one for one in self.ask("Target.getTargets")["targetInfos"] if one["type"] == "page")
+        self._session = self.ask("Target.attachToTarget", targetId=target["targetId"], flatten=True)["sessionId"]
+        for domain in ("Page", "Runtime", "Log", "Network"):
+            self.ask(f"{domain}.enable")
+        self.size(1120, 900)
+
+    def __enter__(self) -> Chromium:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._commands)
+        try:
+            self._process.wait(5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        os.close(self._answers)
+        self._profile.cleanup()
+
+    def ask(self, method: str, **parameters: Any) -> dict[str, Any]:
+        """Send a command and return its result; AssertionError with the browser's words when it fails."""
+        self._number += 1
+        message: dict[str, Any] = {"id": self._number, "method": method, "params": parameters}
+        if self._session:
+            message["sessionId"] = self._session
+        data = json.dumps(message).encode() + b"\0"
+        while data:
+            data = data[os.write(self._commands, data) :]
+        for answer in self._messages():
+            if answer.get("id") == self._number:
+                assert "error" not in answer, f"{method}: {answer['error']}"
+                result: dict[str, Any] = answer["result"]
+                return result
+        raise AssertionError(f"{method}: the browser ended")
+
+    def open(self, address: str) -> None:
+        """Load a page and wait until it is complete."""
+        loaded = sum(event["method"] == "Page.loadEventFired" for event in self.events)
+        self.ask("Page.navigate", url=address)
+        end = time.monotonic() + _TIMEOUT
+        while sum(event["method"] == "Page.loadEventFired" for event in self.events) == loaded:
+            assert time.monotonic() < end, "the page did not load"
+            self.value("1")
+
+    def value(self, expression: str) -> Any:
+        """What JavaScript of ours, in the page, comes to."""
+        answer = self.ask("Runtime.evaluate", expression=expression, returnByValue=True)
+        assert "exceptionDetails" not in answer, answer
+        return answer["result"].get("value")
+
+    def size(self, width: int, height: int) -> None:
+        """Make the window so large, in CSS pixels."""
+        self.ask("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+
+    def prefer(self, scheme: str = "light", media: str = "") -> None:
+        """Have the page believe in a colour scheme and a medium ("print")."""
+        self.ask("Emulation.setEmulatedMedia", media=media, features=[{"name": "prefers-color-scheme", "value": scheme}])
+
+    def screenshot(self, whole: bool = True) -> bytes:
+        """The page as a PNG: all of it, or what the window shows."""
+        return base64.b64decode(self.ask("Page.captureScreenshot", format="png", captureBeyondViewport=whole)["data"])
+
+    def pdf(self) -> bytes:
+        """The page printed as its CSS wants."""
+        return base64.b64decode(self.ask("Page.printToPDF", preferCSSPageSize=True, printBackground=False)["data"])
+
+    def complaints(self) -> list[str]:
+        """Everything that went to the console: messages, errors, refusals of the content security policy."""
+        told = []
+        for event in self.events:
+            parameters = event["params"]
+            if event["method"] == "Log.entryAdded":
+                told.append(parameters["entry"]["text"])
+            elif event["method"] in ("Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Page.javascriptDialogOpening"):
+                told.append(json.dumps(parameters))
+        return told
+
+    def requests(self) -> list[str]:
+        """Addresses of everything that was asked for."""
+        return [event["params"]["request"]["url"] for event in self.events if event["method"] == "Network.requestWillBeSent"]
+
+    def _messages(self) -> Iterator[dict[str, Any]]:
+        while True:
+            while b"\0" not in self._buffer:
+                data = os.read(self._answers, 1 << 20)
+                if not data:
+                    return
+                self._buffer += data
+            line, _, self._buffer = self._buffer.partition(b"\0")
+            message = json.loads(line)
+            if "id" not in message:
+                self.events.append(message)
+            yield message
