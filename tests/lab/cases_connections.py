@@ -164,15 +164,3 @@ def listener_in_tmp(room: Room) -> Planted:
 def _(room: Room) -> Planted:
     """a service that listens."""
     return {"pid": room.listen("0.0.0.0", 8080, room.program("/opt/shop/web"))}
-
-
-@case(17, exposed_entry_service="pid")
-def exposed_database(room: Room) -> Planted:
-    """Redis listening on every address."""
-    return {"pid": room.listen("0.0.0.0", 6379, room.program("/usr/bin/redis-server"))}
-
-
-@exposed_database.twin
-def _(room: Room) -> Planted:
-    """Redis listening for this host only."""
-    return {"pid": room.listen("127.0.0.1", 6379, room.program("/usr/bin/redis-server"))}

@@ -153,17 +153,15 @@ def _(room: Room) -> Planted:
     return {"path": room.write("/etc/systemd/system/logminer.service", _UNIT.format("", "/opt/shop/logminer"))}
 
 
-@case(5, startup_item_odd_place="found_in")
+@case(5, startup_suspicious_command="path")
 def autostart_from_tmp(room: Room) -> Planted:
     """an autostart entry for a program in /tmp."""
     entry = "[Desktop Entry]\nType=Application\nName=Updater\nExec=/tmp/.font/run\n"
-    room.write("/root/.config/autostart/updater.desktop", entry)
-    return {"found_in": "/root/.config/autostart/"}
+    return {"path": room.write("/root/.config/autostart/updater.desktop", entry)}
 
 
 @autostart_from_tmp.twin
 def _(room: Room) -> Planted:
     """an autostart entry of a desktop's own applet."""
     entry = "[Desktop Entry]\nType=Application\nName=Applet\nExec=/usr/bin/nm-applet\n"
-    room.write("/root/.config/autostart/applet.desktop", entry)
-    return {"found_in": "/root/.config/autostart/"}
+    return {"path": room.write("/root/.config/autostart/applet.desktop", entry)}

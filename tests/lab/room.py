@@ -82,6 +82,10 @@ class Room:
             file.write(line.encode() + b"\n")
         self._undo.callback(self._restore, path, before)
 
+    def afterwards(self, action: Callable[..., object], *arguments: object) -> None:
+        """Undo something by calling `action` at the end, before what was planted earlier is undone."""
+        self._undo.callback(action, *arguments)
+
     @staticmethod
     def _restore(path: str, content: bytes) -> None:
         with open(path, "wb") as file:

@@ -1,0 +1,1 @@
+"""Tables about who may log in, and as whom."""

@@ -1,0 +1,1 @@
+"""Tables about files: what is new on disk, and how files are marked."""

@@ -1,0 +1,1 @@
+"""Tables about how well the host is protected (SOP step 18)."""

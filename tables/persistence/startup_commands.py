@@ -1,0 +1,217 @@
+"""What the host starts by itself apart from cron, systemd units and rc.local: logins, devices, packages, networks, the kernel."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Optional
+
+from tables.host import Host
+from tables.host.daemon_configs import inittab, interface_hooks, logrotate_scripts, network_daemons
+from tables.host.desktop_entries import dbus_services, xdg_autostart
+from tables.host.files import DEFAULT_LIMIT
+from tables.host.kernel_helpers import kernel_helpers, module_commands
+from tables.host.package_hooks import package_hooks
+from tables.host.pam_configs import pam_programs
+from tables.host.programs import resolve
+from tables.host.shell import Command, Script, parse
+from tables.host.start_files import parse_script
+from tables.host.startup_entries import NAME, SCRIPT, StartupEntry, StartupFiles
+from tables.host.startup_scripts import init_scripts, script_folders
+from tables.host.startup_shell_files import profile, shell_rc
+from tables.host.tool_hooks import git_hooks, preloads, python_startup, sudo_settings
+from tables.host.udev_rules import udev_programs
+from tables.indicators.commands import command_reasons, script_reasons
+from tables.indicators.started_commands import SEARCH_PATH, CommandFacts, StartedCommand
+from tables.schema import BIGINT, TEXT, QueryContext, column, table
+
+_TABLE = "startup_commands"
+_READERS: tuple[Callable[[StartupFiles], Iterator[StartupEntry]], ...] = (
+    profile,
+    shell_rc,
+    init_scripts,
+    inittab,
+    xdg_autostart,
+    udev_programs,
+    preloads,
+    pam_programs,
+    script_folders,
+    package_hooks,
+    module_commands,
+    kernel_helpers,
+    sudo_settings,
+    interface_hooks,
+    logrotate_scripts,
+    git_hooks,
+    dbus_services,
+    network_daemons,
+    python_startup,
+)
+_MECHANISMS = (
+    "acpi, dbus_service, git_hook, inetd, init_script, initramfs, inittab, kernel_helper, logrotate, module, motd, network_hook, "
+    "package_hook, pam, preload, profile, python_startup, shell_rc, sleep_hook, sudoers, udev or xdg_autostart"
+)
+_NAME_IN_TEXT = re.compile(r"[^\s;&|()<>'\"`$={}]+")
+_MAX_GAPS = 20
+
+
+@dataclass(frozen=True)
+class StartupCommand(StartedCommand):
+    """One command, or one script that is run whole."""
+
+    mechanism: str = column(TEXT, f"what starts it: {_MECHANISMS}", index=True)
+    trigger: str = column(TEXT, "when it is started: boot, login shell, device event, package operation …")
+    run_as: Optional[str] = column(TEXT, "account it runs as; NULL for whoever triggers it")
+    enabled: int = column(BIGINT, "1 if it is started")
+    disabled_why: Optional[str] = column(TEXT, "why it is not")
+    in_function: Optional[str] = column(TEXT, "function or alias that it belongs to")
+    is_triggered: int = column(
+        BIGINT, "0 if it belongs to a function or alias that its file does not use and that stands in for no program of the host"
+    )
+
+
+@table(
+    _TABLE,
+    StartupCommand,
+    description="What logins, desktops, devices, package managers, PAM, the kernel and other tools start by themselves.",
+    sop_steps=(5, 10),
+    examples=[
+        "SELECT mechanism, path, line, command, reasons FROM startup_commands WHERE reasons IS NOT NULL AND enabled = 1",
+        "SELECT mechanism, path, line, program_path FROM startup_commands WHERE is_packaged = 0 AND program_is_packaged = 0",
+    ],
+    cache_seconds=30.0,
+)
+def startup_commands(host: Host, query: QueryContext) -> Iterator[StartupCommand]:
+    """One row per command of a configuration file; a script that is run or sourced whole is one row with line 0.
+
+    Of such a script the commands that are suspicious or left running in the background have rows of their own; its
+    `sha256` tells when anything else in it changes. Accounts' copies of the skeleton files (/etc/skel) give no row, nor
+    do PAM modules, .pth files and customize modules that a package owns. A module or library is a row with its name as
+    the command. Sources: bash(1), zsh(1), fish(1), sshd(8), insserv(8), OpenRC, inittab(5), the Desktop Application
+    Autostart Specification, udev(7), ld.so(8), pam.conf(5), pam_exec(8), update-motd(5), apt.conf(5), dpkg.cfg(5), dnf
+    and ALPM hooks, modprobe.d(5), sysctl.d(5), core(5), binfmt.d(5), sudoers(5), interfaces(5), NetworkManager-dispatcher(8),
+    logrotate(8), git-config(1), dbus-daemon(1), inetd(8), xinetd.conf(5), site(3).
+
+    Not seen: what is sourced from a start-up file under another name, git hooks of single repositories, variables of
+    running processes (preloaded_libraries has those of the loader). Files that may not be read are counted in minehunt_status.
+    """
+    facts = CommandFacts(host)
+    source = StartupFiles(host, query.check_time)
+    rows = _Rows(facts, source, query)
+    entries = (row for reader in _READERS for entry in reader(source) for row in rows.of(entry))
+    yield from facts.complete(entries, query)
+    unread = source.unreadable
+    if unread:
+        facts.degraded.append(f"{len(unread)} files and folders could not be read, the first: {next(iter(unread))}")
+    host.status.degrade(_TABLE, *[*facts.degraded, *source.gaps][:_MAX_GAPS])
+
+
+class _Rows:
+    """Makes rows of the readers' entries."""
+
+    def __init__(self, facts: CommandFacts, source: StartupFiles, query: QueryContext) -> None:
+        self.facts = facts
+        self.source = source
+        self.query = query
+        self._programs: dict[str, bool] = {}
+
+    def of(self, entry: StartupEntry) -> Iterator[StartupCommand]:
+        """The rows of one entry."""
+        if not entry.file.is_whole:
+            self.query.truncate(f"{entry.file.path}: only the first {DEFAULT_LIMIT} bytes were read")
+        if entry.kind == SCRIPT:
+            yield self._row(entry, parsed=parse(shlex.quote(entry.command)).commands, reasons=_script_path_reasons(entry))
+            yield from self._inside(entry)
+        elif entry.kind == NAME:
+            parsed = parse(shlex.quote(entry.program)).commands if entry.program else ()
+            yield self._row(entry, parsed=parsed, reasons=_name_reasons(entry))
+        else:
+            yield self._row(entry)
+
+    def _row(
+        self,
+        entry: StartupEntry,
+        parsed: Optional[Sequence[Command]] = None,
+        reasons: Optional[Sequence[str]] = None,
+        in_function: Optional[str] = None,
+        is_triggered: bool = True,
+    ) -> StartupCommand:
+        columns: dict[str, Any] = self.facts.columns(
+            entry.file,
+            entry.line,
+            entry.command,
+            parsed=parsed,
+            reasons=reasons,
+            search_path=entry.search_path or SEARCH_PATH,
+            home=entry.home,
+        )
+        return StartupCommand(
+            **columns,
+            mechanism=entry.mechanism,
+            trigger=entry.trigger,
+            run_as=entry.run_as,
+            enabled=entry.disabled_why is None,
+            disabled_why=entry.disabled_why,
+            in_function=in_function,
+            is_triggered=is_triggered,
+        )
+
+    def _inside(self, entry: StartupEntry) -> Iterator[StartupCommand]:
+        """The rows of the remarkable commands in a script."""
+        script = parse_script(entry.file)
+        if script.is_cut:
+            self.query.truncate(f"{entry.file.path}: only the first {len(script.commands)} commands were read")
+        used: Optional[set[str]] = None
+        for command, reasons in zip(script.commands, script_reasons(script)):
+            self.query.check_time()
+            if not reasons and not command.is_background:
+                continue
+            function = _function(command)
+            if function is not None and used is None:
+                used = _names_used(script)
+            why = entry.disabled_why or (None if command.is_reachable else "an `exit` comes before it")
+            yield self._row(
+                entry._replace(line=command.line, command="\n".join((command.text, *command.here_docs)), disabled_why=why),
+                [command],
+                reasons,
+                function,
+                function is None or function in (used or ()) or self._is_program(function),
+            )
+
+    def _is_program(self, name: str) -> bool:
+        if name not in self._programs:
+            self._programs[name] = name == "cd" or any(self.source.exists(f"{folder}/{name}") for folder in SEARCH_PATH)
+        return self._programs[name]
+
+
+def _script_path_reasons(entry: StartupEntry) -> list[str]:
+    """What is suspicious about a script's path; shells' own files are mostly dot files."""
+    return [] if entry.mechanism in ("shell_rc", "profile") else command_reasons(shlex.quote(entry.command))
+
+
+def _name_reasons(entry: StartupEntry) -> list[str]:
+    if entry.mechanism == "python_startup" and entry.line:
+        # Tools of all kinds keep one-liners in .pth files.
+        reasons = command_reasons(f"python3 -c {shlex.quote(entry.command)}")
+        return [reason for reason in reasons if reason != "interpreter_one_liner"]
+    return command_reasons(shlex.quote(entry.program)) if entry.program else []
+
+
+def _function(command: Command) -> Optional[str]:
+    """The function that a command belongs to, or the (first) alias that it defines."""
+    found = resolve(command.words)
+    if found is not None and found.name == "alias":
+        return next((word.partition("=")[0] for word in found.arguments if "=" in word), None)
+    return command.in_function
+
+
+def _names_used(script: Script) -> set[str]:
+    """The words that commands outside of functions and alias definitions use, those in quoted code included."""
+    names: set[str] = set()
+    for command in script.commands:
+        if command.in_function is None and command.words[:1] != ("alias",):
+            for text in (*command.words, *(value for _, value in command.assignments), *command.substitutions):
+                names.update(_NAME_IN_TEXT.findall(text))
+    return names

