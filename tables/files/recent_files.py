@@ -103,14 +103,15 @@ def recent_files(host: Host, query: QueryContext) -> Iterator[RecentFile]:
     Files of containers are met in their layers' folders. What a mount covers, and what lies beyond 4,096 bytes of path,
     is not seen. Every file is looked at, so the answer costs what find costs: about 2 s of CPU for a million files.
     After 90 s, or for more than 20,000 files, the answer is partial, and minehunt_status says so: programs (executable,
-    ELF or script) are kept before all else, then what is newest. An unusable `since`, `until` or `root` fails the query.
+    ELF or script) are kept before all else, then what is newest. An unusable `since`, `until` or `root` fails the query; of
+    several roots those that do not exist are passed over.
     To take them from another table, put that first: `FROM other CROSS JOIN recent_files f ON f.root = other.path`.
     """
     spans = [asked_span(query, *asked) for asked in product(_asked(query, "since"), _asked(query, "until"))]
     notes = _Notes()
     rows = 0
-    for root in _asked(query, "root"):
-        scan = _Scan(host, query, root or "/", notes)
+    for root in _roots(host, query):
+        scan = _Scan(host, query, root, notes)
         for found in scan.run(spans):
             for span in spans:
                 if found.status.ctime_ns in span:
@@ -122,6 +123,12 @@ def recent_files(host: Host, query: QueryContext) -> Iterator[RecentFile]:
     host.status.degrade(_TABLE, *notes.degraded)
     if notes.cut:
         query.truncate("; ".join(notes.cut))
+
+
+def _roots(host: Host, query: QueryContext) -> list[str]:
+    """The folders to walk: of several, those that exist, where any does; a single one that does not is an error later."""
+    named = [root or "/" for root in _asked(query, "root")]
+    return [root for root in named if host.files.exists(root)] or named
 
 
 def _asked(query: QueryContext, name: str) -> list[Optional[str]]:

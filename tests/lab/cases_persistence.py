@@ -127,11 +127,11 @@ def _(room: Room) -> Planted:
     return {"path": room.write("/etc/rc.local", _PI_RC_LOCAL, 0o755)}
 
 
-@case(16, unit_file_odd="path")
+@case(16, unit_file_odd="link_path")
 def unit_link_to_tmp(room: Room) -> Planted:
     """a unit that is a link into /var/tmp."""
     target = room.write("/var/tmp/.font/lab.service", _UNIT.format("font cache", "/var/tmp/.font/run"))
-    return {"path": room.link(target, "/etc/systemd/system/lab.service")}
+    return {"link_path": room.link(target, "/etc/systemd/system/lab.service")}
 
 
 @unit_link_to_tmp.twin

@@ -56,11 +56,6 @@ def unit(room: Room, name: str, *lines: str, folder: str = _LOCAL, is_enabled: b
     return path
 
 
-def package(room: Room, name: str, *paths: str) -> None:
-    """Tell dpkg's database that these files are a package's."""
-    room.write(f"/var/lib/dpkg/info/{name}.list", "\n".join([*paths, ""]))
-
-
 @case(16, systemd_unit_odd_program="path")
 def unit_for_temporary_program(room: Room) -> Planted:
     """a unit that starts a program in a dot folder of /var/tmp."""
@@ -91,7 +86,7 @@ def _(room: Room) -> Planted:
 @case(16, systemd_vendor_unit_changed="path")
 def drop_in_replaces_command(room: Room) -> Planted:
     """a drop-in that makes a vendor's unit start another program."""
-    package(room, "labd", unit(room, "labd", "ExecStart=/usr/sbin/labd", folder=_VENDOR))
+    room.package("labd", unit(room, "labd", "ExecStart=/usr/sbin/labd", folder=_VENDOR))
     program = room.program("/opt/labd/labd")
     return {"path": room.write(f"{_LOCAL}/labd.service.d/10-limits.conf", f"[Service]\nExecStart=\nExecStart={program}\n")}
 
@@ -99,7 +94,7 @@ def drop_in_replaces_command(room: Room) -> Planted:
 @drop_in_replaces_command.twin
 def _(room: Room) -> Planted:
     """what `systemctl edit` leaves: variables and limits, a folder made before, other arguments."""
-    package(room, "labedit", unit(room, "labedit", "ExecStart=/usr/sbin/labedit", folder=_VENDOR))
+    room.package("labedit", unit(room, "labedit", "ExecStart=/usr/sbin/labedit", folder=_VENDOR))
     text = "[Service]\nEnvironment=TZ=UTC\nLimitNOFILE=65536\nExecStartPre=/usr/bin/mkdir -p /run/labedit\nExecStart=\n"
     return {"path": room.write(f"{_LOCAL}/labedit.service.d/override.conf", text + "ExecStart=/usr/sbin/labedit --debug\n")}
 
@@ -107,7 +102,7 @@ def _(room: Room) -> Planted:
 @case(16, systemd_vendor_unit_changed="path")
 def unit_in_place_of_vendors(room: Room) -> Planted:
     """a unit in /etc that takes the place of a package's and starts something before it."""
-    package(room, "labs", unit(room, "labs", "ExecStart=/usr/sbin/labs", folder=_VENDOR))
+    room.package("labs", unit(room, "labs", "ExecStart=/usr/sbin/labs", folder=_VENDOR))
     program = room.program("/usr/local/lib/labs/helper")
     return {"path": unit(room, "labs", f"ExecStartPre={program}", "ExecStart=/usr/sbin/labs")}
 
@@ -115,7 +110,7 @@ def unit_in_place_of_vendors(room: Room) -> Planted:
 @unit_in_place_of_vendors.twin
 def _(room: Room) -> Planted:
     """a copy of a package's unit with other arguments."""
-    package(room, "labcopy", unit(room, "labcopy", "ExecStart=/usr/sbin/labcopy", folder=_VENDOR))
+    room.package("labcopy", unit(room, "labcopy", "ExecStart=/usr/sbin/labcopy", folder=_VENDOR))
     return {"path": unit(room, "labcopy", "User=daemon", "ExecStart=/usr/sbin/labcopy -H tcp://127.0.0.1:1")}
 
 
@@ -165,7 +160,7 @@ def generator(room: Room) -> Planted:
 def _(room: Room) -> Planted:
     """a package's generator, and another switched off."""
     path = "/usr/lib/systemd/system-generators/lab-generator"
-    package(room, "labgen", path)
+    room.package("labgen", path)
     room.link("/dev/null", "/etc/systemd/system-generators/systemd-gpt-auto-generator")
     return {"path": room.program(path)}
 

@@ -72,6 +72,7 @@ def _try_twins(room: Room, cases: list[Case], shares_pids: bool) -> list[dict[st
     try:
         room.renew()
         planted = [(number, twin.plant(room)) for number, case in enumerate(cases) for twin in case.twins]
+        room.package_programs()
         for query in DETECTIONS:
             try:
                 rows = room.ask(query.sql)

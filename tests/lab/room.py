@@ -26,6 +26,7 @@ Planted = Mapping[str, Union[str, int, tuple[Union[str, int], ...]]]
 ANY: tuple[int, ...] = ()
 
 POOLS = "/etc/lab-pools.txt"
+_SYSTEM_FOLDERS = ("/bin/", "/sbin/", "/usr/bin/", "/usr/sbin/", "/usr/lib/", "/usr/libexec/")
 # Addresses for documentation (RFC 5737) stand for the world outside; they lead to this room's own loopback device.
 POOL = ("198.51.100.7", 3333)
 # An address of Cloudflare's, and a Monero endpoint of Nanopool's in tables/indicators/pools.yaml; in here both are lo's as well.
@@ -40,6 +41,7 @@ class Room:
     def __init__(self) -> None:
         self._undo = contextlib.ExitStack()
         self._started: list[subprocess.Popen[bytes]] = []
+        self._programs: list[str] = []
         self.environment: dict[str, str] = {}
         self.renew()
 
@@ -101,7 +103,16 @@ class Room:
 
     def program(self, path: str, text: bytes = b"", is_busy: bool = False, memory: int = 0, mode: int = 0o755) -> str:
         """Write a program that waits (or computes) for ever."""
+        self._programs.append(path)
         return self.write(path, elf(text, is_busy, memory), mode)
+
+    def package(self, name: str, *paths: str) -> None:
+        """Tell dpkg's database that these files are a package's."""
+        self.write(f"/var/lib/dpkg/info/{name}.list", "\n".join([*paths, ""]))
+
+    def package_programs(self) -> None:
+        """Make every program planted in a system folder a package's, as honest ones there are."""
+        self.package("lab-programs", *(path for path in self._programs if path.startswith(_SYSTEM_FOLDERS)))
 
     def link(self, target: str, path: str) -> str:
         """Make a symbolic link at `path`, its folders made."""
@@ -202,6 +213,7 @@ class Room:
         self._undo.close()
         self._undo = contextlib.ExitStack()
         self._started.clear()
+        self._programs.clear()
         self.environment = {}
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from extension.engines import EngineError
 from extension.engines.embedded import EmbeddedEngine
 from tables.files.recent_files import RecentFile, recent_files
 from tables.host import Host
@@ -128,6 +129,16 @@ def test_several_values_give_a_row_for_each(image: Path) -> None:
         ("/usr/bin/ls", "-1 hour", "/usr/bin"),
         ("/usr/bin/ls", "-2 hours", "/usr/bin"),
     ]
+
+
+def test_of_several_roots_those_that_exist_are_walked(image: Path) -> None:
+    folders = [entry.name for entry in image.iterdir() if entry.is_dir()][:1]
+    engine = EmbeddedEngine(Host(str(image)))
+    sql = "SELECT path FROM recent_files WHERE root IN ({})"
+    alone = engine.query(sql.format(f"'/{folders[0]}'"))
+    assert alone and engine.query(sql.format(f"'/{folders[0]}', '/no/such/folder'")) == alone
+    with pytest.raises(EngineError, match="/no/such/folder"):
+        engine.query(sql.format("'/no/such/folder'"))
 
 
 def test_a_join_gives_the_rows_of_each_root(image: Path) -> None:
