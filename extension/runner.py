@@ -76,6 +76,17 @@ class TableRunner:
             self._lock.release()
         return [row for row in rows if may_match(self.table, row, query)]
 
+    def forget_expired(self) -> int:
+        """Drop the answers that are too old to serve again; how many rows they had. Does nothing during a scan."""
+        if not self._cached or not self._lock.acquire(blocking=False):
+            return 0
+        try:
+            now = time.monotonic()
+            expired = [key for key, (expires, _) in self._cached.items() if expires <= now]
+            return sum(len(self._cached.pop(key)[1]) for key in expired)
+        finally:
+            self._lock.release()
+
     def _rows(self, query: QueryContext) -> list[WireRow]:
         key = "" if not self.table.uses_constraints else json.dumps(sorted(query.constraints.items()))
         now = time.monotonic()

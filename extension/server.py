@@ -19,6 +19,7 @@ from thrift.transport.TSocket import TServerSocket, TSocket
 from thrift.transport.TTransport import TBufferedTransportFactory
 
 import tables as minehunt_tables
+from extension import memory
 from extension.protocol import ProtocolFactory
 from extension.registration import Core, CoreError, extension_socket, routes
 from extension.runner import TableRunner
@@ -177,6 +178,7 @@ def _serve(core: Core, timeout: float, interval: float, tables: Mapping[str, Tab
         listener.listen()
         server = TThreadedServer(Processor(handler), listener, TBufferedTransportFactory(), ProtocolFactory(), daemon=True)
         threading.Thread(target=server.serve, name="accept", daemon=True).start()
+        memory.start(handler.runners.values())
         log.info("registered %d tables, listening at %s", len(names), listener.path)
         core.watch(uuid, interval)
     finally:

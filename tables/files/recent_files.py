@@ -50,8 +50,13 @@ class RecentFile(Row):
     owner_gid: int = column(BIGINT, "group")
     file_size: int = column(BIGINT, "bytes")
     is_executable: int = column(BIGINT, "1 for a regular file that anybody may execute")
-    is_elf: Optional[int] = column(BIGINT, "1 for a program or library in machine code; NULL when it could not be read")
+    is_elf: Optional[int] = column(
+        BIGINT, "1 for a program or library in machine code; NULL when it could not be read; `is_elf = 1` saves memory", index=True
+    )
     is_script: Optional[int] = column(BIGINT, "1 for a file that begins with `#!`; NULL when it could not be read")
+    is_program: int = column(
+        BIGINT, "1 for a regular file that is executable, in machine code or a script; `is_program = 1` saves memory", index=True
+    )
     is_setuid: int = column(BIGINT, "1 for a regular file that runs with its owner's rights")
     is_setgid: int = column(BIGINT, "1 for a regular file that runs with its group's rights")
     is_hidden: int = column(BIGINT, "1 if the name, or a folder above, begins with a dot")
@@ -193,6 +198,8 @@ class _Scan:
         for number, (path, status) in enumerate(walk.below(folder)):
             if any(status.ctime_ns in span for span in spans):
                 found = _Found(path[strip:], status, file_head(path) if stat.S_ISREG(status.mode) else None)
+                if not self._is_asked_for(found):
+                    continue
                 heapq.heappush(best, (found.is_program, status.ctime_ns, number, found))
                 if len(best) > _MAX_FILES:
                     heapq.heappop(best)
@@ -204,6 +211,11 @@ class _Scan:
         except OwnerUnknown as error:
             self.notes.degraded.append(str(error))
         return files
+
+    def _is_asked_for(self, found: _Found) -> bool:
+        """Whether a query for programs, or for ELF files, can want it."""
+        wants_elf, wants_program = (self.query.equal_integers(name) == [1] for name in ("is_elf", "is_program"))
+        return not (wants_elf and found.head != ELF) and not (wants_program and not found.is_program)
 
     def _folder(self) -> str:
         """Where our own process finds the root of the walk."""
@@ -263,6 +275,7 @@ class _Scan:
             is_executable=is_regular and bool(status.mode & 0o111),
             is_elf=found.head == ELF if is_read else None,
             is_script=found.head == SCRIPT if is_read else None,
+            is_program=found.is_program,
             is_setuid=is_regular and bool(status.mode & stat.S_ISUID),
             is_setgid=is_regular and bool(status.mode & stat.S_ISGID),
             is_hidden="/." in found.path,

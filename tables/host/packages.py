@@ -22,6 +22,8 @@ _MERGED = (
 _LIST_LIMIT = 64 * 1024 * 1024
 # Remembered answers; far more than one host's modules and libraries in use.
 _MAX_REMEMBERED = 20_000
+# A walk over the whole disk asks for thousands of files once; kept, they would scatter over the heap and hold it.
+_MAX_WORTH_REMEMBERING = 2_000
 
 
 class OwnerUnknown(TableError):
@@ -61,9 +63,11 @@ class PackageFiles:
                 self._known = {}
             self._stamp = stamp
             unknown = wanted - self._known.keys()
-            if unknown:
-                self._known.update(_look_up(self.files, databases, unknown))
-            return {path: self._known[path] for path in wanted if path in self._known}
+            found = _look_up(self.files, databases, unknown) if unknown else {}
+            if len(found) <= _MAX_WORTH_REMEMBERING:
+                self._known.update(found)
+            answers = {**self._known, **found}
+            return {path: answers[path] for path in wanted if path in answers}
 
 
 class _Databases(NamedTuple):

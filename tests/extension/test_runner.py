@@ -140,3 +140,13 @@ def test_more_rows_than_the_bound_are_cut_and_said() -> None:
     runner = TableRunner(make(lambda host, query: (Pair(pid=n, path="/x") for n in range(100)), max_rows=10), host)
     assert len(runner.generate(None)) == 10
     assert host.status.get("sample").truncated == "more than 10 rows"
+
+
+def test_expired_answers_are_forgotten_and_fresh_ones_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    runner = TableRunner(make(lambda host, query: iter([Pair(pid=7, path="/x")]), cache_seconds=60.0), Host())
+    runner.generate(None)
+    assert runner.forget_expired() == 0
+    now = time.monotonic()
+    monkeypatch.setattr("extension.runner.time.monotonic", lambda: now + 61)
+    assert runner.forget_expired() == 1
+    assert runner.forget_expired() == 0
