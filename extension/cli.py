@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import sys
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Optional
@@ -16,14 +17,16 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 import tables as minehunt_tables
-from extension import __version__
+from extension import __version__, private_file
 from extension.baseline.commands import baseline
 from extension.command_line import FOUND, CannotRunError, EngineOptions, engine_options, open_embedded, open_pack, pack_option
 from extension.engines import EngineError, ResultRow
+from extension.intel.commands import intel
 from extension.pack import SEVERITIES
 from extension.report import json as json_report
 from extension.report import text as text_report
-from extension.triage import run_triage
+from extension.report.facts import Facts, collect
+from extension.triage import Triage, run_triage
 from tables.host import Host
 from tables.schema import Table, clean_text
 
@@ -35,13 +38,14 @@ def main() -> None:
 
 
 main.add_command(baseline)
+main.add_command(intel)
 
 
 @main.command()
 @engine_options
 @click.option("--step", "steps", type=click.IntRange(1, 18), multiple=True, help="Only this step (repeatable).")
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
-@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write the report there instead of printing it.")
+@click.option("--format", "form", type=click.Choice(["text", "html", "md", "json"]), default="text", show_default=True)
+@click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="Write the report there instead of printing it.")
 @click.option("--lang", type=click.Choice(["en", "zh"]), default="en", show_default=True)
 @click.option("--fail-on", type=click.Choice(SEVERITIES), default="low", show_default=True, help="Findings from here on exit 1.")
 @pack_option
@@ -56,6 +60,9 @@ def triage(
 ) -> None:
     """Run the SOP on this host: exit 0 = nothing at or above --fail-on, 1 = findings, 2 = could not run."""
     pack = open_pack(folder)
+    if output is not None:
+        # Now, not after minutes of work.
+        _to_file(private_file.check, output)
     # Printed as text on standard output, the steps shown while it works are the report's first part.
     is_shown = form == "text" and output is None
     console = text_report.open_console(sys.stdout if is_shown else sys.stderr)
@@ -69,10 +76,12 @@ def triage(
                 begin=lambda step: status.update(Text(f"{step.step}  {step.title.get(lang)}", style="dim")),
                 done=lambda step: console.print(text_report.progress_line(step, lang)),
             )
+        facts = collect(opened) if form in ("html", "md") else Facts()
     if is_shown:
         text_report.print_details(console, result, lang)
     else:
-        _emit(json_report.render(result) if form == "json" else text_report.render(result, lang), output)
+        report = _render(form, result, facts, lang)
+        click.echo(report, nl=False) if output is None else _to_file(private_file.write, output, report)
     if result.has_finding(fail_on):
         sys.exit(FOUND)
 
@@ -139,14 +148,22 @@ def extension(arguments: tuple[str, ...]) -> None:
     sys.exit(serve(arguments))
 
 
-def _emit(text: str, output: Optional[Path]) -> None:
-    if output is None:
-        click.echo(text, nl=False)
-        return
+def _render(form: str, result: Triage, facts: Facts, lang: str) -> str:
+    if form == "json":
+        return json_report.render(result)
+    if form == "text":
+        return text_report.render(result, lang)
+    # Only these two need Jinja2, which takes a while to load.
+    from extension.report import html, markdown
+
+    return html.render(result, facts, lang) if form == "html" else markdown.render(result, facts, lang)
+
+
+def _to_file(action: Callable[..., None], path: Path, *arguments: str) -> None:
     try:
-        output.write_text(text, encoding="utf-8")
+        action(path, *arguments)
     except OSError as error:
-        raise CannotRunError(f"{output}: {error.strerror}") from None
+        raise CannotRunError(f"{path}: {error.strerror}") from None
 
 
 def _as_json(rows: list[ResultRow]) -> str:

@@ -13,8 +13,9 @@ from typing import Optional
 
 import click
 
+from extension import private_file
 from extension.baseline.drift import Drift, compare
-from extension.baseline.listing import included, render, step_title, write_list
+from extension.baseline.listing import included, render, step_title
 from extension.baseline.seen import Reports, Seen, look, with_packages
 from extension.command_line import COULD_NOT_RUN, FOUND, CannotRunError, EngineOptions, engine_options, open_pack, pack_option
 from extension.pack import Pack
@@ -49,7 +50,7 @@ def capture(options: EngineOptions, output: Optional[Path], force: bool, folder:
         click.echo(text, nl=False)
     else:
         try:
-            write_list(output, text)
+            private_file.write(output, text)
         except OSError as error:
             raise CannotRunError(f"{output}: {error.strerror}") from None
     good = sum(len(included(one)) for one in seen)

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
-from pathlib import Path
 
 import yaml
 
@@ -105,18 +101,3 @@ def _scalar(text: str) -> str:
 
 def _comment(text: str, indent: int = 2) -> str:
     return " " * indent + "# " + "".join(character if character.isprintable() else "?" for character in text)
-
-
-def write_list(path: Path, text: str) -> None:
-    """Write `text` to `path`, readable by its owner only, whole or not at all; OSError when that fails."""
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        with suppress(FileNotFoundError):
-            os.unlink(temporary)
-        raise

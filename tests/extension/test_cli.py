@@ -106,6 +106,29 @@ def test_triage_of_one_step_writes_json_that_follows_the_schema(tmp_path: Path) 
     assert result.exit_code == (1 if document["summary"]["findings"] else 0)
 
 
+@pytest.mark.parametrize(("form", "begins"), [("html", "<!DOCTYPE html>"), ("md", "# "), ("text", " "), ("json", "{")])
+def test_triage_writes_every_form_for_its_owner_only(tmp_path: Path, form: str, begins: str) -> None:
+    file = tmp_path / "report"
+    arguments = ("triage", "--engine", "embedded", "--step", "14", "--lang", "zh", "--format", form, "--output", str(file))
+    assert invoke(*arguments).exit_code in (0, 1)
+    text = file.read_text()
+    assert text.startswith(begins) and "SSH公钥检查" in text
+    assert file.stat().st_mode & 0o777 == 0o600 and os.listdir(tmp_path) == ["report"]
+
+
+@pytest.mark.parametrize("form", ["html", "md", "text", "json"])
+def test_an_output_that_cannot_be_written_is_told_before_the_work_begins(tmp_path: Path, form: str) -> None:
+    for path in (tmp_path, tmp_path / "no" / "report", Path("/dev/null")):
+        result = invoke("triage", "--engine", "embedded", "--format", form, "--output", str(path))
+        assert result.exit_code == 2 and str(path) in result.output and "engine" not in result.output
+
+
+def test_a_printed_report_is_all_of_standard_output() -> None:
+    result = invoke("triage", "--engine", "embedded", "--step", "14", "--format", "html")
+    assert result.stdout.startswith("<!DOCTYPE html>") and result.stdout.rstrip().endswith("</html>")
+    assert "minehunt" in result.stderr
+
+
 def test_pack_check_passes_on_our_own_pack_and_names_file_and_line_of_a_fault(tmp_path: Path) -> None:
     result = invoke("pack", "check")
     assert result.exit_code == 0, result.output

@@ -1,13 +1,13 @@
 """One whole incident, planted in a room and examined with the whole pack: `python -m tests.lab.incident FOLDER`.
 
-Writes the report of it to FOLDER in every form and language, and a picture of each HTML report where Chromium is installed.
+Writes the report of it to FOLDER in every form and language, and pictures of it where Chromium is installed; those in the
+README, tests/lab/report_*.png, are made so.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -22,6 +22,7 @@ from extension.report import json as json_report
 from extension.report import markdown as markdown_report
 from extension.report import text as text_report
 from extension.report.facts import Facts, collect
+from extension.report.words import LANGUAGES
 from extension.triage import Triage, run_triage
 from tests.lab.cases_accounts import second_root, worm_key
 from tests.lab.cases_connections import configuration
@@ -120,22 +121,27 @@ def _inside() -> int:
             return os.waitstatus_to_exitcode(status)
 
 
+# What of the page is in which picture: from one element to another.
+_PICTURES = {"": ("html", ".board"), "_tree": ("#suspects", "svg.timeline")}
+
+
 def main(folder: str) -> int:
-    """Write the reports of the incident; print their paths."""
+    """Write the reports of the incident and their pictures; print their paths."""
     triage, facts = examine()
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
-    (target / "incident.json").write_text(json_report.render(triage))
-    (target / "facts.json").write_text(json.dumps(vars(facts)))
-    for language in ("en", "zh"):
-        page = target / f"incident.{language}.html"
-        page.write_text(html_report.render(triage, facts, language))
-        (target / f"incident.{language}.md").write_text(markdown_report.render(triage, facts, language))
-        (target / f"incident.{language}.txt").write_text(text_report.render(triage, language))
-        if find_chromium():
-            with Chromium() as browser:
-                browser.open(page.resolve().as_uri())
-                (target / f"incident.{language}.png").write_bytes(browser.screenshot())
+    (target / "report.json").write_text(json_report.render(triage))
+    for language in LANGUAGES:
+        (target / f"report_{language}.html").write_text(html_report.render(triage, facts, language))
+        (target / f"report_{language}.md").write_text(markdown_report.render(triage, facts, language))
+        (target / f"report_{language}.txt").write_text(text_report.render(triage, language))
+    if find_chromium():
+        with Chromium() as browser:
+            for language in LANGUAGES:
+                browser.open((target / f"report_{language}.html").resolve().as_uri())
+                (target / f"report_{language}.pdf").write_bytes(browser.pdf())
+                for name, (first, last) in _PICTURES.items():
+                    (target / f"report_{language}{name}.png").write_bytes(browser.screenshot(first, last))
     print(*sorted(map(str, target.iterdir())), sep="\n")
     return 0
 

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import base64
+import fcntl
 import json
 import os
+import select
 import shutil
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any, Optional
+from typing import TYPE_CHECKING, Any, Optional
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 _TIMEOUT = 60.0
 _OPTIONS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--hide-scrollbars",
-    "--disable-extensions", "--disable-background-networking", "--remote-debugging-pipe",
+    "--disable-extensions", "--disable-background-networking", "--remote-debugging-pipe", "--host-resolver-rules=MAP * ~NOTFOUND",
 )  # fmt: skip
 
 
@@ -25,31 +29,27 @@ def find_chromium() -> Optional[str]:
     return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
+def _move_up(fd: int) -> int:
+    moved = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 20)
+    os.close(fd)
+    return moved
+
+
 class Chromium:
     """A browser with one empty page; `events` are all that the protocol has told of the page, oldest first."""
 
     def __init__(self) -> None:
         program = find_chromium()
         assert program is not None
-        self._profile = tempfile.TemporaryDirectory(prefix="minehunt-chromium-", ignore_cleanup_errors=True)
-        # The browser reads commands from file descriptor 3 and writes to 4.
-        theirs, self._commands = os.pipe()
-        self._answers, theirs_too = os.pipe()
-        # Moved out of the way first: either could be 3 or 4 itself.
-        script = f'exec {theirs}<&{theirs} 3<&{theirs} 4>&{theirs_too}; exec "$@"'
+        self._profile = tempfile.mkdtemp(prefix="minehunt-chromium-")
+        # The browser reads commands from file descriptor 3 and writes to 4; neither may be one of ours.
+        theirs, self._commands = map(_move_up, os.pipe())
+        self._answers, theirs_too = map(_move_up, os.pipe())
+        script = f'exec 3<&{theirs} 4>&{theirs_too} {theirs}<&- {theirs_too}>&-; exec "$@"'
         isolate = ["unshare", "--net"] if os.geteuid() == 0 else []
-        command = [
-            "bash",
-            "-c",
-            script,
-            "bash",
-            *isolate,
-            program,
-            *_OPTIONS,
-            f"--user-data-dir={self._profile.name}",
-            "about:blank",
-        ]
-        environment = {**os.environ, "HOME": self._profile.name}
+        options = [*_OPTIONS, f"--user-data-dir={self._profile}", "about:blank"]
+        command = ["bash", "-c", script, "bash", *isolate, program, *options]
+        environment = {**os.environ, "HOME": self._profile}
         self._process = subprocess.Popen(
             command, pass_fds=[theirs, theirs_too], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=environment
         )
@@ -59,16 +59,27 @@ class Chromium:
         self._number = 0
         self._session: Optional[str] = None
         self.events: list[dict[str, Any]] = []
+        try:
+            self._attach()
+        except BaseException:
+            self.close()
+            raise
+
+    def _attach(self) -> None:
         target = next(one for one in self.ask("Target.getTargets")["targetInfos"] if one["type"] == "page")
         self._session = self.ask("Target.attachToTarget", targetId=target["targetId"], flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.ask(f"{domain}.enable")
         self.size(1120, 900)
 
-    def __enter__(self) -> Chromium:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the browser and remove what it has written."""
         os.close(self._commands)
         try:
             self._process.wait(5)
@@ -76,7 +87,8 @@ class Chromium:
             self._process.kill()
             self._process.wait()
         os.close(self._answers)
-        self._profile.cleanup()
+        # Helpers of its own may still be writing there for a moment.
+        shutil.rmtree(self._profile, ignore_errors=True)
 
     def ask(self, method: str, **parameters: Any) -> dict[str, Any]:
         """Send a command and return its result; AssertionError with the browser's words when it fails."""
@@ -117,9 +129,14 @@ class Chromium:
         """Have the page believe in a colour scheme and a medium ("print")."""
         self.ask("Emulation.setEmulatedMedia", media=media, features=[{"name": "prefers-color-scheme", "value": scheme}])
 
-    def screenshot(self, whole: bool = True) -> bytes:
-        """The page as a PNG: all of it, or what the window shows."""
-        return base64.b64decode(self.ask("Page.captureScreenshot", format="png", captureBeyondViewport=whole)["data"])
+    def screenshot(self, first: str = "html", last: str = "html", scale: float = 1.0) -> bytes:
+        """The page as a PNG, from the top of one element (a CSS selector) to the bottom of another."""
+        top = self.value(f"document.querySelector('{first}').getBoundingClientRect().top + scrollY")
+        bottom = self.value(f"document.querySelector('{last}').getBoundingClientRect().bottom + scrollY")
+        width = self.value("document.documentElement.clientWidth")
+        clip = {"x": 0, "y": max(0, top - 24), "width": width, "height": bottom - max(0, top - 24) + 24, "scale": scale}
+        answer = self.ask("Page.captureScreenshot", format="png", captureBeyondViewport=True, clip=clip)
+        return base64.b64decode(answer["data"])
 
     def pdf(self) -> bytes:
         """The page printed as its CSS wants."""
@@ -143,6 +160,8 @@ class Chromium:
     def _messages(self) -> Iterator[dict[str, Any]]:
         while True:
             while b"\0" not in self._buffer:
+                ready, _, _ = select.select([self._answers], [], [], _TIMEOUT)
+                assert ready, "no answer from the browser"
                 data = os.read(self._answers, 1 << 20)
                 if not data:
                     return

@@ -1,0 +1,199 @@
+"""A finished triage as its report shows it, in one language: what HTML and Markdown both lay out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from extension import __version__
+from extension.engines import ResultRow
+from extension.pack import SEVERITIES
+from extension.report import drawing, suspects, timeline
+from extension.report.facts import Facts
+from extension.report.responses import RESPONSES_SHOWN, Segments, prose, responses
+from extension.report.values import shown, shown_column
+from extension.report.words import words
+from extension.triage import ABNORMAL, ERROR, NEEDS_ROOT, NOT_APPLICABLE, QueryResult, StepResult, Triage, iso_time
+from tables.schema import clean_text
+
+_ROWS_SHOWN = 20
+_FIRST = 5
+_LINE = 160
+
+
+@dataclass(frozen=True)
+class FoundRow:
+    """One row of a finding: what it says, and its other columns as (name, value)."""
+
+    evidence: str
+    columns: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A detection that gave rows, or a policy that gave none."""
+
+    name: str
+    step: StepResult
+    severity: str
+    attack: tuple[str, ...]
+    count: int
+    description: Segments
+    false_positives: tuple[str, ...]
+    rows: tuple[FoundRow, ...]
+    responses: tuple[Segments, ...]
+
+    @property
+    def left_out(self) -> int:
+        """Rows that are not shown."""
+        return self.count - len(self.rows)
+
+    @property
+    def is_to_fill_in(self) -> bool:
+        """Whether there are too many rows for a response of each, so that it names none's values."""
+        return self.count > RESPONSES_SHOWN and any(segment.kind == "blank" for one in self.responses for segment in one)
+
+
+@dataclass(frozen=True)
+class View:
+    """All that a report says. `words` are the report's own; (label, value) pairs name their label by key of `words`."""
+
+    triage: Triage
+    language: str
+    words: dict[str, str]
+    findings: tuple[Finding, ...]
+    policies: tuple[Finding, ...]
+    forest: suspects.Forest
+    events: tuple[timeline.Event, ...]
+    events_left_out: int
+    drawing: drawing.Drawing
+    host: tuple[tuple[str, str], ...]
+    unchecked: tuple[tuple[str, str, str], ...]
+
+    @property
+    def first(self) -> tuple[Finding, ...]:
+        """The gravest findings."""
+        return tuple(sorted(self.findings, key=lambda finding: timeline.gravity(finding.severity))[:_FIRST])
+
+    @property
+    def severities(self) -> dict[str, int]:
+        """Findings (rows) by severity, the gravest first; those that occur."""
+        counts = {name: sum(f.count for f in self.findings if f.severity == name) for name in SEVERITIES}
+        return {name: count for name, count in counts.items() if count}
+
+    @property
+    def lacks_root(self) -> bool:
+        """Whether root would see more."""
+        return any(step.status == NEEDS_ROOT for step in self.triage.steps)
+
+    def shown(self, value: str) -> str:
+        """A string of the host's as the report may print it."""
+        return shown(value, self.words["characters"])
+
+    def when(self, seconds: float) -> str:
+        """A time as people read it, in UTC."""
+        return iso_time(seconds).replace("T", " ").rstrip("Z")
+
+    def told(self, event: timeline.Event) -> str:
+        """An event in words, without its time: lane, what it is about, and what happened."""
+        subject, *more = map(self.shown, event.subject)
+        about = f"{subject} ({' '.join(more)})" if more else subject
+        return f"{about}: {', '.join(self.words[word] for word in event.words)}"
+
+    def first_evidence(self, finding: Finding) -> str:
+        """What stands for a finding in one line: the evidence of its first row, cut short."""
+        evidence = finding.rows[0].evidence if finding.rows else ""
+        return evidence if len(evidence) <= _LINE else evidence[:_LINE] + "…"
+
+    def spent(self, step: StepResult) -> str:
+        """Seconds that a step took."""
+        return f"{sum(query.elapsed_ms for query in step.queries) / 1000:.1f}"
+
+    def gravest(self, step: StepResult) -> str:
+        """The worst severity of what is abnormal in a step, "" when nothing is."""
+        abnormal = [query.query.severity for query in step.queries if query.status == ABNORMAL]
+        return min(abnormal, key=timeline.gravity, default="")
+
+    def findings_of(self, step: StepResult) -> int:
+        """Rows of a step's detections, and its policies that fail."""
+        return sum(query.findings or (query.query.kind == "policy" and query.status == ABNORMAL) for query in step.queries)
+
+
+def view(triage: Triage, facts: Facts, language: str) -> View:
+    """Everything the report says, `language` being en or zh."""
+    texts = words(language)
+    told = [(step, query) for step in triage.steps for query in step.queries if query.status == ABNORMAL]
+    findings = [_finding(step, query, language, texts) for step, query in told]
+    listed, left_out = timeline.events(triage)
+    return View(
+        triage=triage,
+        language=language,
+        words=texts,
+        findings=tuple(finding for finding in findings if finding.count),
+        policies=tuple(sorted((f for f in findings if not f.count), key=lambda f: timeline.gravity(f.severity))),
+        forest=suspects.forest(triage),
+        events=tuple(listed),
+        events_left_out=left_out,
+        drawing=drawing.draw(listed, triage.finished),
+        host=tuple((label, shown(value, texts["characters"])) for label, value in _host(triage, facts, texts) if value),
+        unchecked=tuple(
+            (clean_text(what), texts[why], shown(text, texts["characters"])) for what, why, text in _unchecked(triage)
+        ),
+    )
+
+
+def _finding(step: StepResult, result: QueryResult, language: str, texts: dict[str, str]) -> Finding:
+    query = result.query
+    return Finding(
+        name=query.name,
+        step=step,
+        severity=query.severity,
+        attack=query.attack,
+        count=result.findings,
+        description=prose(query.description.get(language)),
+        false_positives=query.false_positives,
+        rows=tuple(_found_row(row, texts) for row in result.rows[:_ROWS_SHOWN]),
+        responses=responses(query.response.get(language), result.rows),
+    )
+
+
+def _found_row(row: ResultRow, texts: dict[str, str]) -> FoundRow:
+    columns = ((name, value) for name, value in row.items() if value and name != "evidence")
+    return FoundRow(
+        shown(row.get("evidence", ""), texts["characters"]),
+        tuple((clean_text(name), shown_column(name, value, texts["characters"])) for name, value in columns),
+    )
+
+
+def _host(triage: Triage, facts: Facts, texts: dict[str, str]) -> Iterator[tuple[str, str]]:
+    yield from triage.host.items()
+    host = facts.host
+    if host.get("uptime", "").isdigit():
+        days, rest = divmod(int(host["uptime"]), 86400)
+        yield "uptime", f"{days} {texts['day']} {rest // 3600} {texts['hour']} {rest % 3600 // 60} {texts['minute']}"
+    yield "cpu", " × ".join(filter(None, (host.get("cpu_logical_cores"), host.get("cpu_brand"))))
+    if host.get("physical_memory", "").isdigit():
+        yield "memory", f"{int(host['physical_memory']) / (1 << 30):.1f} GiB"
+    yield "hardware", " ".join(filter(None, (host.get("hardware_vendor"), host.get("hardware_model"))))
+    yield "kernel_arguments", host.get("kernel_arguments", "")
+    yield "version", __version__
+    yield "engine", f"{triage.engine_name} {triage.engine_version}"
+    for row in facts.indicators or ():
+        dated = f"{texts['dated']} {row['updated']} ({row['age_days']} {texts['age']})"
+        yield "indicators", f"{row['source']}: {row['entries']} {texts['entries']}, {dated}"
+    for row in facts.known_good or ():
+        yield "known_good", f"{row['source']}: {row['entries']} {texts['entries']}"
+    for label, lists in (("indicators", facts.indicators), ("known_good", facts.known_good)):
+        if lists is None:
+            yield label, texts["not_read"]
+    yield "generated", iso_time(triage.finished).replace("T", " ").replace("Z", " UTC")
+    yield "duration", f"{triage.finished - triage.started:.0f} {texts['second']}"
+
+
+def _unchecked(triage: Triage) -> Iterator[tuple[str, str, str]]:
+    """(query or table, word for its state, why)."""
+    for result in triage.results:
+        if result.status in (ERROR, NEEDS_ROOT, NOT_APPLICABLE):
+            yield result.query.name, result.status, result.error or ""
+    for spot in triage.blind_spots:
+        yield spot.table, "limited", spot.why
