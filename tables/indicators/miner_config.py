@@ -11,7 +11,8 @@ from tables.indicators.pool_references import Endpoint, parse_endpoint
 from tables.indicators.wallets import EIP55, Wallet, find_wallets
 
 _MAX_SETTINGS = 4096
-_MAX_DEPTH = 8
+# The settings of a pool lie two levels deep, three in some; the rows of a report or a log lie deeper than this.
+_MAX_DEPTH = 5
 _MAX_POOLS = 32
 _MAX_WALLETS = 16
 # A longer text is a program or a document, not a file of settings, or of options.

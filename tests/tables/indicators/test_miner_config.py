@@ -160,3 +160,10 @@ def test_any_json_is_read_without_error(document: Any) -> None:
 def test_any_text_is_read_without_error(text: str) -> None:
     found = parse_miner_config(text)
     assert found is None or found.reasons
+
+
+def test_a_report_about_a_miner_is_no_miners_configuration() -> None:
+    row = {"pool": "stratum+tcp://pool.example:3333", "wallet": "x", "user": "x", "algo": "rx/0"}
+    report = {"steps": [{"step": 1, "queries": [{"name": "miner_process", "rows": [row]}]}]}
+    assert parse_miner_config(json.dumps(row)) is not None
+    assert parse_miner_config(json.dumps(report)) is None
