@@ -27,7 +27,7 @@ from tables.host.files import Unreadable
 from tables.host.network_mounts import NetworkMounts
 from tables.host.sudoers import read_sudoers
 from tables.indicators.accounts import admin_groups, service_accounts_with_shell
-from tables.indicators.commands import command_reasons
+from tables.indicators.commands import place_reasons
 from tables.indicators.sudo_judge import SudoJudge
 from tables.schema import BIGINT, TEXT, QueryContext, Row, column, table
 
@@ -159,8 +159,6 @@ class _Facts:
             return True, self.files.stat(path).st_uid
         except Unreadable as error:
             return (False if error.is_missing else None), None
-        except ValueError:
-            return None, None
 
 
 def _nis(line: PasswdLine) -> AccountFinding:
@@ -208,8 +206,8 @@ def _account(facts: _Facts, line: PasswdLine, namesakes: int, uids: Counter[int]
             reasons.add("login_shell_on_system_account")
         if members_of and (_is_fixed(account) or (not has_login_shell and not _PEOPLES_GROUPS.isdisjoint(members_of))):
             reasons.add("system_account_in_admin_group")
-    places = command_reasons(f"{account.home}/x") if account.home.startswith("/") else []
-    reasons |= {_HOME_REASONS[place] for place in places if place in _HOME_REASONS}
+    if account.home.startswith("/"):
+        reasons |= {_HOME_REASONS[place] for place in place_reasons(f"{account.home}/x")}
     if _is_odd_shell(account.shell):
         reasons.add("odd_shell")
     return AccountFinding(
@@ -239,7 +237,7 @@ def _account(facts: _Facts, line: PasswdLine, namesakes: int, uids: Counter[int]
 
 @functools.lru_cache(maxsize=64)
 def _is_odd_shell(shell: str) -> bool:
-    return not _HOME_REASONS.keys().isdisjoint(command_reasons(shell))
+    return bool(place_reasons(shell))
 
 
 def _is_fixed(account: Account) -> bool:

@@ -16,7 +16,7 @@ from tables.host.ssh_key_files import MAX_LINES, KeyFile, KeyPlace, all_values, 
 from tables.host.ssh_keys import KeyLine
 from tables.host.sshd_config import effective
 from tables.host.sshd_settings import SshdConfig
-from tables.indicators.commands import command_reasons
+from tables.indicators.commands import command_reasons, place_reasons
 from tables.indicators.ssh_keys import known_key
 from tables.schema import BIGINT, TEXT, QueryContext, Row, column, table
 
@@ -27,7 +27,6 @@ _MAX_HOLDERS = 200
 _ACCOUNT_FILE_LIMIT = 16 << 20
 _MIN_RSA_BITS = 2048
 _CODE_VARIABLES = frozenset({"BASH_ENV", "ENV", "LD_AUDIT", "LD_LIBRARY_PATH", "LD_PRELOAD", "PERL5OPT", "PYTHONSTARTUP"})
-_PLACES = frozenset({"temp_path", "hidden_path"})
 
 
 @dataclass(frozen=True)
@@ -235,7 +234,7 @@ def _file_reasons(file: KeyFile, place: KeyPlace) -> set[str]:
     if file.is_immutable:
         reasons.add("immutable")
     home = place.account.home.rstrip("/") if place.account else ""
-    if not (home and place.path.startswith(f"{home}/")) and _PLACES.intersection(command_reasons(place.path)):
+    if not (home and place.path.startswith(f"{home}/")) and place_reasons(place.path):
         reasons.add("odd_place")
     return reasons
 

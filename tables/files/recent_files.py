@@ -51,7 +51,9 @@ class RecentFile(Row):
     file_size: int = column(BIGINT, "bytes")
     is_executable: int = column(BIGINT, "1 for a regular file that anybody may execute")
     is_elf: Optional[int] = column(
-        BIGINT, "1 for a program or library in machine code; NULL when it could not be read; `is_elf = 1` saves memory", index=True
+        BIGINT,
+        "1 for a program or library in machine code; NULL when it could not be read; `is_elf = 1` saves memory",
+        index=True,
     )
     is_script: Optional[int] = column(BIGINT, "1 for a file that begins with `#!`; NULL when it could not be read")
     is_program: int = column(

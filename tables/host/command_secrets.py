@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+
+from tables.host.text_lines import unquoted
 
 MASK = "***"
+# Names that end in file, path or dir say where a secret lies, and not what it is.
 _NAMES = (
-    r"[A-Za-z0-9_-]{0,40}(?:passw(?:or)?d|passwd|passphrase|pwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|credential)"
-    r"[A-Za-z0-9_-]{0,40}"
+    r"[A-Za-z0-9_.-]{0,40}(?:passw(?:or)?d|passphrase|(?:(?<![A-Za-z])|require|user|root|admin|master|db)pass(?![A-Za-z])|pwd"
+    r"|secret|token|(?:api|access|auth|private)[_-]?key|credential)[A-Za-z0-9_.-]{0,40}(?<!file)(?<!path)(?<!dir)"
 )
-_VALUE = r"(?:\"[^\"]*\"|'[^']*'|[^\s\"';&|]+)"
+_OPTION = re.compile(rf"[-+]{{1,2}}(?:{_NAMES}|(?:[A-Za-z0-9_.-]{{0,40}}-)?key)", re.IGNORECASE)
+# An empty value is no secret, but tells that there is none.
+_VALUE = r"(?:\"[^\"]+\"|'[^']+'|[^\s\"';&|]+)"
 # Each pattern: what stays, what is replaced, and what stays behind it.
-_PATTERNS = (
+_TEXT_PATTERNS = (
     # scheme://user:password@host, and a token in the user's place.
     (re.compile(r"([a-z][a-z0-9+.-]{1,20}://)[^\s/@\"']{1,512}(@)", re.IGNORECASE), rf"\1{MASK}\2"),
     # --password=x, DB_PASSWORD=x, "api_key": "x", ?token=x; --token x; aws_secret_access_key x
-    (re.compile(rf"({_NAMES}[\"']?[ \t]*[=:][ \t]*){_VALUE}", re.IGNORECASE), rf"\1{MASK}"),
-    (re.compile(rf"((?:^|\s)-{{1,2}}{_NAMES}[ \t]+){_VALUE}", re.IGNORECASE), rf"\1{MASK}"),
+    (re.compile(rf"({_NAMES}[\"']?(?:=|[ \t]*:[ \t]*|[ \t]+=[ \t]*)){_VALUE}", re.IGNORECASE), rf"\1{MASK}"),
+    (re.compile(rf"((?:^|\s)-{{1,2}}{_NAMES}[ \t]+)(?!-){_VALUE}", re.IGNORECASE), rf"\1{MASK}"),
     (re.compile(rf"(\baws_(?:secret_access_key|session_token)[ \t]+){_VALUE}", re.IGNORECASE), rf"\1{MASK}"),
     # HTTP headers.
     (
@@ -55,6 +61,23 @@ def mask_secrets(command: str) -> str:
     curl's -u, mysql's -p, sshpass's -p, redis-cli's -a, what is piped into sudo -S, chpasswd and passwd, and tokens of well-known
     form. Never raises. What no name and no form gives away stays.
     """
-    for pattern, replacement in _PATTERNS:
+    for pattern, replacement in _TEXT_PATTERNS:
         command = pattern.sub(replacement, command)
     return command
+
+
+def mask_arguments(argv: Sequence[str]) -> str:
+    """Like `mask_secrets`, for a process's arguments, which hold blanks without quotes; joined by blanks."""
+    words: list[str] = []
+    is_secret = False
+    for word in argv:
+        name, joined, value = word.partition("=")
+        is_option = len(name) > 1 and name.startswith(("-", "+"))
+        names_secret = _OPTION.fullmatch(name) is not None
+        if is_secret and word and not is_option:
+            word = MASK
+        elif names_secret and joined and unquoted(value):
+            word = f"{name}={MASK}"
+        is_secret = names_secret and not joined
+        words.append(word)
+    return mask_secrets(" ".join(words)).strip()

@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, Optional
 
+from tables.host.text_lines import unquoted
+
 # Variables that change what a job runs, or where its output goes.
 STEERING_VARIABLES = frozenset(
     {
@@ -65,7 +67,7 @@ def job_lines(text: str, match: Match) -> Iterator[JobLine]:
         if variable is not None:
             name = variable[1] or variable[2] or variable[3] or ""
             if len(variables) < _MAX_VARIABLES or name in variables or name in STEERING_VARIABLES:
-                variables[name] = _unquoted(variable[4])
+                variables[name] = unquoted(variable[4].rstrip())
             continue
         found = None if line.lstrip().startswith("#") else match(line)
         if found is None:
@@ -99,8 +101,3 @@ def _system_job(line: str) -> Optional[tuple[str, Optional[str], str]]:
     match = _JOB.match(line)
     rest = _USER.match(match[2]) if match else None
     return (" ".join(match[1].split()), rest[1], rest[2].rstrip()) if match and rest else None
-
-
-def _unquoted(value: str) -> str:
-    value = value.rstrip()
-    return value[1:-1] if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'" else value

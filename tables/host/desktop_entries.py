@@ -32,13 +32,13 @@ def xdg_autostart(source: StartupFiles) -> Iterator[StartupEntry]:
     """The autostart entries of the system and of every account, and KDE's autostart scripts."""
     for file in source.in_folders(_AUTOSTART, ".desktop"):
         yield from _autostart(source, file, None, None)
-    for account, file in source.below_homes(_in_homes(source, _HOME_AUTOSTART)):
+    for account, _, file in source.below_homes(folders=[_HOME_AUTOSTART]):
         if file.path.endswith(".desktop"):
             yield from _autostart(source, file, account.name, account.home)
         elif file.status.st_mode & 0o111:
             # KDE runs these as well.
             yield StartupEntry("xdg_autostart", "desktop login", file, 0, file.path, SCRIPT, account.name, home=account.home)
-    for account, file in source.below_homes(_in_homes(source, _HOME_SCRIPTS)):
+    for account, _, file in source.below_homes(folders=[_HOME_SCRIPTS]):
         yield StartupEntry("xdg_autostart", "desktop login", file, 0, file.path, SCRIPT, account.name, home=account.home)
 
 
@@ -47,25 +47,13 @@ def dbus_services(source: StartupFiles) -> Iterator[StartupEntry]:
     for folder, trigger in _BUSES.items():
         for file in source.in_folders([folder], ".service"):
             yield from _bus_service(file, trigger, None)
-    for account, file in source.below_homes(_in_homes(source, _HOME_BUS)):
+    for account, _, file in source.below_homes(folders=[_HOME_BUS]):
         yield from _bus_service(file, "session bus", account.name)
 
 
 def unescape_exec(value: str) -> str:
     """The command line of an Exec key: field codes such as %U taken out, `%%` made `%` (Desktop Entry Specification)."""
     return _FIELD_CODE.sub(lambda match: "%" if match[1] == "%" else "", value).rstrip()
-
-
-def _in_homes(source: StartupFiles, folder: str) -> list[str]:
-    """The paths, relative to homes, of all that accounts have in `folder`."""
-    first = folder.partition("/")[0]
-    names = {
-        name
-        for account in source.accounts
-        if first in source.names(account.home)
-        for name in source.names(f"{account.home}/{folder}")
-    }
-    return sorted(f"{folder}/{name}" for name in names)
 
 
 def _autostart(source: StartupFiles, file: StartFile, user: Optional[str], home: Optional[str]) -> Iterator[StartupEntry]:

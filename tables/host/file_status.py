@@ -93,8 +93,8 @@ def file_status(files: Files, path: str, statuses: Statuses) -> FileStatus:
     folder, _, name = located.rpartition("/")
     try:
         fd = os.open(folder or "/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    except (OSError, ValueError) as error:
-        raise Unreadable(path, getattr(error, "strerror", None) or str(error), getattr(error, "errno", None)) from None
+    except OSError as error:
+        raise Unreadable(path, error.strerror or str(error), error.errno) from None
     try:
         # Of a folder's own path nothing is left; "." is the folder itself.
         data = _one(fd, name or ".", statuses)

@@ -30,7 +30,17 @@ class Unreadable(OSError):
 
 
 def _unreadable(path: str, error: OSError) -> Unreadable:
-    return Unreadable(path, error.strerror or str(error), error.errno)
+    return error if isinstance(error, Unreadable) else Unreadable(path, error.strerror or str(error), error.errno)
+
+
+def _can_exist(path: str) -> bool:
+    """Whether the kernel can be asked for `path`: no NUL, and no half of a surrogate pair that stands for no byte."""
+    if path.isascii():
+        return "\0" not in path
+    try:
+        return b"\0" not in os.fsencode(path)
+    except UnicodeEncodeError:
+        return False
 
 
 class Files:
@@ -42,8 +52,11 @@ class Files:
     def locate(self, path: str, follow: bool = True) -> str:
         """The path at which our own process finds `path`; links are resolved inside the root folder.
 
-        Raises Unreadable for a chain of more than 40 links, as the kernel does (ELOOP).
+        Raises Unreadable for a chain of more than 40 links, as the kernel does (ELOOP), and for text that can be no path
+        (ENOENT); the methods below therefore take any text.
         """
+        if not _can_exist(path):
+            raise Unreadable(path, os.strerror(errno.ENOENT), errno.ENOENT)
         if self.root == "/":
             return path
         pending = [part for part in path.split("/") if part not in ("", ".")][::-1]

@@ -7,8 +7,10 @@ that it archives, and memory mapped beyond a file's end would kill this process.
 from __future__ import annotations
 
 import errno
+import math
 import os
 import struct
+from collections import deque
 from collections.abc import Collection, Iterator
 from typing import NamedTuple, Optional
 
@@ -24,6 +26,7 @@ _MIN_HEADER = 208
 _OBJECT = struct.Struct("<BB6xQ")
 _DATA, _FIELD, _ENTRY, _ENTRY_ARRAY = 1, 2, 3, 6
 _COMPRESSED = _XZ | _LZ4 | (_ZSTD >> 1)
+_MIN_ENTRY = 64
 _MAX_OBJECT = 64 * 1024
 _MAX_ARRAY = 4 * 1024 * 1024
 _MAX_BUCKETS = 64 * 1024
@@ -44,7 +47,15 @@ def journal_files(files: Files) -> list[str]:
     for folder in FOLDERS:
         for machine in files.paths(folder):
             found += [path for path in files.paths(machine) if path.endswith((".journal", ".journal~"))]
-    return sorted(found, key=lambda path: (-files.stat(path).st_mtime, path))
+    # A link that leads nowhere comes last, and fails by itself when it is read.
+    return sorted(found, key=lambda path: (-_mtime(files, path), path))
+
+
+def _mtime(files: Files, path: str) -> float:
+    try:
+        return files.stat(path).st_mtime
+    except Unreadable:
+        return -math.inf
 
 
 class JournalFile:
@@ -82,7 +93,7 @@ class JournalFile:
         """The newest `limit` entries for each of the `values` of `field`, oldest first, with those of their fields `wanted`."""
         for value, offset in self._values(field):
             if value in values:
-                for entry in self._entries_of(offset)[-limit:]:
+                for entry in self._entries_of(offset, limit):
                     found = self._entry(entry, wanted)
                     if found is not None:
                         yield found
@@ -141,20 +152,27 @@ class JournalFile:
                 offset = following
         return 0
 
-    def _entries_of(self, data_at: int) -> list[int]:
-        """The offsets of the entries that have the value at `data_at`, oldest first."""
+    def _entries_of(self, data_at: int, limit: int) -> deque[int]:
+        """The offsets of the newest `limit` entries that have the value at `data_at`, oldest first."""
+        found: deque[int] = deque(maxlen=limit)
         data = self._object(data_at, _DATA, 64)
         if len(data) < 64:
-            return []
+            return found
         first, array_at, count = struct.unpack_from("<QQQ", data, 40)
-        found = [first] if first else []
+        # No file has room for more; damaged ones may name the same entries over and over.
+        left = min(count, self.size // _MIN_ENTRY)
+        if first:
+            found.append(first)
+            left -= 1
         item = struct.Struct("<I" if self.is_compact else "<Q")
-        while array_at and len(found) < count:
+        while array_at and left > 0:
             array = self._object(array_at, _ENTRY_ARRAY, _MAX_ARRAY)
             if len(array) < 24:
                 break
             items = array[24 : len(array) - (len(array) - 24) % item.size]
-            found += [offset for (offset,) in item.iter_unpack(items) if offset][: count - len(found)]
+            offsets = [offset for (offset,) in item.iter_unpack(items) if offset][:left]
+            found += offsets
+            left -= len(offsets)
             (following,) = struct.unpack_from("<Q", array, 16)
             if following <= array_at:
                 break
@@ -163,7 +181,7 @@ class JournalFile:
 
     def _entry(self, offset: int, wanted: Collection[str]) -> Optional[Entry]:
         entry = self._object(offset, _ENTRY)
-        if len(entry) < 64:
+        if len(entry) < _MIN_ENTRY:
             return None
         (realtime,) = struct.unpack_from("<Q", entry, 24)
         item = struct.Struct("<I" if self.is_compact else "<Q8x")

@@ -9,7 +9,7 @@ from typing import Optional
 from tables.host import Host
 from tables.host.files import Files, Unreadable
 from tables.host.hardening import Check, Outcome, not_applicable, unknown
-from tables.host.pam import PamModule, pam_stack
+from tables.host.pam import FOLDERS, PamRule, pam_stack
 from tables.host.service_settings import Entry, last, property_entries
 from tables.host.sshd_config import effective
 from tables.host.sshd_settings import Setting, SshdConfig
@@ -81,37 +81,37 @@ def _password_max_age(host: Host) -> Outcome:
     return Outcome(0 < int(entry.value) <= _MAX_AGE_DAYS, f"PASS_MAX_DAYS {entry.value}", path, entry.line)
 
 
-def _password_stack(files: Files) -> list[PamModule]:
+def _password_stack(files: Files) -> list[PamRule]:
     return pam_stack(files, "password", "passwd", "common-password", "system-auth")
 
 
 def _no_pam(files: Files) -> Optional[Outcome]:
-    if any(files.exists(folder) for folder in ("/etc/pam.d", "/usr/lib/pam.d", "/usr/etc/pam.d")):
+    if any(map(files.exists, FOLDERS)):
         return None
     return not_applicable("there is no PAM")
 
 
 def _password_quality(host: Host) -> Outcome:
-    module = next((found for found in _password_stack(host.files) if found.module in _QUALITY_MODULES), None)
+    module = next((found for found in _password_stack(host.files) if found.name in _QUALITY_MODULES), None)
     if module is None:
         return _no_pam(host.files) or Outcome(False, "no module of the password stack checks a new password")
-    return Outcome(True, module.module, module.path, module.line)
+    return Outcome(True, module.name, module.path, module.line)
 
 
 def _password_length(host: Host) -> Outcome:
     stack = _password_stack(host.files)
-    module = next((found for found in stack if found.module in _QUALITY_MODULES), None)
-    if module is not None and module.module == "pam_passwdqc.so":
+    module = next((found for found in stack if found.name in _QUALITY_MODULES), None)
+    if module is not None and module.name == "pam_passwdqc.so":
         return Outcome(True, "pam_passwdqc asks for more of shorter passwords", module.path, module.line)
     if module is None:
-        unix = next((found for found in stack if found.module == "pam_unix.so" and found.argument("minlen")), None)
+        unix = next((found for found in stack if found.name == "pam_unix.so" and found.argument("minlen")), None)
         if unix is None:
             return _no_pam(host.files) or Outcome(False, "nothing sets a length that a new password must have")
         return _length(unix.argument("minlen"), unix.path, unix.line)
     if module.argument("minlen"):
         return _length(module.argument("minlen"), module.path, module.line)
     path, entry = _PWQUALITY, None
-    if module.module == "pam_pwquality.so":
+    if module.name == "pam_pwquality.so":
         # Files of the folder are read first, so that the main file has the last word (pwquality.conf(5)).
         for name in [*(p for p in host.files.paths(f"{_PWQUALITY}.d") if p.endswith(".conf")), _PWQUALITY]:
             try:
@@ -132,15 +132,15 @@ def _length(value: str, path: str, line: int) -> Outcome:
 
 def _lockout(host: Host) -> Outcome:
     stack = pam_stack(host.files, "auth", "sshd", "login", "common-auth", "system-auth")
-    module = next((found for found in stack if found.module in _LOCKOUT_MODULES), None)
+    module = next((found for found in stack if found.name in _LOCKOUT_MODULES), None)
     if module is None:
         return _no_pam(host.files) or Outcome(False, "no module of the login stack counts failures")
-    return Outcome(True, module.module, module.path, module.line)
+    return Outcome(True, module.name, module.path, module.line)
 
 
 def _password_hash(host: Host) -> Outcome:
     for module in _password_stack(host.files):
-        if module.module == "pam_unix.so":
+        if module.name == "pam_unix.so":
             given = _STRONG_HASHES.intersection(module.arguments)
             if given:
                 return Outcome(True, next(iter(sorted(given))), module.path, module.line)

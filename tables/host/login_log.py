@@ -231,7 +231,11 @@ class Clock:
         for name in months:
             month = _MONTHS.get(name, 0)
             clock._year_of(month)
-        last = datetime.datetime.fromtimestamp(changed, zone)
+        try:
+            last = datetime.datetime.fromtimestamp(changed, zone)
+        # Anybody who may write the file may give it any time, and a time zone file may be damaged.
+        except (OSError, OverflowError, ValueError):
+            last = datetime.datetime.now(datetime.timezone.utc)
         return cls(last.year - (month > last.month) - clock.year, zone)
 
 

@@ -9,6 +9,7 @@ import io
 import itertools
 import os
 import re
+import struct
 import zoneinfo
 from collections.abc import Iterator
 from typing import NamedTuple, Optional
@@ -41,6 +42,7 @@ FILE_LIMIT = 32 * 1024 * 1024
 TOTAL_LIMIT = 128 * 1024 * 1024
 _UTMP_LIMIT = LAYOUT.size * 40_000
 _JOURNAL_ENTRIES = 100_000
+_ZONE_LIMIT = 64 * 1024
 # A scan that runs late gives what it has, newest first, instead of nothing.
 _SPARE_SECONDS = 5.0
 # Whoever can start a process can name it sshd; these log as the user who calls them.
@@ -168,12 +170,19 @@ class LoginRecords:
         return Clock.for_file((month.decode() for month in months), log.mtime, self._zone)
 
     def _time_zone(self) -> datetime.tzinfo:
-        with contextlib.suppress(OSError, ValueError):
-            return zoneinfo.ZoneInfo.from_file(io.BytesIO(self.files.read("/etc/localtime", 1 << 20)))
+        # What zoneinfo raises for a damaged file is not documented; in one that is cut it looks for newlines for ever.
+        with contextlib.suppress(OSError, ValueError, TypeError, LookupError, AssertionError, OverflowError, struct.error):
+            data = self.files.read("/etc/localtime", _ZONE_LIMIT)
+            zone = zoneinfo.ZoneInfo.from_file(io.BytesIO(data + b"\n\n"))
+            datetime.datetime.now(zone)
+            return zone
         return datetime.timezone.utc
 
     def _from_journal(self, path: str) -> Iterator[Logged]:
         if self._is_late(path):
+            return
+        if self._journal_left <= 0:
+            self.query.truncate(f"{path}: not read, {_JOURNAL_ENTRIES} newer journal entries were")
             return
         with contextlib.closing(JournalFile(self.files, path)) as journal:
             self._journal_span = _joined(self._journal_span, (journal.first, journal.last))

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from tables.host.apt_config import parse_apt
 from tables.host.key_files import parse_key_file
 from tables.host.startup_entries import StartupEntry, StartupFiles
+from tables.host.text_lines import unquoted
 
 # apt.conf(5): lists of shell commands, and programs that find out about a proxy.
 _APT_HOOK = re.compile(
@@ -30,7 +31,7 @@ def package_hooks(source: StartupFiles) -> Iterator[StartupEntry]:
         for number, line in enumerate(file.text.split("\n"), 1):
             match = _DPKG_HOOK.match(line)
             if match:
-                yield StartupEntry("package_hook", "package operation", file, number, _unquoted(match[2]), run_as="root")
+                yield StartupEntry("package_hook", "package operation", file, number, unquoted(match[2].strip()), run_as="root")
     for folders, fields, ending in ((_DNF_FOLDERS, 3, ".action"), ((_DNF5_FOLDER,), 5, ".actions")):
         for file in source.in_folders(folders, ending):
             for number, line in enumerate(file.text.split("\n"), 1):
@@ -54,8 +55,3 @@ def _apt(source: StartupFiles) -> Iterator[StartupEntry]:
                 yield StartupEntry(
                     "package_hook", trigger, file, setting.line, setting.value.strip(), run_as="root", disabled_why=why
                 )
-
-
-def _unquoted(value: str) -> str:
-    value = value.strip()
-    return value[1:-1] if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'" else value

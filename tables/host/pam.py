@@ -4,67 +4,79 @@ from __future__ import annotations
 
 import posixpath
 import re
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from tables.host.files import Files
+from tables.host.text_lines import logical_lines
 
 # SUSE and others keep the vendor's files in /usr; a file in /etc takes their place.
-_FOLDERS = ("/etc/pam.d", "/usr/lib/pam.d", "/usr/etc/pam.d")
+FOLDERS = ("/etc/pam.d", "/usr/lib/pam.d", "/usr/etc/pam.d")
 _FILE_LIMIT = 256 * 1024
 _MAX_FILES = 64
-_LINE = re.compile(r"-?(auth|account|password|session)\s+(\[[^\]]*\]|\S+)\s+(\S+)\s*(.*)", re.IGNORECASE)
-_INCLUDE = re.compile(r"@include\s+(\S+)")
+# Type, control (a word or [value=action …]), module, arguments.
+_RULE = re.compile(
+    r"-?(auth|account|password|session)[ \t]+(\[[^\]\n]{0,1000}\]|[^\s\[]\S*)[ \t]+(\S+)[ \t]*(.*)", re.IGNORECASE | re.DOTALL
+)
+_INCLUDE = re.compile(r"@include[ \t]+(\S+)")
 
 
-class PamModule(NamedTuple):
-    """One line of a stack: the module's file name, its arguments, and where it is written."""
+class PamRule(NamedTuple):
+    """One line of a stack: the module as written, its arguments as written, and where that is."""
 
     phase: str
     control: str
     module: str
-    arguments: tuple[str, ...]
+    text: str
     path: str
     line: int
+
+    @property
+    def name(self) -> str:
+        """The module's file name."""
+        return posixpath.basename(self.module)
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """The arguments, parted at blanks."""
+        return tuple(self.text.split())
+
+    @property
+    def is_include(self) -> bool:
+        """Whether it stands for the rules of another file, its `module`."""
+        return self.control in ("include", "substack")
 
     def argument(self, name: str) -> str:
         """The value of `name=value` among the arguments; "" when there is none."""
         return next((word.partition("=")[2] for word in self.arguments if word.startswith(f"{name}=")), "")
 
 
-def parse_pam(text: str, path: str = "") -> list[PamModule]:
-    """The lines of one file; an include is a line whose module is the file and whose control is include or substack.
+def parse_pam(text: str, path: str = "") -> Iterator[PamRule]:
+    """Yield the rules of a file in /etc/pam.d, or of /etc/pam.conf. Never raises.
 
-    An `@include` line has the phase `*`: it stands for all phases.
+    An `@include` line is an include of the phase `*`, which stands for all phases.
     """
-    found = []
-    pending, start = "", 1
-    for number, raw in enumerate(text.split("\n"), 1):
-        start = start if pending else number
-        line = pending + raw
-        if line.endswith("\\") and len(line) < _FILE_LIMIT:
-            pending = line[:-1] + " "
-            continue
-        pending = ""
+    for number, line in logical_lines(text, joint=" "):
         line = line.partition("#")[0].strip()
         included = _INCLUDE.match(line)
-        match = _LINE.match(line)
         if included:
-            found.append(PamModule("*", "include", included[1], (), path, start))
-        elif match:
-            module = match[3] if match[2].lower() in ("include", "substack") else posixpath.basename(match[3])
-            found.append(PamModule(match[1].lower(), match[2].lower(), module, tuple(match[4].split()), path, start))
-    return found
+            yield PamRule("*", "include", included[1], "", path, number)
+            continue
+        # pam.conf has the name of the service in front.
+        rule = _RULE.match(line) or _RULE.match(line.partition(" ")[2].lstrip())
+        if rule:
+            yield PamRule(rule[1].lower(), rule[2].lower(), rule[3], rule[4], path, number)
 
 
-def pam_stack(files: Files, phase: str, *services: str) -> list[PamModule]:
-    """The modules that the first of these services that has a file runs in a phase, in order; [] when none has one.
+def pam_stack(files: Files, phase: str, *services: str) -> list[PamRule]:
+    """The rules that the first of these services that has a file runs in a phase, in order; [] when none has one.
 
     Unreadable when a file of the stack cannot be read. At most 64 files.
     """
     for service in services:
-        for folder in _FOLDERS:
+        for folder in FOLDERS:
             if files.exists(f"{folder}/{service}"):
-                return _Stack(files, phase).modules(service)
+                return _Stack(files, phase).rules(service)
     return []
 
 
@@ -74,21 +86,21 @@ class _Stack:
         self.phase = phase
         self.opened = 0
 
-    def modules(self, service: str) -> list[PamModule]:
-        found: list[PamModule] = []
-        for entry in self._read(service):
-            if entry.phase not in (self.phase, "*"):
+    def rules(self, service: str) -> list[PamRule]:
+        found: list[PamRule] = []
+        for rule in self._read(service):
+            if rule.phase not in (self.phase, "*"):
                 continue
-            if entry.control in ("include", "substack"):
-                found += self.modules(entry.module)
+            if rule.is_include:
+                found += self.rules(rule.module)
             else:
-                found.append(entry)
+                found.append(rule)
         return found
 
-    def _read(self, service: str) -> list[PamModule]:
+    def _read(self, service: str) -> list[PamRule]:
         self.opened += 1
         if self.opened > _MAX_FILES:
             return []
-        paths = [service] if service.startswith("/") else [f"{folder}/{service}" for folder in _FOLDERS]
+        paths = [service] if service.startswith("/") else [f"{folder}/{service}" for folder in FOLDERS]
         path = next((path for path in paths if self.files.exists(path)), None)
-        return parse_pam(self.files.read_text(path, _FILE_LIMIT), path) if path else []
+        return list(parse_pam(self.files.read_text(path, _FILE_LIMIT), path)) if path else []

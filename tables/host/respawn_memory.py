@@ -90,11 +90,6 @@ class Program:
     is_pool: bool = True
 
     @property
-    def is_living(self) -> bool:
-        """Whether the newest incarnation was still there at the last look."""
-        return self.last.identity in self.living
-
-    @property
     def interval_seconds(self) -> Optional[int]:
         """Median time between the starts that were seen."""
         ordered = sorted(self.starts)

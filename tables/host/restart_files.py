@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from typing import NamedTuple, Optional
 
+from tables.host.accounts import parse_passwd
 from tables.host.crontab import parse_crontab, split_input
 from tables.host.files import Files
 from tables.host.restart_code import TEXT_LIMIT, Starts, shell_starts
@@ -112,7 +113,7 @@ class RestartFiles:
         """
         try:
             link = os.readlink(self.files.locate(f"{_INVOCATIONS}/invocation:{name}", follow=False))
-        except (OSError, ValueError):
+        except OSError:
             return None
         before, count = self._invocations.get(name, (link, 0))
         count += link != before
@@ -151,12 +152,15 @@ class RestartFiles:
             return []
 
     def _home_folders(self) -> list[str]:
-        lines = (self._text("/etc/passwd") or "").splitlines()
-        homes = dict.fromkeys(fields[5] for line in lines if len(fields := line.split(":")) > 5 and len(fields[5]) > 1)
+        try:
+            accounts = parse_passwd(self.files.read("/etc/passwd"))
+        except OSError:
+            return []
+        homes = dict.fromkeys(account.home for account in accounts if len(account.home) > 1)
         return [f"{home}/{folder}" for home in list(homes)[:_MAX_HOMES] for folder in _HOME_UNIT_FOLDERS]
 
     def _text(self, path: str) -> Optional[str]:
         try:
             return self.files.read_text(path, TEXT_LIMIT)
-        except (OSError, ValueError):
+        except OSError:
             return None

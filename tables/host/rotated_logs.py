@@ -6,7 +6,7 @@ import os
 import re
 from typing import NamedTuple
 
-from tables.host.files import Files
+from tables.host.files import Files, Unreadable
 
 _MAX_FILES = 100
 # logrotate(8): .1, .2.gz; with dateext -20261115, -20261115-1795436646.gz.
@@ -28,6 +28,12 @@ def rotations(files: Files, path: str) -> list[LogFile]:
     found = []
     for name in files.names(folder):
         if pattern.fullmatch(name):
-            status = files.stat(f"{folder}/{name}")
+            try:
+                status = files.stat(f"{folder}/{name}")
+            except Unreadable as error:
+                # A link that leads nowhere, or a rotation meanwhile; it must not hide the others.
+                if error.is_missing:
+                    continue
+                raise
             found.append(LogFile(f"{folder}/{name}", int(status.st_mtime), status.st_size))
     return sorted(found, key=lambda log: (-log.mtime, log.path))[:_MAX_FILES]

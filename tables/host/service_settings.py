@@ -6,16 +6,14 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, Optional
 
+from tables.host.text_lines import unquoted
+
 # A service's settings are a few kilobytes; what is longer is no such file.
 CONFIG_LIMIT = 256 * 1024
 _MAX_ENTRIES = 5000
 _MAX_DEPTH = 40
 _PROPERTY = re.compile(r"([A-Za-z_][\w.-]*)(?:[ \t]*[=:][ \t]*|[ \t]+)(.*)")
 _ASSIGNMENT = re.compile(r"c\.([A-Za-z_]\w*\.[A-Za-z_]\w*)[ \t]*=[ \t]*(.*)")
-_SECRET = re.compile(r"pass|token|secret|credential|accesskey|auth-?key|(?:^|-)key$", re.IGNORECASE)
-_SECRET_FILE = re.compile(r"file|path|dir$", re.IGNORECASE)
-_URL_PASSWORD = re.compile(r"(://[^/@:\s]*:)[^/@\s]+@")
-_MASK = "***"
 
 
 class Entry(NamedTuple):
@@ -97,11 +95,6 @@ def _without_comment(value: str) -> str:
     return (value[: comment.start()] if comment else value).strip()
 
 
-def unquoted(value: str) -> str:
-    """`value` without the quotes around it."""
-    return value[1:-1] if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"" else value
-
-
 def last(entries: Sequence[Entry], *keys: str) -> Optional[Entry]:
     """The last entry with one of these keys: where a setting is repeated, the last one counts."""
     return next((entry for entry in reversed(entries) if entry.key in keys), None)
@@ -131,20 +124,3 @@ def switch(argv: Sequence[str], *names: str) -> Optional[bool]:
 def is_true(value: str) -> bool:
     """Whether a setting's value means yes."""
     return value.strip().lower() in ("true", "yes", "on", "1", "enabled", "t", "y")
-
-
-def masked_cmdline(argv: Sequence[str]) -> str:
-    """The command line with the values of options for passwords, tokens and keys, and passwords in URLs, blotted out."""
-    words: list[str] = []
-    is_secret = False
-    for word in argv:
-        name, joined, value = word.partition("=")
-        is_option = len(name) > 1 and name.startswith(("-", "+"))
-        names_secret = bool(_SECRET.search(name)) and not _SECRET_FILE.search(name)
-        if is_secret and not is_option:
-            word = _MASK if word else word
-        elif names_secret and joined and unquoted(value):
-            word = f"{name}={_MASK}"
-        is_secret = is_option and names_secret and not joined
-        words.append(_URL_PASSWORD.sub(rf"\g<1>{_MASK}@", word))
-    return " ".join(words).strip()

@@ -14,7 +14,7 @@ DEFAULT_CONFIG = "/etc/minehunt/minehunt.yaml"
 CONFIG_VARIABLE = "MINEHUNT_CONFIG"
 INDICATORS_VARIABLE = "MINEHUNT_INDICATORS"
 KNOWN_GOOD_VARIABLE = "MINEHUNT_KNOWN_GOOD"
-_KEYS = frozenset({"indicators", "known_good"})
+_KEYS = frozenset({"feeds", "indicators", "known_good"})
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,17 @@ class Settings:
         if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
             raise TableError(f"config: {self.config}: indicators must be a list of file names")
         named = [os.path.join(self._folder, path) for path in paths]
-        beside = os.path.join(self._folder, "indicators.d")
-        return [*named, *(path for path in files.paths(beside) if not os.path.basename(path).startswith(".")), *self.indicators]
+        beside = (path for path in files.paths(self.indicators_folder) if not os.path.basename(path).startswith("."))
+        return [*named, *beside, *self.indicators]
+
+    @property
+    def indicators_folder(self) -> str:
+        """The folder beside the configuration all of whose files are indicator lists."""
+        return os.path.join(self._folder, "indicators.d")
+
+    def feeds(self) -> Any:
+        """What the configuration says under `feeds:`, which `minehunt intel update` reads; None where it says nothing."""
+        return self._load(Files("/")).get("feeds")
 
     def known_good_files(self) -> list[str]:
         """Every known-good list in force: the file, and the *.yaml files of the folder named like it with .d for .yaml.

@@ -18,6 +18,7 @@ _MAX_DEPTH = 1000
 
 _BLANKS = re.compile(r"(?:[ \t\r]+|\\\r?\n)+")
 _GAP = re.compile(r"(?:[ \t\r\n]+|\\\r?\n)+")
+_EMPTY_LINES = re.compile(r"(?:[ \t\r]*(?:#[^\n]*)?\n){1,1000}")
 _CASE_GAP = re.compile(r"(?:[ \t\r\n(]+|#[^\n]*\n)+")
 _CASE_END = re.compile(r";?&?")
 _ESAC = re.compile(r"esac(?=[ \t\r\n;&|<>()]|$)")
@@ -182,6 +183,8 @@ class _Parser:
             if not frame.is_joined:
                 self._end_list()
             self._read_here_docs()
+            # A file padded with empty lines and comments would take as long as one full of commands.
+            self._skip(_EMPTY_LINES)
         elif char == ";":
             self._end_list()
             self.position += 1

@@ -36,19 +36,20 @@ def parse_history(data: bytes, path: str) -> Iterator[Entered]:
 def _bash(lines: list[bytes]) -> Iterator[tuple[int, Optional[int], bytes]]:
     """One command a line; with times (HISTTIMEFORMAT), all lines up to the next time are one command."""
     time: Optional[int] = None
-    start, pending = 0, b""
+    start = 0
+    pending: list[bytes] = []
     for number, line in enumerate(lines, 1):
         stamp = _BASH_TIME.fullmatch(line)
         if stamp:
-            yield start, time, pending
-            time, pending = int(stamp[1]), b""
+            yield start, time, b"\n".join(pending)
+            time, pending = int(stamp[1]), []
         elif time is None:
             yield number, None, line
         elif pending:
-            pending += b"\n" + line
-        else:
-            start, pending = number, line
-    yield start, time, pending
+            pending.append(line)
+        elif line:
+            start, pending = number, [line]
+    yield start, time, b"\n".join(pending)
 
 
 def _zsh(lines: list[bytes]) -> Iterator[tuple[int, Optional[int], bytes]]:

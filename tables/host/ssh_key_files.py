@@ -92,9 +92,6 @@ def read_key_file(files: Files, path: str) -> Optional[KeyFile]:
         if error.is_missing or error.why == "not a regular file":
             return None
         raise
-    # A NUL in a home's path.
-    except ValueError:
-        return None
     try:
         status = os.fstat(fd)
         data = read_fd(fd, _FILE_LIMIT)
@@ -108,7 +105,7 @@ def read_key_file(files: Files, path: str) -> Optional[KeyFile]:
 
 def _is_immutable(files: Files, path: str) -> Optional[bool]:
     try:
-        marks = file_status(files, path, Statuses())
+        marks = file_status(files, files.real_path(path), Statuses())
     except (OSError, TableError):
         return None
     return None if marks.is_immutable is None else bool(marks.is_immutable or marks.is_append_only)

@@ -39,6 +39,14 @@ class StartupEntry(NamedTuple):
     program: Optional[str] = None
 
 
+class HomeFile(NamedTuple):
+    """A file below an account's home, at `path` there."""
+
+    account: Account
+    path: str
+    file: StartFile
+
+
 class StartupFiles:
     """Reads start-up files below a host's root folder, and counts those that it may not read."""
 
@@ -64,7 +72,7 @@ class StartupFiles:
         for account in parse_passwd(data):
             home = os.path.normpath(account.home)
             # Commands in the root folder's dot files are reported for whoever has it as home; NIS lines have none.
-            if home.startswith("/") and "\0" not in home:
+            if home.startswith("/"):
                 by_home.setdefault(home, account._replace(home=home))
         return tuple(by_home.values())
 
@@ -73,9 +81,9 @@ class StartupFiles:
         self._check_time()
         try:
             return read_start_file(self.files, path)
-        except (Unreadable, ValueError) as error:
+        except Unreadable as error:
             # What starts programs reads regular files; a link to /dev/null is how a file is masked.
-            if isinstance(error, Unreadable) and not error.is_missing and error.why != "not a regular file":
+            if not error.is_missing and error.why != "not a regular file":
                 self.unreadable[str(error)] = None
             return None
 
@@ -85,7 +93,7 @@ class StartupFiles:
         if folder not in self._listed:
             try:
                 self._listed[folder] = self.files.names(folder)[:_MAX_ENTRIES]
-            except (Unreadable, ValueError) as error:
+            except Unreadable as error:
                 self.unreadable[str(error)] = None
                 self._listed[folder] = []
             if len(self._listed[folder]) == _MAX_ENTRIES:
@@ -94,16 +102,13 @@ class StartupFiles:
 
     def exists(self, path: str) -> bool:
         """Whether anything is at `path`, which may be any text."""
-        try:
-            return self.files.exists(path)
-        except ValueError:
-            return False
+        return self.files.exists(path)
 
     def real_path(self, path: str) -> str:
         """`path` with its links resolved; as it is where they go round in a circle."""
         try:
             return self.files.real_path(path)
-        except (OSError, ValueError):
+        except OSError:
             return path
 
     def paths(self, folder: str) -> list[str]:
@@ -123,17 +128,22 @@ class StartupFiles:
         """The files in `folders` whose names end so, sorted within each folder."""
         return self.read_each(f"{folder}/{name}" for folder in folders for name in self.names(folder) if name.endswith(endings))
 
-    def below_homes(self, paths: Iterable[str]) -> Iterator[tuple[Account, StartFile]]:
-        """The files at these paths in the home of each account, none twice; `paths` are relative."""
-        wanted = [(path, path.partition("/")[0]) for path in paths]
+    def below_homes(self, paths: Iterable[str] = (), folders: Iterable[str] = ()) -> Iterator[HomeFile]:
+        """The files at these `paths`, and all those in these `folders`, in the home of each account, none twice."""
+        files, listed = tuple(paths), tuple(folders)
         seen: set[str] = set()
         for account in self.accounts:
             present = set(self.names(account.home))
-            for path, first in wanted:
-                file = self.read(os.path.join(account.home, path)) if first in present else None
+            # Few homes have most of them, and many accounts have none.
+            wanted = [path for path in files if path.partition("/")[0] in present]
+            for folder in listed:
+                if folder.partition("/")[0] in present:
+                    wanted += [f"{folder}/{name}" for name in self.names(f"{account.home}/{folder}")]
+            for path in wanted:
+                file = self.read(os.path.join(account.home, path))
                 if file is not None and file.path not in seen:
                     seen.add(file.path)
-                    yield account, file
+                    yield HomeFile(account, path, file)
 
     def unpackaged(self, paths: Iterable[str]) -> list[str]:
         """Those of `paths` that no package owns, in their order; all of them where no package database is to be had."""

@@ -68,11 +68,11 @@ _HOME_FILES = {
     ".xsessionrc": "desktop login",
 }
 # Folders of further such files: Fedora's skeleton sources the first.
-_HOME_FOLDERS = (
-    (".bashrc.d", "interactive shell"),
-    (".config/fish/conf.d", "any shell"),
-    (".config/plasma-workspace/env", "desktop login"),
-)
+_HOME_FOLDERS = {
+    ".bashrc.d": "interactive shell",
+    ".config/fish/conf.d": "any shell",
+    ".config/plasma-workspace/env": "desktop login",
+}
 _SKELETON = "/etc/skel"
 
 
@@ -95,20 +95,11 @@ def shell_rc(source: StartupFiles) -> Iterator[StartupEntry]:
     Left out are copies of the skeleton files (useradd(8)) that every new home gets, and files without any command.
     """
     skeleton = {file.sha256 for file in source.in_folders([_SKELETON], "")}
-    triggers = dict(_HOME_FILES)
-    for folder, trigger in _HOME_FOLDERS:
-        for account in source.accounts:
-            triggers.update((f"{folder}/{name}", trigger) for name in _home_names(source, account.home, folder))
-    for account, file in source.below_homes(triggers):
+    for account, path, file in source.below_homes(_HOME_FILES, _HOME_FOLDERS):
         if file.sha256 is not None and (file.sha256 in skeleton or not file.text.strip()):
             continue
-        trigger = next((triggers[path] for path in triggers if file.path.endswith(f"/{path}")), "login shell")
+        trigger = _HOME_FILES.get(path) or _HOME_FOLDERS[os.path.dirname(path)]
         yield StartupEntry("shell_rc", trigger, file, 0, file.path, SCRIPT, account.name, home=account.home)
-
-
-def _home_names(source: StartupFiles, home: str, folder: str) -> list[str]:
-    first = folder.partition("/")[0]
-    return source.names(f"{home}/{folder}") if first in source.names(home) else []
 
 
 def _is_hidden(path: str) -> bool:

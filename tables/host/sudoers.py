@@ -57,6 +57,8 @@ class Sudoers(NamedTuple):
             if members is None or name in inside:
                 found.append(item)
                 continue
+            if len(pending) + len(members) > _MAX_EXPANDED:
+                break
             within = inside | {name}
             pending += [(_negated(member) if _is_negated(item) else member, within) for member in reversed(members)]
         return tuple(found)

@@ -1,12 +1,12 @@
-"""Lines of configuration files, those that a backslash continues joined."""
+"""Lines of configuration files, those that a backslash continues joined, and values in quotes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 
-def logical_lines(text: str, skips_comments: bool = False) -> Iterator[tuple[int, str]]:
-    """Yield (number of the first line, text) with continued lines joined; the last one ends with the text.
+def logical_lines(text: str, skips_comments: bool = False, joint: str = "") -> Iterator[tuple[int, str]]:
+    """Yield (number of the first line, text) with continued lines joined by `joint`; the last one ends with the text.
 
     `skips_comments` leaves out lines that start with `#`, also between a line and its continuation, as udev does.
     """
@@ -20,7 +20,12 @@ def logical_lines(text: str, skips_comments: bool = False) -> Iterator[tuple[int
         continues = line.endswith("\\")
         parts.append(line[:-1] if continues else line)
         if not continues:
-            yield first, "".join(parts)
+            yield first, joint.join(parts)
             parts = []
     if parts:
-        yield first, "".join(parts)
+        yield first, joint.join(parts)
+
+
+def unquoted(value: str) -> str:
+    """`value` without the quotes around it."""
+    return value[1:-1] if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"" else value

@@ -35,7 +35,7 @@ def git_hooks(source: StartupFiles) -> Iterator[StartupEntry]:
     folders: dict[str, Optional[str]] = dict.fromkeys(_GIT_TEMPLATES)
     for user, file in [
         *((None, file) for file in source.read_each(_GIT_CONFIGS)),
-        *((account.name, file) for account, file in source.below_homes(_HOME_GIT_CONFIGS)),
+        *((found.account.name, found.file) for found in source.below_homes(_HOME_GIT_CONFIGS)),
     ]:
         for setting in parse_key_file(file.text):
             key = setting.key.lower()

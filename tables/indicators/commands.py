@@ -29,6 +29,7 @@ _ENCODED = re.compile(r"[A-Za-z0-9+/]{24,}={0,2}")
 _URL = re.compile(r"[a-z]+://|[\w-]+(?:\.[\w-]+)+(?::\d+)?/")
 _ESCAPED = re.compile(r"(?:\\{1,2}x[0-9A-Fa-f]{2}){8,}")
 _PRINTABLE = bytes(range(0x20, 0x7F)) + b"\t\n\r"
+_ODD_PLACES = frozenset({"temp_path", "hidden_path"})
 _TRANSPARENT = frozenset({"echo", "printf"})
 
 
@@ -48,6 +49,11 @@ def command_reasons(command: str) -> list[str]:
     The line may hold several commands; scripts inside it (`sh -c`, `$(…)`, base64) count. Never raises; linear time.
     """
     return sorted(text_reasons(command) | _Judge(0).union(command, is_run=False))
+
+
+def place_reasons(text: str) -> frozenset[str]:
+    """Whether the program or file that `text` begins with lies in an odd place: temp_path, hidden_path."""
+    return _ODD_PLACES.intersection(command_reasons(text))
 
 
 def script_reasons(script: Script) -> Iterator[list[str]]:

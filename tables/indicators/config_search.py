@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Optional
 
 from tables.host import Host
+from tables.host.accounts import parse_passwd
 from tables.host.files import Unreadable, read_fd
 from tables.host.process_files import ProcessFiles
 from tables.host.procfs import Process
@@ -100,7 +101,7 @@ class ConfigSearch:
         self.processes: dict[int, Process] = {}
         self._named: dict[tuple[Optional[str], str, str], Optional[FoundConfig]] = {}
         try:
-            self.homes = _homes(host.files.read_text("/etc/passwd"))
+            self.homes = _homes(host.files.read("/etc/passwd"))
         except Unreadable:
             self.homes = []
 
@@ -135,7 +136,7 @@ class ConfigSearch:
                     self._note(found, pid, how)
             if (at_home := (*folders.view, "")) not in folders_seen:
                 folders_seen[at_home] = []
-                passwd = (files.read(pid, "/etc/passwd", _MAX_FILE) or b"").decode("utf-8", "surrogateescape")
+                passwd = files.read(pid, "/etc/passwd", _MAX_FILE) or b""
                 for path in (f"{home}/{name}" for home in _homes(passwd) for name in _HOME_FILES):
                     self._by_process(files, pid, path, path)
 
@@ -205,9 +206,8 @@ class ConfigSearch:
             os.close(fd)
 
 
-def _homes(passwd: str) -> list[str]:
-    """The home folders of people, and of services that keep data of their own, in the text of /etc/passwd (passwd(5))."""
-    lines = passwd.splitlines()
-    homes = {fields[5].rstrip("/") for line in lines if len(fields := line.split(":")) > 5 and "/../" not in fields[5] + "/"}
+def _homes(passwd: bytes) -> list[str]:
+    """The home folders of people, and of services that keep data of their own, in the contents of /etc/passwd."""
+    homes = {account.home.rstrip("/") for account in parse_passwd(passwd) if "/../" not in account.home + "/"}
     # Daemons have system folders for homes, which are large and not theirs.
     return sorted(home for home in homes if is_below(home + "/", ("/home", "/root", "/var/lib", "/srv", "/opt")))[:_MAX_HOMES]

@@ -5,16 +5,8 @@ from __future__ import annotations
 import re
 from typing import Optional
 
-from tables.host.service_settings import (
-    Entry,
-    is_true,
-    last,
-    option_values,
-    python_entries,
-    switch,
-    unquoted,
-    yaml_entries,
-)
+from tables.host.service_settings import Entry, is_true, last, option_values, python_entries, switch, yaml_entries
+from tables.host.text_lines import unquoted
 from tables.indicators.service_facts import NO_AUTH, PASSWORD, TLS, UNKNOWN, ServiceFacts, Verdict
 
 _URL_PORT = re.compile(r":(\d{1,5})(?:/.*)?$")

@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
 import ipaddress
+import os
 import pkgutil
-import re
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any, NamedTuple, Optional
 
 from tables.host import Host
 from tables.host.files import Files
 from tables.host.sockets import address_text, decode_address, endpoint_token
-from tables.indicators.networks import Network, NetworkIndex, parse_address, parse_network
+from tables.indicators.networks import Network, NetworkIndex, parse_network
+from tables.indicators.pool_lists import (
+    SHARED,
+    Indicator,
+    ListHeader,
+    PoolList,
+    parse_entries,
+    parse_header,
+    parse_indicator,
+    split_lines,
+)
 from tables.schema import TableError
 
 HIGH, MEDIUM, LOW = "high", "medium", "low"
 RANK = {HIGH: 2, MEDIUM: 1, LOW: 0}
 
 # Two million lines of the longest addresses; what is longer is no list for matching on a host.
-_MAX_FILE = 64 << 20
-_DOMAIN = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9])?\.)+[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?")
+MAX_LIST_BYTES = 64 << 20
 
 
 class Listed(NamedTuple):
@@ -35,18 +46,10 @@ class Listed(NamedTuple):
     is_custom: bool = False
 
 
-class Indicator(NamedTuple):
-    """One line of a list: exactly one of `network` (an address being a full-length network) and `domain` is set."""
-
-    network: Optional[Network]
-    port: Optional[int]
-    domain: Optional[str]
-
-
 class Match(NamedTuple):
     """Why a connection counts as one to a pool: what matched, and what a list says of it, if it is in one.
 
-    `shared_infra` names the CDN whose range the address is in, `where` the place where a process names the pool itself.
+    `shared_infra` names the CDN or cloud whose range the address is in, `where` the place where a process names the pool itself.
     """
 
     match_type: str
@@ -55,34 +58,6 @@ class Match(NamedTuple):
     confidence: str
     shared_infra: Optional[str]
     where: Optional[str] = None
-
-
-def parse_indicator(text: str) -> Indicator:
-    """Read `domain`, `IP`, `CIDR`, `IPv4:port` or `[IPv6]:port`; ValueError, saying why, when it is none of these."""
-    if "/" in text:
-        return Indicator(parse_network(text), None, None)
-    address, port = text, None
-    if text.startswith("["):
-        address, bracket, rest = text[1:].partition("]")
-        if not bracket or ":" not in address or (rest and not rest.startswith(":")):
-            raise ValueError("no [IPv6]:port")
-        port = _port(rest[1:]) if rest else None
-    elif text.count(":") == 1:
-        address, _, number = text.partition(":")
-        port = _port(number)
-    if port is None and ":" not in text and not text[-1:].isdigit():
-        domain = text.lower().rstrip(".").removeprefix("*.")
-        if len(domain) > 253 or not _DOMAIN.fullmatch(domain):
-            raise ValueError("no domain, IP address, CIDR or ip:port")
-        return Indicator(None, None, domain)
-    packed = parse_address(address)
-    return Indicator(Network(packed, len(packed) * 8), port, None)
-
-
-def _port(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= 5 and 0 < int(text) < 65536):
-        raise ValueError("no port number")
-    return int(text)
 
 
 class PoolIndicators:
@@ -95,14 +70,21 @@ class PoolIndicators:
         self.domains: dict[str, Listed] = {}
         self.stratum_ports: dict[int, Listed] = {}
         self.shared: NetworkIndex[str] = NetworkIndex()
+        self.lists: list[PoolList] = []
         self._stratum_tokens: frozenset[bytes] = frozenset()
 
     def add(self, indicator: Indicator, listed: Listed) -> None:
-        """Put in one indicator; of one that is listed twice the last wins, keeping the pool that an earlier list named."""
+        """Put in one indicator; of one that is listed twice the last wins, keeping pool and better confidence of an earlier list.
+
+        A domain matches on every port; the one it is listed with joins those that it usually serves.
+        """
         network, port, domain = indicator
         if network is None:
             key: Any = domain
             known: Any = self.domains
+            if port is not None:
+                served = known[key].ports if key in known else ()
+                listed = listed._replace(ports=(*served, port) if port not in served else served)
         elif network.is_address:
             key = endpoint_token(network.packed, port)
             known = self.addresses if port is None else self.endpoints
@@ -180,7 +162,7 @@ class PoolIndicators:
         return max(found, key=lambda match: RANK[match.confidence], default=None)
 
     def shared_network(self, packed: bytes) -> Optional[str]:
-        """Name of the CDN whose range holds the address."""
+        """Name of the CDN or cloud whose range holds the address."""
         found = self.shared.find(packed)
         return found[1] if found else None
 
@@ -188,7 +170,12 @@ class PoolIndicators:
 def _merged(earlier: Optional[Listed], later: Listed) -> Listed:
     if earlier is None:
         return later
-    return later._replace(pool=later.pool or earlier.pool, coin=later.coin or earlier.coin, ports=later.ports or earlier.ports)
+    return later._replace(
+        pool=later.pool or earlier.pool,
+        coin=later.coin or earlier.coin,
+        ports=later.ports or earlier.ports,
+        confidence=max(later.confidence, earlier.confidence, key=RANK.__getitem__),
+    )
 
 
 def _at_most(confidence: str, limit: str) -> str:
@@ -202,15 +189,31 @@ def _is_public(address: bytes) -> bool:
 def builtin_indicators() -> PoolIndicators:
     """The lists that ship with minehunt: pools.yaml and shared_infrastructure.yaml."""
     indicators = PoolIndicators()
-    pools = _load_yaml("pools.yaml")
+    pools, digest = _load_yaml("pools.yaml")
+    counts: Counter[str] = Counter()
     for group in pools["pools"]:
         listed = _listed(group)
         for text in f"{group.get('domains', '')} {group.get('endpoints', '')}".split():
-            indicators.add(parse_indicator(text), listed)
+            indicator = parse_indicator(text)
+            counts[indicator.type_name] += 1
+            indicators.add(indicator, listed)
     indicators.add_stratum_ports(pools["stratum_ports"]["ports"], _listed(pools["stratum_ports"]))
-    for group in _load_yaml("shared_infrastructure.yaml")["networks"]:
-        for text in group["ranges"].split():
-            indicators.shared.add(parse_network(text), group["network"])
+    newest = max(group["date"] for group in pools["pools"])
+    indicators.lists.append(PoolList(ListHeader(date=newest, **pools["list"]), None, dict(counts), digest))
+    shared, digest = _load_yaml("shared_infrastructure.yaml")
+    for group in shared["networks"]:
+        ranges = [parse_network(text) for text in group["ranges"].split()]
+        for network in ranges:
+            indicators.shared.add(network, group["network"])
+        header = ListHeader(
+            f"built-in {group['network']}",
+            SHARED,
+            date=group["date"],
+            source=group["source"],
+            confidence=group["confidence"],
+            licence=shared["licence"],
+        )
+        indicators.lists.append(PoolList(header, None, {"cidr": len(ranges)}, digest))
     return indicators
 
 
@@ -219,28 +222,51 @@ def _listed(group: dict[str, Any]) -> Listed:
     return Listed(group.get("pool"), group.get("coin"), ports, group["confidence"], group["source"], group["date"])
 
 
-def _load_yaml(name: str) -> Any:
+def _load_yaml(name: str) -> tuple[Any, str]:
+    """What the data file holds, and its SHA-256."""
     import yaml  # Start-up does not need it.
 
     # get_data also reads from a zipapp.
     data = pkgutil.get_data(__name__, name) or b""
-    return yaml.load(data, getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both loaders are safe ones
+    loaded = yaml.load(data, getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both loaders are safe ones
+    return loaded, hashlib.sha256(data).hexdigest()
 
 
 def add_list(indicators: PoolIndicators, text: str, path: str, updated: str) -> None:
-    """Add the operator's list `text`: one domain, IP, CIDR or ip:port a line, `#` starts a comment.
+    """Add the operator's list `text` (the format is in pool_lists.py); `updated`, an ISO date, is its day if it names none.
 
-    Raises TableError with `path` and the line's number for a line that is none of these.
+    A list without a `confidence` is the operator's word: high. In one of lesser confidence an address without a port has a
+    low one, since who has an address changes. Raises TableError with `path` and the line's number for a line that is no
+    indicator and a header that is not valid.
     """
-    listed = Listed(None, None, (), HIGH, path, updated, is_custom=True)
-    for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), 1):
-        entry = line.partition("#")[0].strip()
-        if not entry:
-            continue
-        try:
-            indicators.add(parse_indicator(entry), listed)
-        except ValueError as error:
-            raise TableError(f"indicators: {path}, line {number}: {error}: {entry[:80]!r}") from None
+
+    def malformed(number: int, problem: str) -> None:
+        raise TableError(f"indicators: {path}, line {number}: {problem}")
+
+    lines = split_lines(text)
+    header = parse_header(lines, malformed)
+    day = header.date or updated
+    name = header.feed or os.path.splitext(os.path.basename(path))[0]
+    listed = Listed(header.pool, header.coin, (), header.confidence or HIGH, path, day, is_custom=True)
+    bare = listed if listed.confidence == HIGH else listed._replace(confidence=LOW)
+    counts: Counter[str] = Counter()
+    for entry in parse_entries(lines, header.kind, malformed):
+        counts[entry.indicator.type_name] += 1
+        network = entry.indicator.network
+        if header.kind == SHARED and network is not None:
+            indicators.shared.add(network, name)
+        elif entry.resolved is None:
+            has_port = network is None or entry.indicator.port is not None
+            indicators.add(entry.indicator, listed if has_port else bare)
+        else:
+            known = indicators.listed_domain(entry.resolved.name)
+            pool, coin = (known[1].pool, known[1].coin) if known else (None, None)
+            indicators.add(
+                entry.indicator,
+                listed._replace(pool=pool or entry.resolved.name, coin=coin or listed.coin, updated=entry.resolved.date),
+            )
+    digest = hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+    indicators.lists.append(PoolList(header._replace(feed=name, date=day), path, dict(counts), digest))
 
 
 class IndicatorCache:
@@ -263,10 +289,10 @@ class IndicatorCache:
             if identity != self._identity:
                 indicators = builtin_indicators()
                 for path, found in zip(paths, stats):
-                    if found.st_size > _MAX_FILE:
-                        raise TableError(f"indicators: {path}: larger than {_MAX_FILE >> 20} MiB")
+                    if found.st_size > MAX_LIST_BYTES:
+                        raise TableError(f"indicators: {path}: larger than {MAX_LIST_BYTES >> 20} MiB")
                     updated = datetime.datetime.fromtimestamp(found.st_mtime, datetime.timezone.utc).date().isoformat()
-                    add_list(indicators, files.read_trusted(path, _MAX_FILE), path, updated)
+                    add_list(indicators, files.read_trusted(path, MAX_LIST_BYTES), path, updated)
                 self._indicators = indicators
                 self._identity = identity
         except OSError as error:

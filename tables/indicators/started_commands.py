@@ -202,7 +202,7 @@ def _file_of(files: Files, found: Invocation, search_path: Sequence[str], home: 
     given = found.script or found.program
     if home and given.startswith(("~/", "$HOME/", "${HOME}/")):
         given = home + given[given.index("/") :]
-    if not given or _VARIABLE_PARTS.search(given) or given.startswith(("~", "<(", "-")) or "\0" in given:
+    if not given or _VARIABLE_PARTS.search(given) or given.startswith(("~", "<(", "-")):
         return None
     if found.script is not None or "/" in given:
         return os.path.normpath(os.path.join(folder, given)) if folder.startswith("/") or given.startswith("/") else None
@@ -215,7 +215,7 @@ def _status(files: Files, path: Optional[str]) -> Optional[os.stat_result]:
         return None
     try:
         return files.stat(path)
-    except (Unreadable, ValueError):
+    except Unreadable:
         return None
 
 
@@ -228,7 +228,7 @@ def script_file_reasons(files: Files, path: str) -> list[str]:
     reasons = set(command_reasons(shlex.quote(path)))
     try:
         text = files.read_text(path, _SCRIPT_LIMIT)
-    except (Unreadable, ValueError):
+    except Unreadable:
         text = ""
     if _SHELL_SCRIPT.match(text):
         reasons.update(*script_reasons(parse(text)))

@@ -30,7 +30,6 @@ _REDIS_FILES = (
 # A database dumped into one of these is a job or a key of the attacker's (CONFIG SET dir).
 _CRON_FOLDERS = re.compile(r"(?:/var)?/spool/cron(?:/.*)?|/etc/cron\.[a-z]+")
 _KEY_FOLDERS = re.compile(r"/.*/\.ssh|/root/\.ssh")
-_MONGO_FILES = ("/etc/mongod.conf", "/etc/mongodb.conf")
 _ELASTIC_VERSION = re.compile(r"elasticsearch-(\d+)\.\d+\.\d+\.jar")
 
 

@@ -8,9 +8,8 @@ from typing import NamedTuple
 from tables.host.accounts import Account, Group
 from tables.host.sudoers import Sudoers, means, spellings
 from tables.host.sudoers_syntax import Defaults, Rule
-from tables.indicators.commands import command_reasons
+from tables.indicators.commands import place_reasons
 
-_ODD_PLACES = frozenset({"temp_path", "hidden_path"})
 _LOADER_VARIABLES = frozenset({"LD_PRELOAD", "LD_AUDIT", "LD_LIBRARY_PATH", "BASH_ENV"})
 
 
@@ -96,7 +95,7 @@ class SudoJudge:
 
     def _odd_programs(self, rule: Rule) -> set[str]:
         commands = {command.command for command in self._sudoers.commands(rule)} - {"ALL"}
-        is_odd = any(_ODD_PLACES.intersection(command_reasons(command)) for command in commands)
+        is_odd = any(map(place_reasons, commands))
         return {"suspicious_sudo_command"} if is_odd else set()
 
 

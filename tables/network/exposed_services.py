@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Optional
 
 from tables.host import Host
+from tables.host.command_secrets import mask_arguments
 from tables.host.listeners import (
     WILDCARDS,
     Forward,
@@ -18,7 +19,6 @@ from tables.host.listeners import (
 )
 from tables.host.process_files import ProcessFiles
 from tables.host.procfs import Process, Procfs
-from tables.host.service_settings import masked_cmdline
 from tables.indicators.entry_services import EntryService, entry_services
 from tables.indicators.service_auth import judge
 from tables.indicators.service_facts import ServiceFacts, Verdict
@@ -181,7 +181,7 @@ def _row(
         pid=process.pid,
         process_name=process.name,
         exe_path=process.exe_path,
-        cmdline=masked_cmdline(process.argv),
+        cmdline=mask_arguments(process.argv),
         owner_uid=process.uid,
         parent=process.stat.ppid,
         parent_name=process.parent_name,

@@ -66,7 +66,7 @@ class MinerPoolConnection(Row):
     confidence: str = column(TEXT, "high, medium or low")
     feed: Optional[str] = column(TEXT, "list that the indicator is in")
     feed_date: Optional[str] = column(TEXT, "date of that list, YYYY-MM-DD")
-    shared_infra: Optional[str] = column(TEXT, "CDN whose address range the remote address is in")
+    shared_infra: Optional[str] = column(TEXT, "CDN or cloud whose address range the remote address is in")
     evidence: str = column(TEXT, "why this is a row, in words")
 
 
@@ -98,9 +98,9 @@ def miner_pool_connections(host: Host, query: QueryContext) -> Iterator[MinerPoo
     what the process says, or by its port.
 
     Confidence: ip:port and IP as their list has it, but at most medium (ip:port) and low (IP, CIDR) inside a range that a
-    CDN shares between its customers; a port alone, a connection that came in, and one that is already closing (no process
-    can hold it: owner_visible NULL) are low. A process behind a mount over its /proc folder gives a row with pid NULL and
-    owner_visible 0; `evidence` names it when it can be seen behind the mount.
+    CDN or cloud shares between its customers; a port alone, a connection that came in, and one that is already closing (no
+    process can hold it: owner_visible NULL) are low. A process behind a mount over its /proc folder gives a row with pid
+    NULL and owner_visible 0; `evidence` names it when it can be seen behind the mount.
     """
     if not host.is_live:
         host.status.degrade(_NAME, "a mounted disk has no connections")

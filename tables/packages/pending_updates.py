@@ -61,14 +61,18 @@ def pending_updates(host: Host, query: QueryContext) -> Iterator[PendingUpdate]:
             problems.append(f"no package cache for {system.kind} packages: whether updates are pending is not known")
         newest = max((int(host.files.stat(path).st_mtime) for path in system.caches), default=0)
         if system.caches and newest < time.time() - _OLD_SECONDS:
-            day = datetime.datetime.fromtimestamp(newest, datetime.timezone.utc).date().isoformat()
-            problems.append(f"the {system.kind} package cache is of {day}: newer updates are not known")
+            problems.append(f"the {system.kind} package cache is of {_day(newest)}: newer updates are not known")
         yield from _rows(system, _offers(system, query, problems))
     if not systems:
         problems.append("no database of dpkg, rpm or apk")
     if len(problems) > _MAX_PROBLEMS:
         problems[_MAX_PROBLEMS:] = [f"{len(problems) - _MAX_PROBLEMS} more package caches could not be read"]
     host.status.degrade(_TABLE, *problems)
+
+
+def _day(seconds: int) -> str:
+    # A file's time can be set to before all calendars.
+    return datetime.datetime.fromtimestamp(max(seconds, 0), datetime.timezone.utc).date().isoformat()
 
 
 def _offers(system: PackageSystem, query: QueryContext, problems: list[str]) -> Iterator[Offer]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Optional
 
 from tables.host import Host
-from tables.host.accounts import Account, parse_passwd
+from tables.host.accounts import Account, is_login_shell, is_system_uid, parse_passwd, uid_min
 from tables.host.crontab import STEERING_VARIABLES, JobLine, parse_crontab
 from tables.host.files import DEFAULT_LIMIT, Unreadable
 from tables.host.job_files import at_time, parse_anacrontab, parse_at_job, parse_fcrontab, parse_incrontab
@@ -31,9 +31,6 @@ _MAX_JOBS = 2000
 _MAX_VARIABLES_SHOWN = 32
 _MAX_RUN_PARTS = 64
 _RUN_PARTS = re.compile(r"\brun-parts(?:[ \t]+-\S+){0,8}[ \t]+(/[^\s;&|)}'\"]+)")
-_NO_LOGIN = re.compile(r".*/(?:nologin|false)")
-_FIRST_USER_ID = 1000
-_NOBODY = 65534
 
 
 @dataclass(frozen=True)
@@ -93,6 +90,7 @@ class _Jobs:
         self.facts = CommandFacts(host)
         self.daemons = Daemons(host.files)
         self.accounts = self._accounts()
+        self.uid_min = self._uid_min()
         # Folders that a crontab has run-parts go through, and when.
         self.run_parts: dict[str, str] = {}
         self.seen: set[str] = set()
@@ -116,6 +114,12 @@ class _Jobs:
         except Unreadable as error:
             self.facts.degraded.append(str(error))
             return {}
+
+    def _uid_min(self) -> int:
+        try:
+            return uid_min(self.files.read_text("/etc/login.defs"))
+        except Unreadable:
+            return uid_min("")
 
     def _read(self, path: str) -> Optional[StartFile]:
         """The file at `path`; None when it cannot be read or was read before under another name."""
@@ -271,7 +275,7 @@ class _Jobs:
             reasons.update(command_reasons(shlex.quote(file.path)))
         if found.user and account is None and self.daemons.knows_all_accounts:
             reasons.add("spool_of_unknown_account")
-        if found.user and account is not None and _is_system_account(account):
+        if found.user and account is not None and is_system_uid(account.uid, self.uid_min) and not is_login_shell(account.shell):
             reasons.add("system_account_crontab")
         return reasons
 
@@ -303,8 +307,3 @@ def _schedule_text(scheduler: str, schedule: str) -> Optional[str]:
         path, _, events = schedule.rpartition(" ")
         return f"when {path} changes ({events})"
     return cron_text(schedule.lstrip("& ") if scheduler == "fcron" else schedule)
-
-
-def _is_system_account(account: Account) -> bool:
-    is_system = 0 < account.uid < _FIRST_USER_ID or account.uid == _NOBODY
-    return is_system and bool(_NO_LOGIN.fullmatch(account.shell))

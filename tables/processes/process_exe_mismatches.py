@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Optional
 
 from tables.host import Host
+from tables.host.accounts import parse_passwd
 from tables.host.executables import FULLY_SEALED, RunningFile, ancestor_programs, living, running_file
 from tables.host.files import Unreadable
 from tables.host.procfs import CLOCK_TICKS, Process
@@ -195,10 +196,10 @@ class Examiner:
 
 def _homes(host: Host, not_below: tuple[str, ...]) -> tuple[str, ...]:
     try:
-        lines = host.files.read_text("/etc/passwd").splitlines()
+        accounts = parse_passwd(host.files.read("/etc/passwd"))
     except Unreadable:
-        lines = []
-    homes = {fields[5].rstrip("/") for line in lines if len(fields := line.split(":")) > 5}
+        accounts = ()
+    homes = {account.home.rstrip("/") for account in accounts}
     return tuple(sorted(home for home in homes if home.startswith("/") and not is_below(home + "/", not_below)))
 
 

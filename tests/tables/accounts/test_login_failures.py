@@ -271,3 +271,43 @@ def test_traditional_times_are_the_hosts_own(tmp_path: Path) -> None:
     stamp = time.strftime("%b %e %H:%M:%S", time.gmtime(1_782_900_000 + 7200))
     plant(tmp_path, "/var/log/auth.log", f"{stamp} web sshd[1]: {failed()}\n".encode(), 1_782_900_100)
     assert [row.first_failure for row in rows(tmp_path)] == [1_782_900_000]
+
+
+def test_a_link_that_leads_nowhere_hides_no_other_log(tmp_path: Path) -> None:
+    plant(tmp_path, "/var/log/auth.log", log(*guessing(10)))
+    (tmp_path / "var/log/auth.log.1").symlink_to("missing")
+    journals = tmp_path / "var/log/journal/1"
+    journals.mkdir(parents=True)
+    (journals / "a.journal").symlink_to("missing")
+    found, degraded, _ = scan(tmp_path)
+    assert [row.failures for row in found] == [10]
+    assert degraded == ("[Errno 2] /var/log/journal/1/a.journal: No such file or directory",)
+
+
+@pytest.mark.parametrize("mtime", [-(10**11), 10**13])
+def test_a_log_of_an_impossible_time_is_read(tmp_path: Path, mtime: int) -> None:
+    stamp = time.strftime("%b %e %H:%M:%S", time.gmtime(START))
+    try:
+        plant(tmp_path, "/var/log/auth.log", f"{stamp} web sshd[1]: {failed()}\n".encode() * 10, mtime)
+    except OSError:
+        pytest.skip("this file system keeps no such times")
+    assert [row.failures for row in scan(tmp_path)[0]] == [10]
+
+
+@pytest.mark.parametrize(
+    "zone", [b"TZif2", b"TZif2" + b"\0" * 39 + b"TZif2" + b"\0" * 39, b"TZif2" + b"\0" * 39 + b"TZif2" + b"\0" * 39 + b"\nX"]
+)
+def test_a_damaged_time_zone_is_utc(tmp_path: Path, zone: bytes) -> None:
+    plant(tmp_path, "/etc/localtime", zone)
+    plant(tmp_path, "/var/log/auth.log", log(*guessing(10)))
+    assert [row.failures for row in rows(tmp_path)] == [10]
+
+
+def test_the_bound_on_journal_entries_is_for_all_journals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(login_records, "_JOURNAL_ENTRIES", 5)
+    for number in range(3):
+        name = f"/var/log/journal/1/{number}.journal"
+        plant(tmp_path, name, journal(entries(guessing(4), START + number * 100)), START + number)
+    found, _, truncated = scan(tmp_path)
+    assert sum(row.failures for row in found) == 5
+    assert truncated is not None and "not read" in truncated

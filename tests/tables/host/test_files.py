@@ -95,3 +95,19 @@ def test_steering_files_of_other_owners_are_refused(tmp_path: Path) -> None:
     os.chown(file, 12345, 0)
     with pytest.raises(Unreadable, match="refused: owned by uid 12345"):
         Files().read_trusted(str(file))
+
+
+@pytest.mark.parametrize("root", ["/", "disk"])
+@pytest.mark.parametrize("path", ["/etc/a\0b", "\0", "/\ud800", "/etc/\udc00\0"])
+def test_text_that_can_be_no_path_is_a_missing_file(disk: Path, root: str, path: str) -> None:
+    files = Files("/" if root == "/" else str(disk))
+    for look in (files.read, files.stat, files.sha256, files.real_path):
+        with pytest.raises(Unreadable) as error:
+            look(path)
+        assert error.value.is_missing
+    assert not files.exists(path) and files.names(path) == []
+
+
+def test_a_failure_names_the_file_once(disk: Path) -> None:
+    with pytest.raises(Unreadable, match=r"^\[Errno \d+\] /etc/loop: [^/]+$"):
+        Files(str(disk)).read("/etc/loop")

@@ -158,3 +158,10 @@ def test_no_text_fails(text: str) -> None:
 @given(st.lists(st.from_regex(r"[a-z0-9/ -]+", fullmatch=True), min_size=1))
 def test_a_list_is_split_at_its_separators(items: list[str]) -> None:
     assert split_list(",".join(items), ",") == [item.strip() for item in items]
+
+
+def test_aliases_within_aliases_cannot_grow_without_bound(tmp_path: Path) -> None:
+    names = [f"A{number}" for number in range(200)]
+    text = "".join(f"User_Alias {one} = {', '.join([other] * 4000)}\n" for one, other in zip(names, names[1:]))
+    found = sudoers(tmp_path, text)
+    assert len(found.expand("User", ["A0", "root"])) <= 10_000

@@ -141,7 +141,14 @@ def test_quoted_words_come_back(words: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["[S]\nA=" + "\\\n" * 200_000, "[S]\nA=" + "'" * 500_000, "[S]\n" + "A=a\nB=\n" * 50_000, "[S]\nA=" + "\\" * 500_000 + "x", "[S]\nA=" + "%i" * 500_000]
+    "text",
+    [
+        "[S]\nA=" + "\\\n" * 200_000,
+        "[S]\nA=" + "'" * 500_000,
+        "[S]\n" + "A=a\nB=\n" * 50_000,
+        "[S]\nA=" + "\\" * 500_000 + "x",
+        "[S]\nA=" + "%i" * 500_000,
+    ],
 )
 def test_long_texts_take_linear_time(text: str) -> None:
     settings = parse_unit(text)

@@ -293,6 +293,15 @@ def test_one_user_cannot_crowd_out_the_others(root: Path) -> None:
     assert query.truncated and "a.service" in query.truncated
 
 
+def test_one_user_cannot_use_up_the_time(root: Path) -> None:
+    command = "ExecStart=/bin/sh -c '" + "a;b|c $(d) `e` " * 1000 + "'"
+    plant(root, f"{ALICE}/a.service", service("Environment=A=" + "x" * 1000, "ExecStart=" + "${A}" * 4000, *[command] * 100))
+    query = QueryContext()
+    found = rows(root, query)
+    assert 1 < len(found) < 10
+    assert query.truncated
+
+
 def test_hostile_files(root: Path) -> None:
     plant(
         root,
