@@ -44,7 +44,7 @@ _ENGINE_OPTIONS = (
         help="Examine the disk image or container mounted there instead of this system (embedded engine).",
     ),
     click.option(
-        "--indicators", metavar="FILE", multiple=True, help="More pool indicators: a domain, IP, CIDR or ip:port a line."
+        "--indicators", metavar="FILE", multiple=True, help="More pool indicators: a domain[:port], IP[:port] or CIDR a line."
     ),
     click.option("--known-good", metavar="FILE", help="What is normal here, instead of /etc/minehunt/known_good.yaml."),
     click.option("--config", metavar="FILE", help="Configuration instead of /etc/minehunt/minehunt.yaml."),

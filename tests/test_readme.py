@@ -29,6 +29,9 @@ mount -t overlay overlay -o lowerdir=/,upperdir="$1/upper",workdir="$1/work" "$1
 for folder in proc dev sys; do mount --rbind "/$folder" "$1/root/$folder"; done
 exec chroot "$1/root" /bin/bash -eu "$2"
 """
+_READ_SPECS = (
+    'import sys, yaml; assert all(part[key] for part in yaml.safe_load_all(open(sys.argv[1])) for key in ("kind", "spec"))'
+)
 # Programs that this machine has not, by name; each fails where the real one would.
 _STAND_INS = {
     "sudo": 'exec "$@"',
@@ -36,7 +39,7 @@ _STAND_INS = {
     "systemctl": 'case "$1" in restart | status) grep -qx /usr/lib/minehunt/minehunt.ext /etc/osquery/extensions.load ;; esac',
     "fleetctl": f"""\
 case "$1" in
-    apply) "{sys.executable}" -c 'import sys, yaml; assert all(d["kind"] and d["spec"] for d in yaml.safe_load_all(open(sys.argv[1])))' "$3" ;;
+    apply) "{sys.executable}" -c '{_READ_SPECS}' "$3" ;;
     gitops) test -f "$3" ;;
     *) exit 64 ;;
 esac""",

@@ -21,7 +21,8 @@ def main(arguments: list[str]) -> int:
             flags[name] = value
         else:
             statements.append(argument)
-    assert flags.get("--extensions_require") == "minehunt", "without --extensions_require the SQL runs before the tables are there"
+    # Without it osqueryi runs the SQL before the extension has registered.
+    assert flags.get("--extensions_require") == "minehunt"
     with wire_in_folder() as wire:
         wire.start(program=(flags["--extension"],))
         for statement in statements:
