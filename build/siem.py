@@ -87,7 +87,7 @@ def sigma_rule(query: Query, columns: list[str]) -> dict[str, Any]:
             "condition": "selection",
         },
         "fields": ["hostIdentifier", *(f"columns.{column}" for column in columns)],
-        "falsepositives": list(query.false_positives) or ["None known."],
+        "falsepositives": [text.en for text in query.false_positives] or ["None known."],
         "level": query.severity,
     }
 

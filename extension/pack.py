@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -26,6 +27,9 @@ _QUERY_KEYS = (
     "false_positives",
     "sql",
 )
+# YAML makes a blank of a line break, and Chinese has none between its own letters nor beside its wide signs.
+_WIDE_SIGNS = r"\u3001-\u303f\uff01-\uff60"
+_FOLDED = re.compile(rf"(?<=[{_WIDE_SIGNS}]) | (?=[{_WIDE_SIGNS}])|(?<=[\u4e00-\u9fff]) (?=[\u4e00-\u9fff])")
 # A step file is a few kilobytes; anything far larger is no step file, and is not parsed.
 _MAX_FILE_BYTES = 1024 * 1024
 # A folder of step files, on disk or inside the one-file minehunt.ext.
@@ -76,7 +80,7 @@ class Query:
     needs_root: bool
     description: Text
     response: Text
-    false_positives: tuple[str, ...]
+    false_positives: tuple[Text, ...]
     sql: str
     file: Path
     line: int
@@ -224,7 +228,7 @@ class _Reader:
             needs_root=self._value(body, "needs_root", bool, False),
             description=self._text(body, "description"),
             response=self._text(body, "response"),
-            false_positives=self._strings(body, "false_positives"),
+            false_positives=self._false_positives(body),
             sql=self._value(body, "sql", str, ""),
             file=self.file,
             line=line,
@@ -255,15 +259,27 @@ class _Reader:
         self._problem(mapping.lines[key], f"`{key}` must be a list of texts")
         return ()
 
+    def _false_positives(self, body: _Mapping) -> tuple[Text, ...]:
+        texts = []
+        for both in self._value(body, "false_positives", list, []):
+            line = body.lines["false_positives"]
+            if isinstance(both, _Mapping):
+                texts.append(self._both(both, "false_positives", min(both.lines.values(), default=line)))
+            else:
+                self._problem(line, "a false positive has an English and a Chinese text: `- {en: …, zh: …}`")
+        return tuple(texts)
+
     def _text(self, mapping: _Mapping, key: str) -> Text:
-        both = self._value(mapping, key, _Mapping, _Mapping())
-        if key in mapping and isinstance(mapping[key], _Mapping):
-            self._keys(both, ("en", "zh"), f"`{key}`", mapping.lines[key])
+        both: _Mapping = self._value(mapping, key, _Mapping, _Mapping())
+        return self._both(both, key, mapping.lines[key]) if isinstance(mapping.get(key), _Mapping) else Text("", "")
+
+    def _both(self, both: _Mapping, key: str, line: int) -> Text:
+        self._keys(both, ("en", "zh"), f"`{key}`", line)
         texts = {language: self._value(both, language, str, "") for language in ("en", "zh")}
         for language in ("en", "zh"):
             if language in both and not texts[language].strip():
                 self._problem(both.lines[language], f"`{key}` is empty in {language}")
-        return Text(texts["en"].strip(), texts["zh"].strip())
+        return Text(texts["en"].strip(), _FOLDED.sub("", texts["zh"].strip()))
 
     def _problem(self, line: int, message: str) -> None:
         self.problems.append(Problem(self.file, line, message))

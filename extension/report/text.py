@@ -34,7 +34,7 @@ def progress_line(result: StepResult, language: str) -> Text:
         (f" {MARKS[result.status]} ", _STYLES[result.status]),
         f"{result.step.step:>2}  {result.step.title.get(language)}  ",
         (texts[result.status], _STYLES[result.status]),
-        (f"  {seconds:.1f} s", "dim"),
+        (f"  {seconds:.1f} {texts['second']}", "dim"),
     )
 
 
@@ -66,7 +66,7 @@ def print_details(console: Console, triage: Triage, language: str) -> None:
         for spot in triage.blind_spots:
             console.print(
                 Padding(
-                    Text(": ".join(shown(part, texts["characters"]) for part in (spot.table, spot.why))),
+                    Text(texts["colon"].join(shown(part, texts["characters"]) for part in (spot.table, spot.why))),
                     (0, 0, 0, 2),
                     expand=False,
                 )
@@ -80,12 +80,13 @@ def print_details(console: Console, triage: Triage, language: str) -> None:
 def _print_verdict(console: Console, triage: Triage, texts: dict[str, str]) -> None:
     style = _VERDICT_STYLES[triage.verdict]
     console.print(
-        Text.assemble((f"{texts['verdict']}: ", "bold"), (f"{texts[triage.verdict]} – {texts[triage.verdict + '_means']}", style))
+        Text.assemble(
+            (texts["verdict"] + texts["colon"], "bold"), (f"{texts[triage.verdict]} – {texts[triage.verdict + '_means']}", style)
+        )
     )
-    steps = ", ".join(map(str, triage.abnormal_steps)) or texts["none"]
-    console.print(
-        Text(f"{texts['findings']}: {triage.findings}   {texts['steps']}: {steps}   {texts['errors']}: {triage.errors}")
-    )
+    steps = texts["comma"].join(map(str, triage.abnormal_steps)) or texts["none"]
+    counts = (("findings", triage.findings), ("steps", steps), ("errors", triage.errors))
+    console.print(Text("   ".join(f"{texts[word]}{texts['colon']}{count}" for word, count in counts)))
     if any(step.status == NEEDS_ROOT for step in triage.steps):
         console.print(Text(texts["as_root"], style="yellow"))
 
@@ -96,7 +97,8 @@ def _print_step(console: Console, result: StepResult, language: str) -> None:
     if not told:
         return
     console.print()
-    console.rule(Text(f"{texts['step']} {result.step.step}: {result.step.title.get(language)}"), align="left", style="dim")
+    title = f"{texts['step']} {result.step.step}{texts['colon']}{result.step.title.get(language)}"
+    console.rule(Text(title), align="left", style="dim")
     for query in told:
         _print_query(console, query, language, texts)
 
@@ -120,7 +122,7 @@ def _print_query(console: Console, result: QueryResult, language: str, texts: di
     grid.add_column(overflow="fold")
     grid.add_row(texts["why"], Text(query.description.get(language)))
     if query.false_positives and query.kind != "policy":
-        grid.add_row(texts["false_positives"], Text(" ".join(query.false_positives)))
+        grid.add_row(texts["false_positives"], Text("\n".join(text.get(language) for text in query.false_positives)))
     for segments in responses(query.response.get(language), result.rows):
         grid.add_row(texts["do"], _response(segments))
     console.print(Padding(grid, (0, 0, 1, 2), expand=False))

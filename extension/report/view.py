@@ -39,7 +39,7 @@ class Finding:
     attack: tuple[str, ...]
     count: int
     description: Segments
-    false_positives: tuple[str, ...]
+    false_positives: tuple[Segments, ...]
     rows: tuple[FoundRow, ...]
     responses: tuple[Segments, ...]
 
@@ -98,7 +98,7 @@ class View:
         """An event in words, without its time: lane, what it is about, and what happened."""
         subject, *more = map(self.shown, event.subject)
         about = f"{subject} ({' '.join(more)})" if more else subject
-        return f"{about}: {', '.join(self.words[word] for word in event.words)}"
+        return about + self.words["colon"] + self.words["comma"].join(self.words[word] for word in event.words)
 
     def first_evidence(self, finding: Finding) -> str:
         """What stands for a finding in one line: the evidence of its first row, cut short."""
@@ -137,7 +137,7 @@ def view(triage: Triage, facts: Facts, language: str) -> View:
         drawing=drawing.draw(listed, triage.finished),
         host=tuple((label, shown(value, texts["characters"])) for label, value in _host(triage, facts, texts) if value),
         unchecked=tuple(
-            (clean_text(what), texts[why], shown(text, texts["characters"])) for what, why, text in _unchecked(triage)
+            (clean_text(what), texts[why], shown(text, texts["characters"])) for what, why, text in _unchecked(triage, texts)
         ),
     )
 
@@ -151,7 +151,7 @@ def _finding(step: StepResult, result: QueryResult, language: str, texts: dict[s
         attack=query.attack,
         count=result.findings,
         description=prose(query.description.get(language)),
-        false_positives=query.false_positives,
+        false_positives=tuple(prose(text.get(language)) for text in query.false_positives),
         rows=tuple(_found_row(row, texts) for row in result.rows[:_ROWS_SHOWN]),
         responses=responses(query.response.get(language), result.rows),
     )
@@ -179,10 +179,9 @@ def _host(triage: Triage, facts: Facts, texts: dict[str, str]) -> Iterator[tuple
     yield "version", __version__
     yield "engine", f"{triage.engine_name} {triage.engine_version}"
     for row in facts.indicators or ():
-        dated = f"{texts['dated']} {row['updated']} ({row['age_days']} {texts['age']})"
-        yield "indicators", f"{row['source']}: {row['entries']} {texts['entries']}, {dated}"
+        yield "indicators", texts["pool_list"].format_map(row)
     for row in facts.known_good or ():
-        yield "known_good", f"{row['source']}: {row['entries']} {texts['entries']}"
+        yield "known_good", texts["known_good_list"].format_map(row)
     for label, lists in (("indicators", facts.indicators), ("known_good", facts.known_good)):
         if lists is None:
             yield label, texts["not_read"]
@@ -190,10 +189,12 @@ def _host(triage: Triage, facts: Facts, texts: dict[str, str]) -> Iterator[tuple
     yield "duration", f"{triage.finished - triage.started:.0f} {texts['second']}"
 
 
-def _unchecked(triage: Triage) -> Iterator[tuple[str, str, str]]:
+def _unchecked(triage: Triage, texts: dict[str, str]) -> Iterator[tuple[str, str, str]]:
     """(query or table, word for its state, why)."""
     for result in triage.results:
-        if result.status in (ERROR, NEEDS_ROOT, NOT_APPLICABLE):
+        if result.status == NOT_APPLICABLE:
+            yield result.query.name, result.status, texts["not-applicable_means"]
+        elif result.status in (ERROR, NEEDS_ROOT):
             yield result.query.name, result.status, result.error or ""
     for spot in triage.blind_spots:
         yield spot.table, "limited", spot.why

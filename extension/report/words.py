@@ -29,6 +29,10 @@ _WORDS = {
     "suspicious_means": ("look at the findings", "请查看各项发现"),
     "compromised_means": ("treat this host as an incident", "请按安全事件处置本机"),
     "incomplete_means": ("nothing found, but not everything could be checked", "未发现异常，但部分项目未能检查"),
+    "not-applicable_means": ("only a running system can tell", "只能在运行中的系统上检查"),
+    # Signs
+    "colon": (": ", "："),
+    "comma": (", ", "、"),
     # Headings
     "report": ("Cryptominer triage report", "挖矿木马排查报告"),
     "verdict": ("Verdict", "结论"),
@@ -80,7 +84,7 @@ _WORDS = {
         "按距今时间排列：越靠右越新。编号与下表对应，时间均为 UTC。",
     ),
     "older_events": ("older events are left out", "个更早的事件未列出"),
-    "time": ("Time (UTC)", "时间(UTC)"),
+    "time": ("Time (UTC)", "时间（UTC）"),
     "event": ("Event", "事件"),
     "found_by": ("Found by", "依据"),
     "context": ("context", "背景"),
@@ -102,7 +106,6 @@ _WORDS = {
     "limited": ("limited", "受限"),
     "problem": ("What", "项目"),
     "reason": ("Why not", "原因"),
-    "times": ("rows", "条"),
     # Facts
     "hostname": ("Host name", "主机名"),
     "system": ("Operating system", "操作系统"),
@@ -121,9 +124,11 @@ _WORDS = {
     "duration": ("Duration", "耗时"),
     "indicators": ("Indicators", "指标"),
     "known_good": ("Known-good entries", "已知正常条目"),
-    "entries": ("entries", "条"),
-    "dated": ("of", "日期"),
-    "age": ("days old", "天前"),
+    "pool_list": (
+        "{source}: {entries} entries, of {updated} ({age_days} days old)",
+        "{source}：{entries} 条，日期 {updated}（{age_days} 天前）",
+    ),
+    "known_good_list": ("{source}: {entries} entries", "{source}：{entries} 条"),
     "not_read": ("could not be read", "无法读取"),
     # Sockets and files of a process
     "connects": ("connected to", "连接至"),

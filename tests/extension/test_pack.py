@@ -30,7 +30,7 @@ queries:
     needs_root: true
     description: {en: A hidden process., zh: 隐藏进程。}
     response: {en: Stop it., zh: 结束它。}
-    false_positives: [None known.]
+    false_positives: [{en: None known., zh: 暂无已知误报。}]
     sql: |
       SELECT path, 'x' AS evidence FROM mounts
 """
@@ -80,11 +80,28 @@ def test_every_step_but_the_policies_has_a_detection() -> None:
         assert ("policy" if step.step == 18 else "detection") in kinds, step.step
 
 
-def test_chinese_texts_are_chinese() -> None:
+def chinese_texts() -> list[str]:
     pack = load_pack(PACK_FOLDER)
     texts = [text.zh for step in pack.steps for text in (step.title, step.asks)]
-    texts += [text.zh for query in pack.queries() for text in (query.description, query.response)]
-    assert [text for text in texts if not re.search(r"[\u4e00-\u9fff]{2}", text)] == []
+    return texts + [text.zh for q in pack.queries() for text in (q.description, q.response, *q.false_positives)]
+
+
+def test_chinese_texts_are_chinese() -> None:
+    assert [text for text in chinese_texts() if not re.search(r"[\u4e00-\u9fff]{2}", text)] == []
+
+
+def test_signs_beside_chinese_are_wide() -> None:
+    beside = re.compile(r"(?<=[\u3001-\u9fff\uff01-\uff60])[,;:?!()]|[,;:?!()](?=[\u3001-\u9fff\uff01-\uff60])")
+    texts = [re.sub(r"`[^`]*`", "``", text) for text in chinese_texts()]
+    assert [text for text in texts if beside.search(text)] == []
+
+
+def test_line_breaks_leave_no_blanks_in_chinese(folder: Path) -> None:
+    folded = ">-\n        隐藏\n        进程\uff0c\n        如 ps\n        所见 ; ps -e\n        显示\uff1a\n        ps。\n"
+    rewrite(folder, "{en: A hidden process., zh: 隐藏进程。}", f"\n      en: A hidden\n        process.\n      zh: {folded}")
+    (query,) = load_pack(folder).queries()
+    assert query.description.zh == "隐藏进程\uff0c如 ps 所见 ; ps -e 显示\uff1aps。"
+    assert query.description.en == "A hidden process."
 
 
 def test_a_step_is_read_with_its_lines(folder: Path) -> None:
@@ -106,6 +123,16 @@ def test_a_step_is_read_with_its_lines(folder: Path) -> None:
         ("zh: 隐藏进程。", "zh: ''", 12, "`description` is empty in zh"),
         ("{en: Stop it., zh: 结束它。}", "{en: Stop it.}", 13, "`response` lacks the key `zh`"),
         ("{en: Stop it., zh: 结束它。}", "Stop it.", 13, "`response` must be a mapping"),
+        ("{en: None known., zh: 暂无已知误报。}", "None known.", 14, "a false positive has an English and a Chinese text"),
+        ("{en: None known., zh: 暂无已知误报。}", "{en: None known.}", 14, "`false_positives` lacks the key `zh`"),
+        ("{en: None known., zh: 暂无已知误报。}", "{}", 14, "`false_positives` lacks the key `en`"),
+        (
+            "[{en: None known., zh: 暂无已知误报。}]",
+            "\n      - en: None known.\n        zh: ' '",
+            16,
+            "`false_positives` is empty in zh",
+        ),
+        ("[{en: None known., zh: 暂无已知误报。}]", "None known.", 14, "`false_positives` must be a list"),
         ("[T1014]", "[1014]", 8, "`attack` must be a list of texts"),
         ("interval: 300", "interval: 300\n    interval: 400", 10, "not valid YAML: the key 'interval' appears twice"),
         ("kind: detection", "kind: [detection", 7, "not valid YAML"),
@@ -132,7 +159,7 @@ def test_malformed_files_are_named_by_line(folder: Path, old: str, new: str, lin
         ("interval: 300", "interval: 604801", 9, "outside 1..604800"),
         ("kind: detection", "kind: inventory", 10, None),
         ("kind: detection", "kind: evidence", 10, "are snapshots"),
-        ("[None known.]", "[]", 14, "what innocent thing may look like it"),
+        ("[{en: None known., zh: 暂无已知误报。}]", "[]", 14, "what innocent thing may look like it"),
         ("FROM mounts", "FROM mount", 15, "does not compile"),
         ("SELECT path", "SELECT path, type", 15, "`type` is rewritten by SIEM pipelines"),
         ("SELECT path", "SELECT path, blocks AS last_blocks", 15, "volatile column `last_blocks`"),

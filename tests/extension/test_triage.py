@@ -47,7 +47,7 @@ class RecordedEngine:
 
 def query(name: str, kind: str = "detection", severity: str = "high", needs_root: bool = False) -> Query:
     text = Text(f"about {name}", f"关于 {name}")
-    return Query(name, kind, severity, ("T1014",), 900, False, needs_root, text, text, ("none known",), name, Path("11.yaml"), 1)
+    return Query(name, kind, severity, ("T1014",), 900, False, needs_root, text, text, (text,), name, Path("11.yaml"), 1)
 
 
 def run(answers: dict[str, list[ResultRow] | str], *queries: Query) -> Triage:

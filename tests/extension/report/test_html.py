@@ -93,7 +93,9 @@ def test_the_report_says_all_of_it_in_its_language(language: str) -> None:
         assert part in text, part
     assert "kill -STOP 7" in text.replace("STOP  7", "STOP 7")
     assert "1 " + said["day"] + " 2 " + said["hour"] in text and "8.0 GiB" in text
-    assert f"479 {said['entries']}" in text and "2026-08-16" in text and f"99 {said['age']}" in text
+    pools, known_good = ("a list", "479", "2026-08-16", "99"), ("/etc/minehunt/known_good.yaml", "3")
+    assert said["pool_list"].format(**dict(zip(("source", "entries", "updated", "age_days"), pools))) in text
+    assert said["known_good_list"].format(source=known_good[0], entries=known_good[1]) in text
     assert "2026-11-23 16:06:40 UTC" in text and f"40 {said['second']}" in text
 
 
@@ -105,13 +107,13 @@ def test_a_clean_host_s_report_is_short_and_says_so() -> None:
     assert said["hardening"] not in text and said["first"] not in text
 
 
-@pytest.mark.parametrize("status", ["needs-root", "not-applicable"])
-def test_what_could_not_be_looked_at_is_marked_and_listed(status: str) -> None:
+@pytest.mark.parametrize(("status", "why"), [("needs-root", "because"), ("not-applicable", words("en")["not-applicable_means"])])
+def test_what_could_not_be_looked_at_is_marked_and_listed(status: str, why: str) -> None:
     triage = made({})
     queries = tuple(dataclasses.replace(one, status=status, error="because") for one in triage.steps[0].queries)
     step = dataclasses.replace(triage.steps[0], status=status, queries=queries)
     text = page(dataclasses.replace(triage, steps=(step, *triage.steps[1:]), host={**triage.host, "system": ""})).text
-    assert f"{MARKS[status]} {words('en')[status]}" in text and f"miner_process {words('en')[status]} because" in text
+    assert f"{MARKS[status]} {words('en')[status]}" in text and f"miner_process {words('en')[status]} {why}" in text
     assert (words("en")["as_root"] in text) == (status == "needs-root") and "· ·" not in text
 
 

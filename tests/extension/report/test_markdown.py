@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -13,7 +14,7 @@ from markdown_it.token import Token
 from extension.report import markdown as markdown_report
 from extension.report.facts import Facts
 from extension.report.words import words
-from tests.support.made_triage import FACTS, HOSTILE, hostile, made, process
+from tests.support.made_triage import FACTS, HOSTILE, PACK, hostile, made, process
 
 READER = MarkdownIt("commonmark", {"html": True}).enable("table")
 
@@ -44,6 +45,20 @@ def test_it_has_the_same_parts_as_the_page(language: str) -> None:
         assert said[key] in headings, key
     assert all(step.step.title.get(language) in source for step in triage.steps)
     assert any("kill -STOP 7; cp /proc/7/exe" in text.replace(";", "; ").replace(";  ", "; ") for text in code_of(source))
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_all_that_is_no_code_is_in_its_language(language: str) -> None:
+    rows = {query.name: [{"path": "/x", "evidence": "e"}] for query in PACK.queries() if query.kind == "detection"}
+    policies = {query.name: [] for query in PACK.queries() if query.kind == "policy"}
+    source = markdown_report.render(made({**rows, **policies}), FACTS, language)
+    texts = [token.content for token in tokens(source) if token.type == "text" and token.content not in rows]
+    sentences = [text for text in texts if re.search("[A-Za-z]{2,} [a-z]{2,} [a-z]{2,} [a-z]{2,}", text)]
+    chinese = [text for text in texts if re.search("[\u4e00-\u9fff]", text)]
+    assert (sentences if language == "zh" else chinese) == []
+    for query in (query for query in PACK.queries() if query.name in rows):
+        for text in query.false_positives:
+            assert text.get(language).split("`")[0] in "".join(texts), query.name
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ FOLDER = Path(html.__file__).parent
 def test_both_languages_have_every_word_and_chinese_is_chinese() -> None:
     english, chinese = words("en"), words("zh")
     assert list(english) == list(chinese) and all(english.values()) and all(chinese.values())
-    assert [key for key, word in chinese.items() if not re.search("[\u4e00-\u9fff]", word)] == []
+    assert [key for key, word in chinese.items() if not re.search("[\u3001-\u9fff\uff1a]", word)] == []
     assert {*KINDS, *SEVERITIES, *LANES, *MARKS} <= set(english)
 
 
