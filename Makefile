@@ -29,7 +29,7 @@ lint: $(VENV)/.dev ## check style, format, import directions and the packs
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/minehunt pack check
-	$(BIN)/python build/docs.py --check
+	$(BIN)/python -m build.docs --check
 
 types: $(VENV)/.dev ## check types
 	$(BIN)/mypy
@@ -38,7 +38,7 @@ bench: $(VENV)/.dev ## measure beside unhide, ss and C; prints ratios (as root, 
 	$(BIN)/python -m tests.benchmarks $(ARGS)
 
 docs: $(VENV)/.runtime ## write tables/README.md and packs/README.md anew
-	$(BIN)/python build/docs.py
+	$(BIN)/python -m build.docs
 
 dist: $(VENV)/.dev ## build all deliverables into dist/; INDICATORS='FILE…' adds lists of pools to the packages
 	@$(BIN)/python -m build.dist $(INDICATORS)

@@ -193,21 +193,16 @@ def at_odd_times(disk: Disk, path: Path) -> None:
     os.utime(path, ns=random.Random(os.fsencode(path.name)).choice(ODD_TIMES))
 
 
-def repetitions(round_number: int) -> Plant:
-    """A text over and over, another one in each file and round."""
-
-    def plant(disk: Disk, path: Path) -> None:
-        chance = random.Random(os.fsencode(path.relative_to(disk.root)))
-        chosen = (chance.randrange(len(REPEATED)) + round_number * 7) % len(REPEATED)
-        # Long where there is one such file, short where a folder is full of them.
-        length = 2048 if path.name.startswith("x") else 1 << 14
-        kept = disk.stock / f"{chosen}-{length}"
-        if not kept.exists():
-            kept.write_bytes(repeated(REPEATED[chosen], length))
-            kept.chmod(0o755)
-        os.link(kept, path)
-
-    return plant
+def repetitions(disk: Disk, path: Path) -> None:
+    """A text over and over, another one in each file."""
+    chosen = random.Random(os.fsencode(path.relative_to(disk.root))).randrange(len(REPEATED))
+    # Long where there is one such file, short where a folder is full of them.
+    length = 2048 if path.name.startswith("x") else 1 << 14
+    kept = disk.stock / f"{chosen}-{length}"
+    if not kept.exists():
+        kept.write_bytes(repeated(REPEATED[chosen], length))
+        kept.chmod(0o755)
+    os.link(kept, path)
 
 
 def self_including(disk: Disk, path: Path) -> None:
@@ -255,7 +250,7 @@ KINDS: dict[str, Plant] = {
     "links_to_devices": link(lambda disk, path: "/dev/zero"),
     "self_including": self_including,
     "empty": content(b""),
-    **{f"repetitions_{number}": repetitions(number) for number in range(3)},
+    "repetitions": repetitions,
 }
 
 
@@ -359,7 +354,7 @@ def test_whatever_lies_there(kind: str, asked: tuple[Place, ...], disk: Disk) ->
 
 
 @pytest.mark.parametrize(
-    "kind", ["binary_garbage", "fifos", "folders_for_files", "links_out_by_path", "self_including", "repetitions_0"]
+    "kind", ["binary_garbage", "fifos", "folders_for_files", "links_out_by_path", "self_including", "repetitions"]
 )
 def test_whatever_the_account_files_are(kind: str, asked: tuple[Place, ...], disk: Disk) -> None:
     planted(disk, KINDS[kind], [place for place in asked if os.path.dirname(place.path) == "/etc" and not place.is_listed], ())
