@@ -6,6 +6,7 @@ renamed queries to reports and teams to fleets; the older kind is the same speci
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -102,9 +103,12 @@ def only_with_extension(specifications: Iterable[dict[str, Any]]) -> list[dict[s
 
 
 def escaped(value: Any) -> Any:
-    r"""`value` with `$` as `\$` outside descriptions and resolutions: GitOps expands $VARIABLES everywhere else."""
+    r"""`value` with `$` as `\$` outside descriptions and resolutions: GitOps expands $VARIABLES everywhere else.
+
+    Backslashes before it are doubled, since fleetctl halves them there (pkg/spec/spec.go, escapeString).
+    """
     if isinstance(value, str):
-        return value.replace("$", "\\$")
+        return re.sub(r"(\\*)\$", lambda match: match[1] * 2 + "\\$", value)
     if isinstance(value, dict):
         return {key: entry if key in ("description", "resolution") else escaped(entry) for key, entry in value.items()}
     return [escaped(entry) for entry in value] if isinstance(value, list) else value

@@ -53,14 +53,18 @@ def strings(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
             yield from strings(entry, key)
 
 
-def expanded(value: Any, key: str = "") -> Any:
-    """A GitOps document with its environment variables filled in; none is set, so each unescaped one is an error."""
-    if isinstance(value, str) and key not in ("description", "resolution"):
-        assert not re.search(r"(?<!\\)\$(\w|\{)", value), value
-        return value.replace("\\$", "$")
-    if isinstance(value, dict):
-        return {name: expanded(entry, name) for name, entry in value.items()}
-    return [expanded(entry, key) for entry in value] if isinstance(value, list) else value
+def gitops(path: Path) -> Any:
+    """A GitOps file as fleetctl reads it, with no environment variable set: an unescaped one is then an error.
+
+    Of an odd number of backslashes before `$` half are kept and the `$` is literal; an even number is left alone. In
+    descriptions and resolutions nothing is expanded.
+    """
+    text = path.read_text(encoding="utf-8")
+    literal = re.sub(r"(\\+)\$", lambda m: m[0] if len(m[1]) % 2 == 0 else "\\" * (len(m[1]) // 2) + "\0", text)
+    zones = [m.span() for m in re.finditer(r"^\s*(?:resolution|description):(?:.|\n)*?(?:^\s+\w+:|\Z)", literal, re.MULTILINE)]
+    for found in re.finditer(r"\$[\w{*#$@!?-]", literal):
+        assert any(start <= found.start() < end for start, end in zones), literal[found.start() - 40 : found.end() + 40]
+    return yaml.safe_load(literal.replace("\0", "$"))
 
 
 @pytest.mark.parametrize(("file", "kind"), [("reports.yml", "report"), ("queries.yml", "query")])
@@ -105,9 +109,14 @@ def test_the_label_finds_the_hosts_that_have_the_extension(built: Path) -> None:
 
 @pytest.mark.parametrize("name", ["labels", "reports", "queries", "policies"])
 def test_a_gitops_library_holds_the_same_as_a_bare_list(built: Path, name: str) -> None:
-    listed = yaml.safe_load((built / "gitops/lib" / f"minehunt.{name}.yml").read_text(encoding="utf-8"))
     kind = {"policies": "policy", "queries": "query"}.get(name, name.rstrip("s"))
-    assert expanded(listed) == applied(built / f"{name}.yml", kind)
+    assert gitops(built / "gitops/lib" / f"minehunt.{name}.yml") == applied(built / f"{name}.yml", kind)
+
+
+@pytest.mark.parametrize("text", ["$", "a$b", "${HOME}", r"\$", r"\\$x", r"(nologin|false)$", r"\$\{?HOME\}?", "$$", r"end\\"])
+def test_whatever_stands_before_a_dollar_survives_gitops(text: str, tmp_path: Path) -> None:
+    (tmp_path / "file.yml").write_text(yaml.safe_dump(fleet.escaped({"query": f"'{text}'"})))
+    assert gitops(tmp_path / "file.yml") == {"query": f"'{text}'"}
 
 
 def test_the_pack_has_something_to_escape(built: Path) -> None:
@@ -120,6 +129,5 @@ def test_agent_options_carry_the_pack_the_flags_and_the_extension(built: Path) -
     assert options["extensions"] == {"minehunt_linux": {"channel": "stable", "platform": "linux"}}
     # This flag would keep osquery from starting on the hosts of a fleet that have no extension.
     assert "extensions_require" not in options["command_line_flags"]
-    escaped = yaml.safe_load((built / "gitops/lib/minehunt.agent-options.yml").read_text(encoding="utf-8"))
-    assert expanded(escaped) == options
+    assert gitops(built / "gitops/lib/minehunt.agent-options.yml") == options
     assert any("$" in text for _, text in strings(options))
