@@ -111,7 +111,7 @@ def recent_files(host: Host, query: QueryContext) -> Iterator[RecentFile]:
     is not seen. Every file is looked at, so the answer costs what find costs: about 2 s of CPU for a million files.
     After 90 s, or for more than 20,000 files, the answer is partial, and minehunt_status says so: programs (executable,
     ELF or script) are kept before all else, then what is newest. An unusable `since`, `until` or `root` fails the query; of
-    several roots those that do not exist are passed over.
+    several roots those that do not exist, and links into another of them (/bin into /usr), are passed over.
     To take them from another table, put that first: `FROM other CROSS JOIN recent_files f ON f.root = other.path`.
     """
     spans = [asked_span(query, *asked) for asked in product(_asked(query, "since"), _asked(query, "until"))]
@@ -133,9 +133,19 @@ def recent_files(host: Host, query: QueryContext) -> Iterator[RecentFile]:
 
 
 def _roots(host: Host, query: QueryContext) -> list[str]:
-    """The folders to walk: of several, those that exist, where any does; a single one that does not is an error later."""
+    """The folders to walk; of several not those that do not exist, unless none does, nor links into another of them."""
     named = [root or "/" for root in _asked(query, "root")]
-    return [root for root in named if host.files.exists(root)] or named
+    there = [root for root in named if host.files.exists(root)]
+    return [root for root in there if not _leads_into(host, root, there)] or named
+
+
+def _leads_into(host: Host, root: str, others: list[str]) -> bool:
+    """Whether `root` is a link to a folder below one of the others, as /bin is on hosts with a merged /usr."""
+    try:
+        real = host.files.real_path(root)
+    except OSError:
+        return False
+    return real != root and any(real.startswith(other.rstrip("/") + "/") for other in others if other != root)
 
 
 def _asked(query: QueryContext, name: str) -> list[Optional[str]]:

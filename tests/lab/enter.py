@@ -21,10 +21,10 @@ _EMPTY = {"/tmp": 0o1777, "/var/tmp": 0o1777, "/dev/shm": 0o1777, "/run": 0o755,
 def build_root(folder: str) -> str:
     """A root folder like this host's whose changes go to memory; homes and folders for temporary data are empty."""
     mount("none", folder, "tmpfs", 0)
-    layers = [os.path.join(folder, name) for name in ("upper", "work", "root")]
+    layers = [os.path.join(folder, name) for name in ("upper", "work", "root", "nothing")]
     for layer in layers:
         os.mkdir(layer)
-    upper, work, root = layers
+    upper, work, root, nothing = layers
     mount("overlay", root, "overlay", 0, f"lowerdir=/,upperdir={upper},workdir={work}")
     mount("proc", root + "/proc", "proc", 0)
     mount("/sys", root + "/sys")
@@ -37,7 +37,8 @@ def build_root(folder: str) -> str:
         # What lies on another file system, or in a folder made empty, is not seen through the overlay.
         if not os.path.isdir(root + needed) or os.listdir(root + needed) != os.listdir(needed):
             os.makedirs(root + needed, exist_ok=True)
-            mount(needed, root + needed)
+            # Not bound: a walk of the room's disk, which ends at an overlay, would look through all of it each time.
+            mount("overlay", root + needed, "overlay", 0, f"lowerdir={needed}:{nothing}")
     return root
 
 

@@ -137,6 +137,12 @@ def test_of_several_roots_those_that_exist_are_walked(image: Path) -> None:
     sql = "SELECT path FROM recent_files WHERE root IN ({})"
     alone = engine.query(sql.format(f"'/{folders[0]}'"))
     assert alone and engine.query(sql.format(f"'/{folders[0]}', '/no/such/folder'")) == alone
+    (image / "link").symlink_to(f"{folders[0]}/")
+    inside = image / folders[0] / "inside"
+    write(inside / "file")
+    (image / "inner").symlink_to(f"/{folders[0]}/inside")
+    walked = engine.query(f"SELECT path, root FROM recent_files WHERE root IN ('/{folders[0]}', '/inner')")
+    assert {row["root"] for row in walked} == {f"/{folders[0]}"}
     with pytest.raises(EngineError, match="/no/such/folder"):
         engine.query(sql.format("'/no/such/folder'"))
 

@@ -435,8 +435,7 @@ def test_nothing_on_this_host_is_unexplained() -> None:
 
     found = list(process_exe_mismatches.generate(Host(), QueryContext()))
     assert [row for row in found if row.exception is None and not is_planted(row.pid)] == []
-    kernel_threads = {int(pid) for pid in os.listdir("/proc") if pid.isdigit() and os.stat(f"/proc/{pid}").st_uid == 0} - {1}
-    assert not [row for row in found if row.pid in kernel_threads and row.parent == 2]
+    assert not [row for row in found if row.parent == 2]
 
 
 def test_a_full_scan_finds_what_a_query_by_pid_finds(plant: Planter, quiet: Path) -> None:
