@@ -61,6 +61,7 @@ def test_there_are_commands_and_nothing_else_looks_like_some() -> None:
     assert not re.search(r"^    (sudo|make|minehunt|\.venv) ", README, re.MULTILINE), "a command outside a ```sh block"
 
 
+@pytest.mark.skipif(sys.version_info < (3, 10), reason="make dist needs Python 3.10")
 def test_every_command_runs(room: Path) -> None:
     stand_ins = room / "bin"
     stand_ins.mkdir()

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
-from click.testing import CliRunner, Result
+from click.testing import Result
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -25,6 +25,7 @@ from extension.pack import load_pack, shipped_pack
 from tables.host import Host
 from tables.indicators.known_good_list import CATEGORIES, parse_list
 from tables.indicators.known_good_list import Entry as Listed
+from tests.support.command_line import runner
 from tests.support.namespaces import run_in_namespaces
 from tests.support.recorded_host import RecordedHost, Rows
 
@@ -49,7 +50,7 @@ CLEAN: Rows = {
 
 
 def invoke(*arguments: str) -> Result:
-    return CliRunner().invoke(main, ["baseline", *arguments])
+    return runner().invoke(main, ["baseline", *arguments])
 
 
 @pytest.fixture
@@ -286,7 +287,7 @@ def test_on_a_real_host_two_captures_are_the_same_without_what_is_reported_and_w
         from extension.cli import main
 
         def baseline(*arguments):
-            result = CliRunner().invoke(main, ["baseline", *arguments, "--engine", "embedded"])
+            result = runner().invoke(main, ["baseline", *arguments, "--engine", "embedded"])
             return [result.exit_code, result.stdout]
 
         def write(name, text, mode="w"):

@@ -12,18 +12,19 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
 from extension.cli import main
 from extension.pack import load_pack, shipped_pack
 from extension.report import json as json_report
+from tests.support.command_line import runner
 from tests.support.namespaces import REPOSITORY, needs_readable_repository
 
 SCHEMA = json.loads((Path(json_report.__file__).parent / "triage.schema.json").read_text())
 
 
 def invoke(*arguments: str) -> Result:
-    return CliRunner().invoke(main, arguments)
+    return runner().invoke(main, arguments)
 
 
 def test_query_prints_json_csv_and_a_table() -> None:

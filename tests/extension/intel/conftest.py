@@ -6,9 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
 from extension.cli import main
+from tests.support.command_line import runner
 
 Intel = Callable[..., Result]
 
@@ -34,7 +35,7 @@ def intel(config: Path, monkeypatch: pytest.MonkeyPatch) -> Intel:
     monkeypatch.delenv("MINEHUNT_INDICATORS", raising=False)
 
     def run(command: str, *arguments: object) -> Result:
-        result = CliRunner().invoke(main, ["intel", command, "--config", str(config), *map(str, arguments)])
+        result = runner().invoke(main, ["intel", command, "--config", str(config), *map(str, arguments)])
         # Whatever goes wrong is a message, never a traceback.
         assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
         return result

@@ -18,6 +18,7 @@ from tables.host.sockets import endpoint_token
 from tables.indicators.networks import parse_address
 from tables.indicators.pools import pool_indicators
 from tests.extension.intel.conftest import Intel
+from tests.support.command_line import runner
 
 TODAY = datetime.datetime.now(datetime.timezone.utc).date()
 
@@ -200,7 +201,6 @@ def test_a_hundred_thousand_entries_are_imported(intel: Intel, lists: Path, tmp_
 
 
 def test_the_help_names_every_command() -> None:
-    from click.testing import CliRunner
 
-    output = CliRunner().invoke(main, ["intel", "--help"]).output
+    output = runner().invoke(main, ["intel", "--help"]).output
     assert all(f"\n  {name} " in output for name in ("check", "import", "resolve", "show", "update"))
