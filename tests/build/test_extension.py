@@ -113,6 +113,18 @@ def test_without_osquery_it_says_what_is_missing(alone: Path, command: list[str]
 
 
 @pytest.mark.root
+def test_it_serves_from_a_read_only_folder_where_nothing_in_tmp_may_be_executed(alone: Path, wire: Wire) -> None:
+    enter = (
+        "mount --bind /tmp /tmp; mount -o remount,bind,noexec /tmp; "
+        'mount --bind "$0" "$0"; mount -o remount,bind,ro,exec "$0"; exec env -i "$0/minehunt.ext" "$@"'
+    )
+    command = ["unshare", "--mount", "--propagation", "private", "sh", "-ec", enter, str(alone.parent)]
+    wire.start(program=command)
+    assert len(wire.query("SELECT table_name FROM minehunt_status")) == len(tables.modules())
+    wire.query("SELECT * FROM scheduled_jobs")
+
+
+@pytest.mark.root
 def test_started_by_an_ordinary_user_it_says_why_it_cannot_serve(alone: Path, wire: Wire) -> None:
     os.chmod(wire.folder, 0o755)
     command = ["setpriv", "--reuid=65534", "--clear-groups", str(alone), "--socket", wire.socket, "--timeout", "1"]
