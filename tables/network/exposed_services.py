@@ -69,6 +69,7 @@ class ExposedService(Row):
 @table(
     _NAME,
     ExposedService,
+    needs_live=True,
     description="Services that miners come in by, listening on other addresses than loopback, and whether they want a password.",
     sop_steps=(17, 18),
     examples=[

@@ -283,8 +283,8 @@ def test_a_list_that_is_refused_is_told_before_anything_runs(
 def test_on_a_real_host_two_captures_are_the_same_without_what_is_reported_and_what_is_new_is_drift() -> None:
     first, second, same, changed = run_in_namespaces(
         """
-        from click.testing import CliRunner
         from extension.cli import main
+        from tests.support.command_line import runner
 
         def baseline(*arguments):
             result = runner().invoke(main, ["baseline", *arguments, "--engine", "embedded"])

@@ -201,6 +201,5 @@ def test_a_hundred_thousand_entries_are_imported(intel: Intel, lists: Path, tmp_
 
 
 def test_the_help_names_every_command() -> None:
-
     output = runner().invoke(main, ["intel", "--help"]).output
     assert all(f"\n  {name} " in output for name in ("check", "import", "resolve", "show", "update"))
