@@ -57,7 +57,9 @@ def _glob(reader: Reader, query: QueryContext, folder: str, parts: list[str]) ->
 
 def _matches(reader: Reader, folder: str, part: str) -> list[str]:
     wanted = re.compile(".*".join(map(re.escape, part.split("*"))), re.DOTALL)
-    names = [".", "..", *reader.names(folder)] if part.startswith(".") else reader.names(folder)
+    names = reader.names(folder)
+    if part.startswith(".") and reader.is_folder(folder):
+        names = [".", "..", *names]
     return [name for name in names if name.startswith(".") == part.startswith(".") and wanted.fullmatch(name)]
 
 

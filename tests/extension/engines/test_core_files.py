@@ -10,7 +10,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from extension.engines import EngineError
@@ -222,6 +222,7 @@ def test_path_parts(path: str, name: str, parent: str) -> None:
 
 
 @given(st.text("/.a%*[\\{~_?\n\0é", max_size=12))
+@example("/?/.%")
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
 def test_any_pattern_is_answered(tree_host: PlantedHost, pattern: str) -> None:
     quoted = pattern.replace("'", "''").replace("\0", "")
