@@ -199,6 +199,8 @@ class _Scan:
         self.notes = notes
         self.packages: dict[str, Optional[str]] = {}
         self.times = BorrowedTimes(host.files)
+        # Asked of the query once: the walk asks for every file.
+        self.wants_elf, self.wants_program = (query.equal_integers(name) == [1] for name in ("is_elf", "is_program"))
 
     def run(self, spans: list[Span]) -> list[_Found]:
         """What changed in one of the spans, by path; at most _MAX_FILES of it."""
@@ -226,8 +228,7 @@ class _Scan:
 
     def _is_asked_for(self, found: _Found) -> bool:
         """Whether a query for programs, or for ELF files, can want it."""
-        wants_elf, wants_program = (self.query.equal_integers(name) == [1] for name in ("is_elf", "is_program"))
-        return not (wants_elf and found.head != ELF) and not (wants_program and not found.is_program)
+        return not (self.wants_elf and found.head != ELF) and not (self.wants_program and not found.is_program)
 
     def _folder(self) -> str:
         """Where our own process finds the root of the walk."""
