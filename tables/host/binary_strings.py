@@ -11,6 +11,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple, Optional
 
+from tables.host.files import FileKey, file_key
 from tables.host.procfs import Procfs
 
 # Miners are far smaller; a longer file is searched so far, in case one was padded.
@@ -25,8 +26,6 @@ _UPX = b"UPX!"
 _DENSE = 7.2
 _SAMPLE = 64 << 10
 
-FileKey = tuple[int, int, int, int, int]
-
 
 class Needles(NamedTuple):
     """What to look for: `any_of` is a string without which no file is searched further, `marks` are strings by their names."""
@@ -40,11 +39,6 @@ class BinaryFacts(NamedTuple):
 
     marks: frozenset[str]
     packer: Optional[str]
-
-
-def file_key(status: os.stat_result) -> FileKey:
-    """What tells one state of a file from another."""
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 class BinaryCache:

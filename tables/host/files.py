@@ -13,6 +13,7 @@ _OPEN_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 _MAX_LINKS = 40
 DEFAULT_LIMIT = 4 * 1024 * 1024
 HASH_LIMIT = 256 * 1024 * 1024
+FileKey = tuple[int, int, int, int, int]
 
 
 class Unreadable(OSError):
@@ -162,6 +163,11 @@ class Files:
         """The absolute paths of all entries of `folder`, sorted."""
         for name in self.names(folder):
             yield os.path.join(folder, name)
+
+
+def file_key(status: os.stat_result) -> FileKey:
+    """What tells one state of a file from another."""
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def read_fd(fd: int, limit: int) -> bytes:

@@ -10,7 +10,7 @@ from typing import NamedTuple, Optional
 
 from tables.host import Host
 from tables.host.accounts import parse_passwd
-from tables.host.files import Unreadable, read_fd
+from tables.host.files import FileKey, Unreadable, file_key, read_fd
 from tables.host.process_files import ProcessFiles
 from tables.host.procfs import Process
 from tables.host.shallow_walk import Walk
@@ -58,8 +58,8 @@ class Contents:
     """What was read in the last two scans, so that a file that did not change is not read again."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[int, ...], Content] = {}
-        self._earlier: dict[tuple[int, ...], Content] = {}
+        self._known: dict[FileKey, Content] = {}
+        self._earlier: dict[FileKey, Content] = {}
 
     def start(self) -> None:
         """Begin a scan: forget what the one before did not ask for."""
@@ -67,7 +67,7 @@ class Contents:
 
     def get(self, status: os.stat_result) -> Optional[Content]:
         """What is known of the file with this status."""
-        key = _version(status)
+        key = file_key(status)
         found = self._known.get(key) or self._earlier.get(key)
         if found is not None:
             self._known[key] = found
@@ -80,12 +80,8 @@ class Contents:
         is_hinted = any(hint in lower for hint in _HINTS)
         config = parse_miner_config(data.decode("utf-8", "surrogateescape")) if is_hinted else None
         found = Content(config, hashlib.sha256(data).hexdigest() if config and is_whole else None)
-        self._known[_version(status)] = found
+        self._known[file_key(status)] = found
         return found
-
-
-def _version(status: os.stat_result) -> tuple[int, ...]:
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 class ConfigSearch:

@@ -11,8 +11,9 @@ from dataclasses import replace
 from typing import NamedTuple, Optional
 
 from tables.host import Host
-from tables.host.binary_strings import BinaryCache, BinaryFacts, FileKey, Needles, file_key
+from tables.host.binary_strings import BinaryCache, BinaryFacts, Needles
 from tables.host.executables import DELETED, living, running_file
+from tables.host.files import FileKey, file_key
 from tables.host.process_files import ProcessFiles
 from tables.host.process_memory import parse_maps
 from tables.host.procfs import Process

@@ -44,7 +44,7 @@ class ProgramPlaces:
             return ()
         if file.is_memfd:
             return () if self._is_harmless_memfd(file) else (MEMORY_ONLY,)
-        found = () if self._is_placed_by_tool(file) else self.of_path(file.path)
+        found = () if placed_by_tool(self.names, file) else self.of_path(file.path)
         if file.is_deleted and not is_below(file.path, self.names.package_folders):
             found = (*found, DELETED_FILE)
         return found
@@ -56,13 +56,18 @@ class ProgramPlaces:
         runtimes = [runtime.parents for runtime in self.names.memfd_runtimes if runtime.what.match(name)]
         return bool(runtimes) and not ancestor_programs(file.process).isdisjoint(*runtimes)
 
-    def _is_placed_by_tool(self, file: RunningFile) -> bool:
-        around = enclosing(file.path)
-        for build in self.names.build_folders:
-            if any(map(build.what.match, around)) and ancestor_programs(file.process) & build.parents:
-                return True
-        for known in self.names.mounted_programs:
-            points = [folder for folder in around if known.where.match(folder)]
-            if points and any(m.mount_point in points and m.fs_type.startswith(known.file_system) for m in file.mounts()):
-                return True
-        return False
+
+def placed_by_tool(names: ProcessNames, file: RunningFile) -> Optional[str]:
+    """What innocently put a running program where it is: a build below its build tool, or a mount of the program's own.
+
+    None where nothing known did.
+    """
+    around = enclosing(file.path)
+    for build in names.build_folders:
+        if any(map(build.what.match, around)) and ancestor_programs(file.process) & build.parents:
+            return "developer tool folder"
+    for known in names.mounted_programs:
+        points = [folder for folder in around if known.where.match(folder)]
+        if points and any(m.mount_point in points and m.fs_type.startswith(known.file_system) for m in file.mounts()):
+            return known.exception
+    return None

@@ -15,8 +15,9 @@ from tables.host.accounts import parse_passwd
 from tables.host.executables import FULLY_SEALED, RunningFile, ancestor_programs, living, running_file
 from tables.host.files import Unreadable
 from tables.host.procfs import CLOCK_TICKS, Process
-from tables.indicators.process_names import enclosing, hidden_component, is_below, process_names
+from tables.indicators.process_names import hidden_component, is_below, process_names
 from tables.indicators.program_claims import ProgramClaims
+from tables.indicators.program_places import placed_by_tool
 from tables.schema import BIGINT, TEXT, QueryContext, Row, TableError, column, table
 
 _TABLE = "process_exe_mismatches"
@@ -169,24 +170,13 @@ class Examiner:
         path = file.path
         writable = is_below(path, self.names.writable_folders)
         hidden = hidden_component(path)
-        exception = self._placed_by_tool(file) if writable or hidden else None
+        exception = placed_by_tool(self.names, file) if writable or hidden else None
         if writable:
             yield Finding("writable_dir", f"runs {path}, in {writable}, where no program belongs", exception)
         if hidden is not None:
             if exception is None and not writable and self.names.is_tool_path(path, self.homes):
                 exception = "developer tool folder"
             yield Finding("hidden_path", f"runs {path}: the part `{hidden}` does not show in a listing", exception)
-
-    def _placed_by_tool(self, file: RunningFile) -> Optional[str]:
-        around = enclosing(file.path)
-        for build in self.names.build_folders:
-            if any(map(build.what.match, around)) and ancestor_programs(file.process) & build.parents:
-                return "developer tool folder"
-        for known in self.names.mounted_programs:
-            points = [folder for folder in around if known.where.match(folder)]
-            if points and any(m.mount_point in points and m.fs_type.startswith(known.file_system) for m in file.mounts()):
-                return known.exception
-        return None
 
     def _name_mismatch(self, process: Process, file: RunningFile) -> Iterator[Finding]:
         evidence = self.claims.false_claim(process, file)

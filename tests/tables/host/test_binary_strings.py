@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tables.host.binary_strings import MAX_SEARCHED, BinaryCache, BinaryFacts, Needles, examine_fd, file_key, packer_of
+from tables.host.binary_strings import MAX_SEARCHED, BinaryCache, BinaryFacts, Needles, examine_fd, packer_of
+from tables.host.files import file_key
 from tables.host.procfs import Procfs
 from tests.support.planted_programs import SHELL, Planter, copy_shell
 
