@@ -8,6 +8,7 @@ from typing import NamedTuple, Optional
 
 from tables.host import Host
 from tables.host.files import Files
+from tables.host.unit_folders import wanted_link
 
 
 class Outcome(NamedTuple):
@@ -43,13 +44,8 @@ def unknown(why: str) -> Outcome:
 
 
 def is_unit_wanted(files: Files, unit: str) -> Optional[str]:
-    """The link by which systemd starts `unit` (systemctl enable makes it); None when there is none."""
-    for folder in ("/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"):
-        for target in files.names(folder):
-            path = f"{folder}/{target}/{unit}"
-            if target.endswith((".wants", ".requires")) and files.exists(path):
-                return path
-    return None
+    """The link by which systemd starts `unit` at every boot; None when there is none, or one for this boot only."""
+    return wanted_link(files, unit, ("/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"))
 
 
 def is_unit_masked(files: Files, unit: str) -> bool:

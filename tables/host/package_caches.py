@@ -147,12 +147,11 @@ def _release(files: Files, path: str, names: Collection[str]) -> dict[str, str]:
 
 
 def _rpm(files: Files) -> Optional[PackageSystem]:
-    path = next((found for folder in rpm_database.FOLDERS if files.exists(found := f"{folder}/{rpm_database.DATABASE}")), None)
+    path = rpm_database.find(files)
     if path is None:
-        for folder in rpm_database.FOLDERS:
-            for name, kind in rpm_database.OTHER_DATABASES.items():
-                if files.exists(f"{folder}/{name}"):
-                    raise Unreadable(f"{folder}/{name}", f"packages cannot be read from a {kind} database", errno.ENOTSUP)
+        other = rpm_database.find_other(files)
+        if other is not None:
+            raise Unreadable(other[0], f"packages cannot be read from a {other[1]} database", errno.ENOTSUP)
         return None
     caches = []
     for folder in _DNF_CACHES:

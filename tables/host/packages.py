@@ -89,14 +89,13 @@ class _Databases(NamedTuple):
 
 def _databases(files: Files) -> _Databases:
     dpkg = _DPKG_LISTS if any(name.endswith(".list") for name in files.names(_DPKG_LISTS)) else None
-    rpm = next((path for folder in rpm_database.FOLDERS if files.exists(path := f"{folder}/{rpm_database.DATABASE}")), None)
+    rpm = rpm_database.find(files)
     apk = next((path for path in _APK_DATABASES if files.exists(path)), None)
     if dpkg or rpm or apk:
         return _Databases(dpkg, rpm, apk)
-    for folder in rpm_database.FOLDERS:
-        for name, kind in rpm_database.OTHER_DATABASES.items():
-            if files.exists(f"{folder}/{name}"):
-                raise OwnerUnknown(f"{folder}/{name}: the files of packages cannot be read from a {kind} database")
+    other = rpm_database.find_other(files)
+    if other is not None:
+        raise OwnerUnknown(f"{other[0]}: the files of packages cannot be read from a {other[1]} database")
     raise OwnerUnknown("no database of dpkg, rpm or apk: which package owns a file is not known")
 
 

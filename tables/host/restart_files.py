@@ -12,15 +12,12 @@ from tables.host.crontab import parse_crontab, split_input
 from tables.host.files import Files
 from tables.host.restart_code import TEXT_LIMIT, Starts, shell_starts
 from tables.host.scheduler_files import CRON, SCRIPT_FOLDERS, job_files
+from tables.host.unit_folders import INSTALLED
 from tables.host.unit_syntax import EXEC_PREFIXES, last_value, parse_unit, values
 
 # systemd.unit(5): earlier folders win.
 _UNIT_FOLDERS = (
-    "/etc/systemd/system",
-    "/run/systemd/system",
-    "/usr/local/lib/systemd/system",
-    "/usr/lib/systemd/system",
-    "/lib/systemd/system",
+    *INSTALLED,
     "/etc/systemd/user",
     "/run/systemd/user",
     "/usr/lib/systemd/user",

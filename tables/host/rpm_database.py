@@ -67,6 +67,17 @@ def _strings(blob: bytes, start: int, end: int, count: int) -> Values:
     return values
 
 
+def find(files: Files) -> Optional[str]:
+    """The path of rpm's SQLite database, None where there is none."""
+    return next((path for folder in FOLDERS if files.exists(path := f"{folder}/{DATABASE}")), None)
+
+
+def find_other(files: Files) -> Optional[tuple[str, str]]:
+    """The path and the kind of a database in a format that is not read here, None where there is none."""
+    named = ((f"{folder}/{name}", kind) for folder in FOLDERS for name, kind in OTHER_DATABASES.items())
+    return next(((path, kind) for path, kind in named if files.exists(path)), None)
+
+
 def pending_log(files: Files, database: str) -> Optional[str]:
     """The write-ahead log beside `database` when it holds changes, which are not read here; None when it is empty."""
     log = f"{database}-wal"

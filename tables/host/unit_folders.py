@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import NamedTuple, Optional
 
 from tables.host.accounts import Account
+from tables.host.files import Files
 
 # Stands for a user where only what all users have in common matters.
 _NOBODY = Account("", 0, 0, "", "/nonexistent", "")
+
+
+# Where units that outlast a reboot, and those of the running system, are installed; the first of a name counts.
+INSTALLED = (
+    "/etc/systemd/system",
+    "/run/systemd/system",
+    "/usr/local/lib/systemd/system",
+    "/usr/lib/systemd/system",
+    "/lib/systemd/system",
+)
 
 
 class UnitFolder(NamedTuple):
@@ -20,6 +32,16 @@ class UnitFolder(NamedTuple):
 
 def _ranked(*folders: tuple[str, str]) -> list[UnitFolder]:
     return [UnitFolder(path, origin, rank) for rank, (path, origin) in enumerate(folders)]
+
+
+def wanted_link(files: Files, unit: str, folders: Iterable[str] = INSTALLED) -> Optional[str]:
+    """The link in one of the folders by which systemd starts `unit` (systemctl enable makes it); None when there is none."""
+    for folder in folders:
+        for target in files.names(folder):
+            path = f"{folder}/{target}/{unit}"
+            if target.endswith((".wants", ".requires")) and files.exists(path):
+                return path
+    return None
 
 
 def system_folders() -> list[UnitFolder]:

@@ -11,6 +11,7 @@ from typing import Optional
 from tables.host import Host
 from tables.host.files import Files, Unreadable
 from tables.host.start_files import StartFile, read_start_file
+from tables.host.unit_folders import INSTALLED, wanted_link
 from tables.indicators.started_commands import CommandFacts, StartedCommand
 from tables.schema import BIGINT, TEXT, QueryContext, column, table
 
@@ -21,13 +22,6 @@ _OPENRC_FOLDERS = ("/etc/local.d", "/etc/openrc/local.d")
 _INIT_SCRIPT = re.compile(r"^### BEGIN INIT INFO", re.MULTILINE)
 
 _SYSTEMD = ("/usr/lib/systemd/systemd", "/lib/systemd/systemd")
-_UNIT_FOLDERS = (
-    "/etc/systemd/system",
-    "/run/systemd/system",
-    "/usr/local/lib/systemd/system",
-    "/usr/lib/systemd/system",
-    "/lib/systemd/system",
-)
 _UNITS = ("rc-local.service", "after-local.service")
 _GENERATORS = tuple(
     f"{folder}/system-generators/systemd-rc-local-generator"
@@ -135,7 +129,7 @@ class _Units:
 
     def _cause(self, unit: str, path: str) -> Optional[str]:
         """Why `unit` does not run the script though it names it, empty when it does run it; None when it does not name it."""
-        found = next((f"{folder}/{unit}" for folder in _UNIT_FOLDERS if self.files.exists(f"{folder}/{unit}")), None)
+        found = next((f"{folder}/{unit}" for folder in INSTALLED if self.files.exists(f"{folder}/{unit}")), None)
         if found is None:
             return None
         if self.files.real_path(found) == "/dev/null":
@@ -143,17 +137,9 @@ class _Units:
         text = self.files.read_text(found)
         if path not in {self.files.real_path(program) for program in _EXEC_START.findall(text)}:
             return None
-        if (unit == "rc-local.service" and self.has_generator) or self._is_wanted(unit):
+        if (unit == "rc-local.service" and self.has_generator) or wanted_link(self.files, unit):
             return ""
         return f"nothing starts {unit}"
-
-    def _is_wanted(self, unit: str) -> bool:
-        return any(
-            self.files.exists(f"{folder}/{target}/{unit}")
-            for folder in _UNIT_FOLDERS
-            for target in self.files.names(folder)
-            if target.endswith((".wants", ".requires"))
-        )
 
 
 def _is_executable(files: Files, path: str) -> bool:
