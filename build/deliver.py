@@ -7,10 +7,13 @@ import hashlib
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+
+from extension.pack import PackError
 
 ROOT = Path(__file__).resolve().parents[1]
 PACK = ROOT / "packs" / "cryptominer_triage"
@@ -59,6 +62,21 @@ def sha256_sums(folder: Path) -> str:
     """One `digest  path` line for every file below `folder`, as sha256sum(1) writes and checks them."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return "".join(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(folder)}\n" for path in files)
+
+
+def run(name: str, build: Callable[[Path], object]) -> int:
+    """What `python -m build.<module> FOLDER` does: build there, and print what that returns or one line for what went wrong."""
+    if len(sys.argv) != 2:
+        print(f"usage: python -m build.{name} FOLDER", file=sys.stderr)
+        return 2
+    try:
+        built = build(Path(sys.argv[1]))
+    except (BuildError, PackError, OSError) as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        return 1
+    if built is not None:
+        print(built)
+    return 0
 
 
 def plain_sql(sql: str) -> str:

@@ -24,10 +24,10 @@ def build(destination: Path, indicators: Sequence[Path] = ()) -> None:
     with whole(destination) as new:
         for name in ("osquery", "fleet", "packages", "siem"):
             (new / name).mkdir()
-        extension.build(new)
+        extension_file = extension.build(new)
         osquery_pack.build(new / "osquery")
         fleet.build(new / "fleet")
-        packages.build(new / "packages", indicators)
+        packages.pack(new / "packages", extension_file, new / "osquery", indicators)
         siem.build(new / "siem")
         (new / "SHA256SUMS").write_text(sha256_sums(new))
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import tables
-from build.deliver import ROOT, BuildError, source_date
+from build.deliver import ROOT, BuildError, run, source_date
 from tables import index
 
 # -I: nothing of the environment or the working folder is imported; -S: nothing of the host's site-packages is.
@@ -97,15 +97,7 @@ def _normal(name: str) -> str:
 
 def main() -> int:
     """`python -m build.extension FOLDER`."""
-    if len(sys.argv) != 2:
-        print("usage: python -m build.extension FOLDER", file=sys.stderr)
-        return 2
-    try:
-        print(build(Path(sys.argv[1])))
-    except (BuildError, OSError) as error:
-        print(f"minehunt.ext: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return run("extension", build)
 
 
 if __name__ == "__main__":

@@ -15,8 +15,8 @@ from typing import Any
 import yaml
 
 from build import osquery_pack
-from build.deliver import PACK, BuildError, plain_sql
-from extension.pack import Pack, PackError, Query, load_pack
+from build.deliver import PACK, plain_sql, run
+from extension.pack import Pack, Query, load_pack
 
 LABEL = "minehunt"
 # Fleet logs a result as pack/Global/NAME: with the pack's name in it, one rule in a SIEM fits osquery's own packs too.
@@ -160,15 +160,7 @@ def build(destination: Path) -> None:
 
 def main() -> int:
     """`python -m build.fleet FOLDER`."""
-    if len(sys.argv) != 2:
-        print("usage: python -m build.fleet FOLDER", file=sys.stderr)
-        return 2
-    try:
-        build(Path(sys.argv[1]))
-    except (BuildError, PackError, OSError) as error:
-        print(f"fleet: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return run("fleet", build)
 
 
 if __name__ == "__main__":

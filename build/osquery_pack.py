@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from build.deliver import PACK, BuildError, plain_sql
-from extension.pack import Pack, PackError, Query, load_pack
+from build.deliver import PACK, plain_sql, run
+from extension.pack import Pack, Query, load_pack
 
 # The oldest osquery whose SQLite and functions the pack's SQL needs (design.md).
 OSQUERY_VERSION = "5.12.0"
@@ -89,15 +89,7 @@ def build(destination: Path) -> None:
 
 def main() -> int:
     """`python -m build.osquery_pack FOLDER`."""
-    if len(sys.argv) != 2:
-        print("usage: python -m build.osquery_pack FOLDER", file=sys.stderr)
-        return 2
-    try:
-        build(Path(sys.argv[1]))
-    except (BuildError, PackError, OSError) as error:
-        print(f"osquery pack: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return run("osquery_pack", build)
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ _FOLDERS = (
     "/etc/minehunt", "/etc/minehunt/indicators.d", "/usr/lib/minehunt", "/usr/share/minehunt",
     "/usr/share/minehunt/cryptominer_triage", "/usr/share/doc/minehunt",
 )  # fmt: skip
+_OSQUERY_FILES = ("cryptominer_triage.conf", "osquery.conf", "osquery.flags", "extensions.load")
 _SUMMARY = "Hunts cryptominers: osquery extension and query pack"
 # A site that rebuilds the packages puts its own address here.
 _MAINTAINER = "minehunt maintainers <maintainers@minehunt.invalid>"
@@ -39,16 +40,26 @@ FORMATS = {"deb": "deb", "rpm": "rpm"}
 
 
 def build(destination: Path, indicators: Sequence[Path] = ()) -> list[Path]:
-    """Write one package a format into `destination`; the lists in `indicators` go into /etc/minehunt/indicators.d/.
+    """Build what goes into the packages, then them, as `pack` does."""
+    with tempfile.TemporaryDirectory(prefix="minehunt-contents-") as folder:
+        built = Path(folder)
+        extension.build(built)
+        osquery_pack.build(built)
+        return pack(destination, built / "minehunt.ext", built, indicators)
 
-    Raises BuildError for a list that minehunt would refuse, and when nfpm fails.
+
+def pack(destination: Path, extension_file: Path, osquery: Path, indicators: Sequence[Path] = ()) -> list[Path]:
+    """Write one package a format into `destination`, of a built extension and the folder of the osquery files.
+
+    The lists in `indicators` go into /etc/minehunt/indicators.d/. Raises BuildError for one that minehunt would refuse, and
+    when nfpm fails.
     """
     for file in indicators:
         check_list(file)
     with tempfile.TemporaryDirectory(prefix="minehunt-packages-") as folder:
         stage = Path(folder)
-        extension.build(stage)
-        osquery_pack.build(stage)
+        for file in (extension_file, *(osquery / name for name in _OSQUERY_FILES)):
+            shutil.copy(file, stage)
         _documents(stage)
         config = stage / "nfpm.yaml"
         built = []

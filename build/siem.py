@@ -24,9 +24,9 @@ from sigma.collection import SigmaCollection
 from sigma.exceptions import SigmaError
 from sigma.processing.pipeline import ProcessingPipeline
 
-from build.deliver import PACK, ROOT, BuildError, plain_sql, source_date
+from build.deliver import PACK, ROOT, BuildError, plain_sql, run, source_date
 from extension.engines.embedded import EmbeddedEngine
-from extension.pack import Pack, PackError, Query, load_pack
+from extension.pack import Pack, Query, load_pack
 from tables.host import Host
 
 PIPELINES = ROOT / "build" / "siem_pipelines"
@@ -158,15 +158,7 @@ def _yaml(value: Any) -> str:
 
 def main() -> int:
     """`python -m build.siem FOLDER`."""
-    if len(sys.argv) != 2:
-        print("usage: python -m build.siem FOLDER", file=sys.stderr)
-        return 2
-    try:
-        build(Path(sys.argv[1]))
-    except (BuildError, PackError, OSError) as error:
-        print(f"siem: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return run("siem", build)
 
 
 if __name__ == "__main__":

@@ -68,8 +68,8 @@ def test_the_same_commit_gives_the_same_bytes(built: Path, tmp_path: Path) -> No
 def test_what_was_there_before_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "dist").mkdir()
     (tmp_path / "dist/old").touch()
-    for module in (dist.extension, dist.packages):
-        monkeypatch.setattr(module, "build", lambda *_: None)
+    for module, name in ((dist.extension, "build"), (dist.packages, "pack")):
+        monkeypatch.setattr(module, name, lambda *_: None)
     dist.build(tmp_path / "dist")
     assert not (tmp_path / "dist/old").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["dist"]
@@ -114,5 +114,5 @@ def test_a_folder_that_cannot_be_made_is_named(
 
 def test_a_missing_tool_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("build.packages.Path.exists", lambda path: path.name != "nfpm")
-    monkeypatch.setattr(dist.extension, "build", lambda folder: (folder / "minehunt.ext").touch())
+    monkeypatch.setattr(dist.extension, "build", lambda folder: Path(shutil.copy(__file__, folder / "minehunt.ext")))
     assert "nfpm: not installed" in fails(tmp_path / "out", capsys, monkeypatch)
