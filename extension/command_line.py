@@ -71,23 +71,21 @@ class EngineOptions:
     known_good: Optional[str]
     config: Optional[str]
 
-    def settings(self) -> Settings:
-        """The settings in force, read once here so that a bad file is told before anything runs."""
-        settings = Settings.from_environment(self.config, self.indicators, known_good=self.known_good)
-        host = Host(settings=settings)
+    def host(self) -> Host:
+        """The host to examine, its settings and lists loaded here so that a bad file is told before anything runs."""
+        host = Host(self.root, Settings.from_environment(self.config, self.indicators, known_good=self.known_good))
         try:
             pool_indicators(host)
             known_good_entries(host)
         except (TableError, OSError) as error:
             raise CannotRunError(str(error)) from None
-        return settings
+        return host
 
     def open(self) -> Engine:
         """The engine, to be closed after use."""
         from extension.engines.osquery import OsqueryEngine, find_osquery
 
-        settings = self.settings()
-        host = Host(self.root, settings)
+        host = self.host()
         if not host.is_live:
             if self.engine == "osquery" or self.socket:
                 raise CannotRunError("osquery examines the running system only; --root needs the embedded engine")
@@ -97,9 +95,9 @@ class EngineOptions:
         program = find_osquery() if self.engine != "embedded" and not self.socket else None
         try:
             if self.socket:
-                return OsqueryEngine.attach(self.socket, settings)
+                return OsqueryEngine.attach(self.socket, host.settings)
             if program:
-                return OsqueryEngine.start(program, settings)
+                return OsqueryEngine.start(program, host.settings)
         except EngineError as error:
             if self.engine == "osquery" or self.socket:
                 raise CannotRunError(str(error)) from None

@@ -44,7 +44,7 @@ def capture(options: EngineOptions, output: Optional[Path], force: bool, folder:
     pack = open_pack(folder)
     with closing(options.open()) as engine:
         reports = Reports(pack, engine)
-        seen = reports.mark(with_packages(look(engine), Host()))
+        seen = reports.mark(with_packages(look(engine), Host(options.root)))
     text = render(pack, seen, reports.failures)
     if output is None:
         click.echo(text, nl=False)
@@ -69,7 +69,7 @@ def diff(options: EngineOptions, form: str, folder: Optional[Path]) -> None:
     Exit 0 = no drift, 1 = drift, 2 = could not run, or not for everything.
     """
     pack = open_pack(folder)
-    listed, _ = in_force(known_good_entries(Host(settings=options.settings())), time.time())
+    listed, _ = in_force(known_good_entries(options.host()), time.time())
     with closing(options.open()) as engine:
         seen = look(engine)
     drifts = compare(seen, listed)

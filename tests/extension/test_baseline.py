@@ -59,7 +59,7 @@ def layers(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Rows]]:
     layers: list[Rows] = [CLEAN]
 
     def open_recorded(options: EngineOptions) -> RecordedHost:
-        options.settings()
+        options.host()
         return RecordedHost(*layers)
 
     monkeypatch.setattr(EngineOptions, "open", open_recorded)

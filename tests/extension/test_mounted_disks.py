@@ -73,6 +73,13 @@ def test_the_report_is_about_the_disk_and_not_about_this_host(disk: Path) -> Non
     assert report["host"]["root"] == str(disk)
 
 
+def test_a_baseline_of_a_disk_knows_the_packages_of_the_disk(disk: Path) -> None:
+    command = [sys.executable, "-m", "extension", "baseline", "capture", "--root", str(make_image(disk, "debian"))]
+    lines = subprocess.run(command, capture_output=True, text=True).stdout.splitlines()
+    (job,) = [number for number, line in enumerate(lines) if "pattern: '/etc/cron.d/php:" in line]
+    assert lines[job - 1] == "    # package cron"
+
+
 def test_no_link_leads_out_of_the_disk(disk: Path) -> None:
     make_image(disk / "disk", "debian")
     outside = disk / "outside"
