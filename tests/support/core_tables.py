@@ -7,6 +7,7 @@ from pathlib import Path
 from extension.engines import ResultRow
 from extension.engines.embedded import EmbeddedEngine
 from tables.host import Host
+from tests.support import planted_files
 
 
 class PlantedHost:
@@ -25,11 +26,7 @@ class PlantedHost:
 
     def plant(self, path: str, contents: str | bytes, mode: int = 0o644) -> Path:
         """Write a file of the planted host."""
-        target = self.path(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(contents.encode() if isinstance(contents, str) else contents)
-        target.chmod(mode)
-        return target
+        return planted_files.plant(self.root, path, contents, mode)
 
     def query(self, sql: str) -> list[ResultRow]:
         """The rows of `sql`."""

@@ -10,19 +10,13 @@ from tables.accounts.shell_history_findings import ShellHistoryFinding, shell_hi
 from tables.host import Host
 from tables.host.files import Files, Unreadable
 from tables.schema import QueryContext
+from tests.support.planted_files import plant
 
 PASSWD = """root:x:0:0::/root:/bin/bash
 bin:x:2:2::/:/usr/sbin/nologin
 op:x:1000:1000::/home/op:/bin/bash
 twin:x:1001:1001::/home/op:/bin/bash
 """
-
-
-def plant(root: Path, path: str, text: str | bytes) -> Path:
-    target = root / path.lstrip("/")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return target
 
 
 def scan(root: Path, budget_seconds: float = 20.0) -> tuple[list[ShellHistoryFinding], tuple[str, ...], str | None]:

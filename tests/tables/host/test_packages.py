@@ -14,18 +14,13 @@ from hypothesis import strategies as st
 from tables.host import Host
 from tables.host.packages import OwnerUnknown, apk_owners, owners, parse_diversions
 from tables.host.rpm_database import parse_header
+from tests.support.planted_files import plant
 
 FILE_TAGS = (1000, 1116, 1117, 1118)
 
 
-def write(root: Path, path: str, text: str = "") -> None:
-    target = root / path.lstrip("/")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(text)
-
-
 def dpkg(root: Path, package: str, *paths: str) -> None:
-    write(root, f"/var/lib/dpkg/info/{package}.list", "".join(f"{path}\n" for path in ("/.", *paths)))
+    plant(root, f"/var/lib/dpkg/info/{package}.list", "".join(f"{path}\n" for path in ("/.", *paths)))
 
 
 def rpm_header(name: str, *paths: str) -> bytes:
@@ -96,7 +91,7 @@ def test_diversions(tmp_path: Path) -> None:
     dpkg(tmp_path, "libpq-dev", "/usr/bin/pg_config")
     dpkg(tmp_path, "postgresql-common", "/usr/bin/pg_config")
     dpkg(tmp_path, "tool", "/usr/bin/tool")
-    write(
+    plant(
         tmp_path,
         "/var/lib/dpkg/diversions",
         "/usr/bin/pg_config\n/usr/bin/pg_config.libpq-dev\npostgresql-common\n/usr/bin/tool\n/usr/bin/tool.real\n:\n",
@@ -128,7 +123,7 @@ def test_changes_that_rpm_has_pending_leave_the_rest_uncertain(tmp_path: Path) -
 
 
 def test_apk(tmp_path: Path) -> None:
-    write(
+    plant(
         tmp_path,
         "/lib/apk/db/installed",
         "P:busybox\nV:1\nF:bin\nR:busybox\nF:\nR:init\n\nP:musl\nF:lib\nR:ld-musl-x86_64.so.1\nZ:x\n\n",
@@ -156,14 +151,14 @@ def test_no_database_is_not_no_owner(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("name", "kind"), [("Packages", "Berkeley DB"), ("Packages.db", "NDB")])
 def test_an_older_rpm_database_is_named(tmp_path: Path, name: str, kind: str) -> None:
-    write(tmp_path, f"/var/lib/rpm/{name}")
+    plant(tmp_path, f"/var/lib/rpm/{name}")
     with pytest.raises(OwnerUnknown, match=f"/var/lib/rpm/{name}: .*{kind}"):
         ask(tmp_path, "/bin/ls")
 
 
 @pytest.mark.parametrize("contents", ["no database at all" * 100, ""])
 def test_a_broken_rpm_database_is_named(tmp_path: Path, contents: str) -> None:
-    write(tmp_path, "/var/lib/rpm/rpmdb.sqlite", contents)
+    plant(tmp_path, "/var/lib/rpm/rpmdb.sqlite", contents)
     with pytest.raises(OwnerUnknown, match=r"/var/lib/rpm/rpmdb\.sqlite"):
         ask(tmp_path, "/bin/ls")
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from tables.host.files import Files
 from tables.host.restart_files import RestartFiles, parse_service
+from tests.support.planted_files import plant
 
 UNIT = "[Unit]\nDescription=x\n\n[Service]\nExecStart=/opt/a \\\n  --b\n{}\n[Install]\nRestart=never\n"
 
@@ -32,21 +33,15 @@ def test_no_text_raises(text: str) -> None:
     parse_service(text, text)
 
 
-def write(root: Path, path: str, text: str) -> None:
-    target = root / path.lstrip("/")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(text)
-
-
 def test_units_of_the_system_of_users_and_drop_ins(tmp_path: Path) -> None:
-    write(tmp_path, "/etc/passwd", "u:x:1:1::/home/u:/bin/sh\nbroken\n")
-    write(tmp_path, "/usr/lib/systemd/system/a.service", "[Service]\nExecStart=/usr/bin/a\nRestart=on-failure\n")
-    write(tmp_path, "/etc/systemd/system/a.service.d/z.conf", "[Service]\nRestart=always\n")
-    write(tmp_path, "/etc/systemd/system/b.service", "[Service]\nExecStart=/usr/bin/b\n")
-    write(tmp_path, "/usr/lib/systemd/system/b.service", "[Service]\nExecStart=/usr/bin/b\nRestart=always\n")
-    write(tmp_path, "/home/u/.config/systemd/user/c.service", "[Service]\nExecStart=/bin/sh -c 'exec %h/.x/c'\nRestart=always\n")
-    write(tmp_path, "/etc/systemd/system/d.service", "[Service]\nExecStart=/opt/d\n")
-    write(tmp_path, "/etc/systemd/system/d.timer", "[Timer]\nOnUnitActiveSec=60\n")
+    plant(tmp_path, "/etc/passwd", "u:x:1:1::/home/u:/bin/sh\nbroken\n")
+    plant(tmp_path, "/usr/lib/systemd/system/a.service", "[Service]\nExecStart=/usr/bin/a\nRestart=on-failure\n")
+    plant(tmp_path, "/etc/systemd/system/a.service.d/z.conf", "[Service]\nRestart=always\n")
+    plant(tmp_path, "/etc/systemd/system/b.service", "[Service]\nExecStart=/usr/bin/b\n")
+    plant(tmp_path, "/usr/lib/systemd/system/b.service", "[Service]\nExecStart=/usr/bin/b\nRestart=always\n")
+    plant(tmp_path, "/home/u/.config/systemd/user/c.service", "[Service]\nExecStart=/bin/sh -c 'exec %h/.x/c'\nRestart=always\n")
+    plant(tmp_path, "/etc/systemd/system/d.service", "[Service]\nExecStart=/opt/d\n")
+    plant(tmp_path, "/etc/systemd/system/d.timer", "[Timer]\nOnUnitActiveSec=60\n")
     os.mkfifo(tmp_path / "etc/systemd/system/fifo.service")
     units = RestartFiles(Files(str(tmp_path))).units()
     assert sorted(units) == ["a.service", "b.service", "c.service", "d.service"]
@@ -57,12 +52,12 @@ def test_units_of_the_system_of_users_and_drop_ins(tmp_path: Path) -> None:
 
 
 def test_cron_jobs_of_every_kind(tmp_path: Path) -> None:
-    write(tmp_path, "/etc/crontab", "SHELL=/bin/sh\n* * * * * root cd /opt/z && ./z\n")
-    write(tmp_path, "/etc/cron.d/d", "@reboot root sh /opt/run\n")
-    write(tmp_path, "/opt/run", "#!/bin/sh\n/tmp/inner &\n")
-    write(tmp_path, "/var/spool/cron/crontabs/u", "* * * * * /tmp/user\n")
-    write(tmp_path, "/etc/cron.hourly/gcc.sh", "#!/bin/sh\ncp /lib/a /lib/b\n/lib/b\n")
-    write(tmp_path, "/etc/cron.hourly/README", "/lib/c\n")
+    plant(tmp_path, "/etc/crontab", "SHELL=/bin/sh\n* * * * * root cd /opt/z && ./z\n")
+    plant(tmp_path, "/etc/cron.d/d", "@reboot root sh /opt/run\n")
+    plant(tmp_path, "/opt/run", "#!/bin/sh\n/tmp/inner &\n")
+    plant(tmp_path, "/var/spool/cron/crontabs/u", "* * * * * /tmp/user\n")
+    plant(tmp_path, "/etc/cron.hourly/gcc.sh", "#!/bin/sh\ncp /lib/a /lib/b\n/lib/b\n")
+    plant(tmp_path, "/etc/cron.hourly/README", "/lib/c\n")
     found = {(job.path, job.line): set(job.starts.paths()) for job in RestartFiles(Files(str(tmp_path))).cron_jobs()}
     assert found == {
         ("/etc/crontab", 2): {"/opt/z/z"},

@@ -7,6 +7,8 @@ from tables.host.files import Files
 from tables.host.systemd_units import Manager, SystemdUnits
 from tables.host.unit_commands import unit_commands, unit_environment, unit_specifiers
 from tables.host.unit_syntax import last_value
+from tests.support import planted_files
+from tests.support.planted_files import link
 
 PASSWD = """root:x:0:0::/root:/bin/sh
 alice:x:1000:1000::/home/alice:/bin/sh
@@ -16,16 +18,7 @@ nobody:x:9:9::/nonexistent:
 
 
 def plant(root: Path, path: str, text: str = "[Service]\nExecStart=/bin/true\n") -> Path:
-    target = root / path.lstrip("/")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(text)
-    return target
-
-
-def link(root: Path, target: str, path: str) -> None:
-    place = root / path.lstrip("/")
-    place.parent.mkdir(parents=True, exist_ok=True)
-    place.symlink_to(target)
+    return planted_files.plant(root, path, text)
 
 
 def read(root: Path) -> SystemdUnits:

@@ -14,6 +14,7 @@ from pathlib import Path
 from tables.host import Host
 from tables.packages.pending_updates import PendingUpdate, pending_updates
 from tables.schema import QueryContext
+from tests.support.planted_files import plant
 
 LISTS = "/var/lib/apt/lists"
 STATUS = """Package: openssl
@@ -40,13 +41,6 @@ Status: install ok installed
 Architecture: all
 Version: 2024a-0+deb12u1
 """
-
-
-def plant(root: Path, path: str, data: str | bytes) -> Path:
-    target = root / path.lstrip("/")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_bytes(data if isinstance(data, bytes) else data.encode())
-    return target
 
 
 def packages(**versions: str) -> str:

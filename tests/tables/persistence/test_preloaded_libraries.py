@@ -26,6 +26,7 @@ from tables.host.preloads import (
 )
 from tables.persistence.preloaded_libraries import PreloadedLibrary, preloaded_libraries
 from tables.schema import QueryContext
+from tests.support import planted_files
 from tests.support.namespaces import REPOSITORY, run_in_namespaces
 from tests.support.planted_programs import PIVOT_ROOT, Planter, container_code, fill_root
 
@@ -88,12 +89,6 @@ def rows(host: Host | None = None) -> list[PreloadedLibrary]:
 
 def of(path: Path | str) -> list[PreloadedLibrary]:
     return [row for row in rows() if row.path == str(path)]
-
-
-def write(root: Path, path: str, text: str) -> None:
-    target = root / path.lstrip("/")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(text)
 
 
 # Processes.
@@ -269,7 +264,7 @@ answer(query(SQL))
 def test_a_container_has_files_of_its_own(plant: Planter, local: Path) -> None:
     root = local / "root"
     fill_root(root, "/bin/sh")
-    write(root, "/etc/ld.so.preload", "/opt/app/libquiet.so /tmp/libhook.so\n")
+    planted_files.plant(root, "/etc/ld.so.preload", "/opt/app/libquiet.so /tmp/libhook.so\n")
     setting = "import os\nos.environ['LD_PRELOAD'] = '/opt/app/libjemalloc.so'\n"
     pid = plant.python(setting + container_code(root, "/bin/sh", "sh"), stderr=subprocess.DEVNULL)
     found = {row.path: (row.mechanism, row.source_path, row.reasons, row.exception) for row in rows() if row.pid == pid}
@@ -293,15 +288,17 @@ def test_this_host_is_silent() -> None:
 
 
 def test_units_and_environment_files(tmp_path: Path) -> None:
-    write(
+    planted_files.plant(
         tmp_path,
         "/etc/systemd/system/web.service.d/x.conf",
         '[Service]\n#Environment=LD_PRELOAD=/a\nEnvironment="LD_PRELOAD=/tmp/a.so /b.so"\n',
     )
-    write(tmp_path, "/usr/lib/systemd/system/y.service", "[Service]\nEnvironment=LD_LIBRARY_PATH=/opt/app/lib\n")
-    write(tmp_path, "/usr/lib/systemd/system/z.service", "[Service]\nExecStart=/bin/sh -c 'LD_AUDIT=/dev/shm/a.so exec x'\n")
-    write(tmp_path, "/etc/environment", "PATH=/bin\nLD_PRELOAD=/usr/lib/libx.so\n")
-    write(tmp_path, "/etc/ld.so.conf.d/x.conf", "# /tmp/no\n/usr/local/lib\n/var/tmp/.lib\n")
+    planted_files.plant(tmp_path, "/usr/lib/systemd/system/y.service", "[Service]\nEnvironment=LD_LIBRARY_PATH=/opt/app/lib\n")
+    planted_files.plant(
+        tmp_path, "/usr/lib/systemd/system/z.service", "[Service]\nExecStart=/bin/sh -c 'LD_AUDIT=/dev/shm/a.so exec x'\n"
+    )
+    planted_files.plant(tmp_path, "/etc/environment", "PATH=/bin\nLD_PRELOAD=/usr/lib/libx.so\n")
+    planted_files.plant(tmp_path, "/etc/ld.so.conf.d/x.conf", "# /tmp/no\n/usr/local/lib\n/var/tmp/.lib\n")
     found = {(row.path, row.mechanism, row.source_path, row.line, row.reasons) for row in rows(Host(str(tmp_path)))}
     drop_in = "/etc/systemd/system/web.service.d/x.conf"
     assert found == {
@@ -314,25 +311,25 @@ def test_units_and_environment_files(tmp_path: Path) -> None:
 
 
 def test_known_agents_are_excused_where_they_are_installed(tmp_path: Path) -> None:
-    write(tmp_path, "/etc/ld.so.preload", "/$LIB/liboneagentproc.so\n")
-    write(tmp_path, "/lib64/liboneagentproc.so", "x")
+    planted_files.plant(tmp_path, "/etc/ld.so.preload", "/$LIB/liboneagentproc.so\n")
+    planted_files.plant(tmp_path, "/lib64/liboneagentproc.so", "x")
     assert [row.exception for row in rows(Host(str(tmp_path)))] == [None]
-    write(tmp_path, "/opt/dynatrace/oneagent/agent.conf", "")
+    planted_files.plant(tmp_path, "/opt/dynatrace/oneagent/agent.conf", "")
     (row,) = rows(Host(str(tmp_path)))
     assert (row.path, row.exception) == ("/lib64/liboneagentproc.so", "Dynatrace OneAgent")
     # The same name in a temporary folder is no agent.
-    write(tmp_path, "/etc/ld.so.preload", "/tmp/liboneagentproc.so\n")
+    planted_files.plant(tmp_path, "/etc/ld.so.preload", "/tmp/liboneagentproc.so\n")
     assert [row.exception for row in rows(Host(str(tmp_path)))] == [None]
 
 
 def test_a_packaged_preload_is_excused_and_a_changed_owner_is_not(tmp_path: Path) -> None:
-    write(tmp_path, "/etc/ld.so.preload", "/usr/lib/libsnoopy.so\n")
-    write(tmp_path, "/usr/lib/libsnoopy.so", "x")
-    write(tmp_path, "/var/lib/dpkg/info/snoopy.list", "/.\n/usr/lib/libsnoopy.so\n")
+    planted_files.plant(tmp_path, "/etc/ld.so.preload", "/usr/lib/libsnoopy.so\n")
+    planted_files.plant(tmp_path, "/usr/lib/libsnoopy.so", "x")
+    planted_files.plant(tmp_path, "/var/lib/dpkg/info/snoopy.list", "/.\n/usr/lib/libsnoopy.so\n")
     assert [(row.package, row.exception) for row in rows(Host(str(tmp_path)))] == [("snoopy", "package snoopy")]
     (tmp_path / "usr/lib/libsnoopy.so").chmod(0o666)
     assert [(row.reasons, row.exception) for row in rows(Host(str(tmp_path)))] == [("writable_by_others", None)]
-    write(tmp_path, "/var/lib/dpkg/info/snoopy.list", "/.\n")
+    planted_files.plant(tmp_path, "/var/lib/dpkg/info/snoopy.list", "/.\n")
     assert [row.reasons for row in rows(Host(str(tmp_path)))] == ["unowned,writable_by_others"]
 
 

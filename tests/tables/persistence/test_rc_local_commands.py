@@ -14,6 +14,7 @@ from tables.host import Host
 from tables.host.files import DEFAULT_LIMIT, Unreadable
 from tables.persistence.rc_local_commands import RcLocalCommand, rc_local_commands
 from tables.schema import QueryContext
+from tests.support import planted_files
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 UNIT = "[Service]\nType=forking\nExecStart={} start\n"
@@ -104,11 +105,7 @@ exit 0
 
 
 def plant(root: Path, path: str, text: str | bytes, mode: int = 0o755) -> Path:
-    target = root / path.lstrip("/")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_bytes(text if isinstance(text, bytes) else text.encode())
-    target.chmod(mode)
-    return target
+    return planted_files.plant(root, path, text, mode)
 
 
 def rows(root: Path, query: Optional[QueryContext] = None) -> list[RcLocalCommand]:

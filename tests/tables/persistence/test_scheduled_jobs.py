@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from tables.host import Host
 from tables.persistence.scheduled_jobs import ScheduledJob, scheduled_jobs
 from tables.schema import QueryContext
+from tests.support.planted_files import plant
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 PASSWD = (
@@ -34,14 +35,6 @@ def root(tmp_path: Path) -> Path:
     plant(tmp_path, "/var/lib/dpkg/info/curl.list", "/usr/bin/curl\n/etc/cron.d/packaged\n")
     plant(tmp_path, "/usr/bin/curl", "\x7fELF", 0o755)
     return tmp_path
-
-
-def plant(root: Path, path: str, text: str | bytes, mode: int = 0o644) -> Path:
-    target = root / path.lstrip("/")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_bytes(text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape"))
-    target.chmod(mode)
-    return target
 
 
 def rows(root: Path, query: Optional[QueryContext] = None) -> list[ScheduledJob]:

@@ -11,6 +11,7 @@ import pytest
 from tables.host import Host
 from tables.persistence.systemd_unit_commands import SystemdUnitCommand, systemd_unit_commands
 from tables.schema import QueryContext
+from tests.support.planted_files import link, plant
 
 SYSTEM = "/etc/systemd/system"
 VENDOR = "/usr/lib/systemd/system"
@@ -34,20 +35,6 @@ def root(tmp_path: Path) -> Path:
         plant(tmp_path, path, "\x7fELF", 0o755)
     plant(tmp_path, "/var/lib/dpkg/info/base.list", "\n".join([*owned, "/usr/lib/systemd/system-generators/vendor", ""]))
     return tmp_path
-
-
-def plant(root: Path, path: str, text: str, mode: int = 0o644) -> Path:
-    target = root / path.lstrip("/")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(text)
-    target.chmod(mode)
-    return target
-
-
-def link(root: Path, target: str, path: str) -> None:
-    place = root / path.lstrip("/")
-    place.parent.mkdir(parents=True, exist_ok=True)
-    place.symlink_to(target)
 
 
 def service(*lines: str) -> str:
