@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import logging
-import os
 import signal
-import socket
 import threading
-import time
 from collections.abc import Mapping
 from types import FrameType
 from typing import Any, NoReturn, Optional
@@ -15,11 +12,11 @@ from typing import Any, NoReturn, Optional
 from osquery.extensions.Extension import Processor
 from osquery.extensions.ttypes import ExtensionResponse, ExtensionStatus
 from thrift.server.TServer import TThreadedServer
-from thrift.transport.TSocket import TServerSocket, TSocket
 from thrift.transport.TTransport import TBufferedTransportFactory
 
 import tables as minehunt_tables
 from extension import memory
+from extension.listener import Listener, remove_dead
 from extension.protocol import ProtocolFactory
 from extension.registration import Core, CoreError, extension_socket, routes
 from extension.runner import TableRunner
@@ -29,9 +26,6 @@ from tables.schema import Table, TableError, clean_text
 
 log = logging.getLogger("minehunt")
 
-# Core makes a new connection for every call, so a peer that stays silent this long has gone.
-_PEER_TIMEOUT_MS = 60_000
-_ACCEPT_RETRY_SECONDS = 1.0
 # Leaves the answer to shutdown() time to reach core before the process ends.
 _SHUTDOWN_SECONDS = 0.1
 # osquery's own extensions ask no more often either (osquery/extensions/extensions.cpp).
@@ -87,54 +81,6 @@ class Handler:
         return ExtensionResponse(status=status, response=rows)
 
 
-class _Listener(TServerSocket):  # type: ignore[misc]  # thrift has no types
-    """The extension's own socket, open to its owner only; `remove` deletes it."""
-
-    handle: Optional[socket.socket]
-
-    def __init__(self, path: str) -> None:
-        super().__init__(unix_socket=path)
-        self.path = path
-
-    def listen(self) -> None:
-        """Bind and listen; does nothing the second time, when TServer calls it."""
-        if self.handle is not None:
-            return
-        # Core gave this uuid to nobody else, so a file in its place was left behind by a killed extension.
-        self.remove()
-        handle = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        before = os.umask(0o077)
-        try:
-            handle.bind(self.path)
-        except OSError as error:
-            raise CoreError(f"cannot listen at {self.path}: {error.strerror}") from None
-        finally:
-            os.umask(before)
-        handle.listen(128)
-        self.handle = handle
-
-    def accept(self) -> TSocket:
-        """The next connection."""
-        try:
-            client: TSocket = super().accept()
-        except OSError as error:
-            # Out of file descriptors, most likely: TServer would try again at once and burn the CPU.
-            log.warning("cannot accept a connection: %s", error)
-            time.sleep(_ACCEPT_RETRY_SECONDS)
-            raise
-        client.setTimeout(_PEER_TIMEOUT_MS)
-        return client
-
-    def remove(self) -> None:
-        """Delete the socket file, if there is one."""
-        try:
-            os.unlink(self.path)
-        except FileNotFoundError:
-            pass
-        except OSError as error:
-            log.warning("cannot remove %s: %s", self.path, error.strerror)
-
-
 class _StopRequested(BaseException):
     """SIGTERM or SIGINT arrived."""
 
@@ -173,9 +119,10 @@ def _serve(core: Core, timeout: float, interval: float, tables: Mapping[str, Tab
     uuid, names = core.register(tables, interval)
     host = Host(settings=Settings.from_environment())
     handler = Handler(uuid, {name: TableRunner(tables[name], host) for name in names})
-    listener = _Listener(extension_socket(core.path, uuid))
+    listener = Listener(extension_socket(core.path, uuid))
     try:
         listener.listen()
+        remove_dead(core.path)
         server = TThreadedServer(Processor(handler), listener, TBufferedTransportFactory(), ProtocolFactory(), daemon=True)
         threading.Thread(target=server.serve, name="accept", daemon=True).start()
         memory.start(handler.runners.values())

@@ -31,9 +31,10 @@ class EmbeddedEngine:
         self._lock = threading.Lock()
         self.db = apsw.Connection(":memory:")
         register_functions(self.db)
-        self.tables: Mapping[str, Table] = {**core.discover(), **tables.discover()}
+        extension = tables.discover()
+        self.tables: Mapping[str, Table] = {**core.discover(), **extension}
         for table in self.tables.values():
-            VirtualTable(table.name, table.columns, TableRunner(table, host).generate).attach(self.db)
+            VirtualTable(table.name, table.columns, TableRunner(table, host).generate, table.name in extension).attach(self.db)
         self.db.set_authorizer(_authorize)
 
     def query(self, sql: str) -> list[ResultRow]:

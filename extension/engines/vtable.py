@@ -46,11 +46,11 @@ _DOUBLE = re.compile(r"\s*[+-]?(\d+\.?\d*([eE][+-]?\d+)?|\.\d+([eE][+-]?\d+)?|in
 
 
 def to_sql(text: Optional[str], sql_type: str) -> SqlValue:
-    """The SQL value that osquery makes of a table's string; None (a missing key) is NULL."""
+    """The SQL value that osquery makes of a table's string; None (a missing key) is "" for text, NULL for a number."""
+    if sql_type in (TEXT, BLOB):
+        return (text or "").partition("\0")[0]
     if text is None:
         return None
-    if sql_type in (TEXT, BLOB):
-        return text.partition("\0")[0]
     if sql_type == DOUBLE:
         return float(text) if _DOUBLE.fullmatch(text) else None
     match = _NUMBER.match(text)

@@ -17,7 +17,7 @@ from tests.support.osquery_wire import EXTENSION, REPOSITORY, TEST_TABLES, Wire,
 
 RECORDED = REPOSITORY.parent / "shared" / "osquery-wire-samples.json"
 SAMPLES: list[dict[str, Any]] = json.loads(RECORDED.read_text()) if RECORDED.exists() else []
-TABLES = ("--tables", "wire,wire_required,numbered,scans,raising")
+TABLES = ("--tables", "wire,wire_required,numbered,scans,raising,missing")
 Terms = dict[str, list[tuple[int, str]]]
 
 # Facts of the same recording, kept here so that they are checked without it: SQL, the pushed-down terms of each
@@ -39,6 +39,16 @@ FACTS: list[tuple[str, list[Terms], list[str]]] = [
     ("SELECT count(*) FROM wire", [{}], ["3"]),
     ("SELECT v FROM wire_required WHERE path = '/x'", [{"path": [(2, "/x")]}], ["x"]),
     ("SELECT path FROM wire_required WHERE path IN ('/x', '/y')", [{"path": [(2, "/x")]}, {"path": [(2, "/y")]}], ["/x", "/y"]),
+    # What a row leaves out: '' as a text, NULL as a number.
+    ("SELECT typeof(text) || ' ' || typeof(raw) FROM missing", [{}], ["text text"]),
+    (
+        "SELECT concat_ws(' ', typeof(whole), typeof(big), typeof(unsigned), typeof(real)) FROM missing",
+        [{}],
+        ["null null null null"],
+    ),
+    ("SELECT count(*) FROM missing WHERE text = '' AND raw = '' AND text IS NOT NULL", [{}], ["1"]),
+    ("SELECT coalesce(text, 'none') || coalesce(nullif(text, ''), 'none') FROM missing", [{}], ["none"]),
+    ("SELECT count(*) FROM missing WHERE whole IS NULL AND big IS NULL AND unsigned IS NULL AND real IS NULL", [{}], ["1"]),
     (
         "SELECT w.path FROM wire w CROSS JOIN wire_required r ON r.path = w.path",
         [{}, {"path": [(2, "/p1")]}, {"path": [(2, "/p2")]}, {"path": [(2, "/p3")]}],

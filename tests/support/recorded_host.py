@@ -1,4 +1,4 @@
-"""A host made of recorded rows: SQLite tables named and typed as osquery's and minehunt's, filled from mappings."""
+"""A host made of recorded rows: osquery's and minehunt's tables as the embedded engine attaches them, filled from mappings."""
 
 from __future__ import annotations
 
@@ -10,16 +10,22 @@ import apsw
 import apsw.ext
 
 import tables
-from extension.engines import EngineError, ResultRow
-from extension.engines.core import COLUMNS
+from extension.engines import EngineError, ResultRow, core
 from extension.engines.embedded import as_logged
 from extension.engines.functions import register_functions
+from extension.engines.vtable import VirtualTable
+from tables.schema import Column, WireRow, wire_value
 
 Rows = Mapping[str, Sequence[Mapping[str, Any]]]
+_OURS = tables.discover()
+_COLUMNS: dict[str, Sequence[Column]] = {
+    **{name: [Column(column, kind, "", 0) for column, kind in kinds.items()] for name, kinds in core.COLUMNS.items()},
+    **{table.name: table.columns for table in (*core.discover().values(), *_OURS.values())},
+}
 
 
 class RecordedHost:
-    """Runs pack SQL over recorded rows; a column that a row leaves out is NULL."""
+    """Runs pack SQL over recorded rows; what a row leaves out is missing as in osquery: '' as a text, NULL as a number."""
 
     name = "recorded"
     version = apsw.sqlite_lib_version()
@@ -28,21 +34,12 @@ class RecordedHost:
         """Fill the tables with the rows of every layer: a clean host, and what was planted on it."""
         self.db = apsw.Connection(":memory:")
         register_functions(self.db)
-        columns = {name: dict(kinds) for name, kinds in COLUMNS.items()}
-        for table in tables.discover().values():
-            columns[table.name] = {column.name: column.type for column in table.columns}
-        for name, kinds in columns.items():
-            self.db.execute(f"CREATE TABLE {name} ({', '.join(f'{column} {kind}' for column, kind in kinds.items())})")
+        rows: dict[str, list[WireRow]] = {name: [] for name in _COLUMNS}
         for layer in layers:
-            for name, rows in layer.items():
-                for row in rows:
-                    self._insert(name, columns[name], _completed(name, row))
-
-    def _insert(self, table: str, columns: Mapping[str, str], row: Mapping[str, Any]) -> None:
-        unknown = row.keys() - columns.keys()
-        assert not unknown, f"{table} has no column {', '.join(sorted(unknown))}"
-        places = ", ".join("?" * len(row))
-        self.db.execute(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({places})", list(row.values()))
+            for name, recorded in layer.items():
+                rows[name] += [_wire(name, row) for row in recorded]
+        for name, columns in _COLUMNS.items():
+            VirtualTable(name, columns, lambda _context, found=rows[name]: found, name in _OURS).attach(self.db)
 
     def query(self, sql: str) -> list[ResultRow]:
         """The rows of `sql`, as an engine gives them."""
@@ -72,6 +69,13 @@ class RecordedHost:
     def close(self) -> None:
         """Close the database."""
         self.db.close()
+
+
+def _wire(table: str, row: Mapping[str, Any]) -> WireRow:
+    known = {column.name for column in _COLUMNS[table]}
+    assert row.keys() <= known, f"{table} has no column {', '.join(sorted(row.keys() - known))}"
+    to_text = wire_value if table in _OURS else core.core_value
+    return {name: to_text(value) for name, value in _completed(table, row).items() if value is not None}
 
 
 def _completed(table: str, row: Mapping[str, Any]) -> Mapping[str, Any]:

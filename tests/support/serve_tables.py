@@ -18,7 +18,20 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from extension import server
 from tables.host import Host
-from tables.schema import BIGINT, DOUBLE, INTEGER, TEXT, UNSIGNED_BIGINT, QueryContext, Row, Table, TableError, column, table
+from tables.schema import (
+    BIGINT,
+    BLOB,
+    DOUBLE,
+    INTEGER,
+    TEXT,
+    UNSIGNED_BIGINT,
+    QueryContext,
+    Row,
+    Table,
+    TableError,
+    column,
+    table,
+)
 
 ABOUT: dict[str, Any] = {"description": "a test table", "sop_steps": (), "examples": ()}
 HOSTILE = [
@@ -104,6 +117,22 @@ def hostile(host: Host, query: QueryContext) -> Iterator[Text]:
         yield Text(text=value)
 
 
+@dataclasses.dataclass(frozen=True)
+class Missing(Row):
+    text: Optional[str] = column(TEXT, "")
+    raw: Optional[bytes] = column(BLOB, "")
+    whole: Optional[int] = column(INTEGER, "")
+    big: Optional[int] = column(BIGINT, "")
+    unsigned: Optional[int] = column(UNSIGNED_BIGINT, "")
+    real: Optional[float] = column(DOUBLE, "")
+
+
+@table("missing", Missing, **ABOUT)
+def missing(host: Host, query: QueryContext) -> Iterator[Missing]:
+    """A row that knows nothing."""
+    yield Missing()
+
+
 @table("echo", Text, uses_constraints=True, **ABOUT)
 def echo(host: Host, query: QueryContext) -> Iterator[Text]:
     """The bytes that the query compared `text` with, in hexadecimal, as an error: a row would have to match."""
@@ -139,7 +168,7 @@ def uptime(host: Host, query: QueryContext) -> Iterator[Text]:
 
 
 TABLES: dict[str, Table] = {
-    entry.name: entry for entry in (wire, wire_required, numbered, scans, hostile, echo, raising, failing, slow, uptime)
+    entry.name: entry for entry in (wire, wire_required, numbered, scans, hostile, missing, echo, raising, failing, slow, uptime)
 }
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """osquery's core tables for the embedded engine: same names, columns, types, units and formats as osquery's own.
 
 columns.json holds the columns and types that osquery 5.23 reports (PRAGMA table_info); a module in this folder computes
-the rows of one or a few of them. What is not computed is NULL.
+the rows of one or a few of them. What is not computed is missing: '' as a text, NULL as a number.
 """
 
 from __future__ import annotations
@@ -53,10 +53,10 @@ class _MappingRow(Row):
     def to_wire(self) -> WireRow:
         """The row as strings, None left out."""
         values: Mapping[str, Scalar] = self._values  # type: ignore[attr-defined]  # set past the frozen dataclass
-        return {name: _core_value(value) for name, value in values.items() if value is not None}
+        return {name: core_value(value) for name, value in values.items() if value is not None}
 
 
-def _core_value(value: Scalar) -> str:
+def core_value(value: Scalar) -> str:
     """A value as osquery's own tables give it: control characters stay, so that a path still names its file in a JOIN."""
     if isinstance(value, str):
         return value.replace("\0", "\\x00").encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

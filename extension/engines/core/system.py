@@ -135,6 +135,12 @@ def full_host_name(hostname: str, hosts: str) -> str:
     return hostname
 
 
+@core_table("osquery_schedule")
+def osquery_schedule(host: Host, query: QueryContext) -> Iterator[CoreRow]:
+    """No rows: nothing is scheduled here."""
+    yield from ()
+
+
 @core_table("osquery_info")
 def osquery_info(host: Host, query: QueryContext) -> Iterator[CoreRow]:
     """One row about this process in osqueryd's place; what only an osqueryd has (version, configuration) is NULL."""

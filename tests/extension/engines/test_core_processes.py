@@ -256,7 +256,7 @@ class TestDetails:
         assert program["inode"] == str(os.stat(SLEEP).st_ino)
         assert program["pseudo"] == "0"
         assert next(row for row in found if row["path"] == "[stack]")["pseudo"] == "1"
-        unnamed = "SELECT count(*) n FROM process_memory_map WHERE path IS NULL AND pseudo = 0"
+        unnamed = "SELECT count(*) n FROM process_memory_map WHERE path = '' AND pseudo = 0"
         assert int(only(engine, f"{unnamed} AND pid = {process.pid}")["n"]) == sum(len(fields) == 5 for fields in raw)
 
     def test_memory_map_path_ends_at_a_space(self) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +19,7 @@ from extension.triage import run_triage
 from tables.host import Host
 from tables.host.settings import Settings
 from tests.support.core import Core
+from tests.support.stand_in_osqueryd import write_program
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 
@@ -91,17 +91,7 @@ def executable(path: Path, text: str) -> str:
 
 
 def test_a_private_osquery_is_started_used_ended_and_its_folder_removed(folder: Path) -> None:
-    # A program that takes osqueryd's flags and is the stand-in core.
-    program = executable(
-        folder / "osqueryd",
-        f"#!{sys.executable}\n"
-        "import sys, time\n"
-        f"sys.path.insert(0, {str(REPOSITORY)!r})\n"
-        "from tests.support.core import Core\n"
-        "path = next(a.split('=', 1)[1] for a in sys.argv if a.startswith('--extensions_socket='))\n"
-        "Core(path).start()\n"
-        "time.sleep(600)\n",
-    )
+    program = write_program(str(folder / "osqueryd"))
     engine = OsqueryEngine.start(program, Settings())
     work = Path(engine._core.path).parent
     processes = list(engine._processes)

@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import apsw
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from extension.engines import EngineError
 from extension.engines.embedded import EmbeddedEngine, as_logged
-from extension.engines.vtable import create_statement, to_sql
+from extension.engines.vtable import VirtualTable, create_statement, to_sql
 from tables.host import Host
-from tables.schema import BIGINT, DOUBLE, INTEGER, SQL_TYPES, TEXT, UNSIGNED_BIGINT, Column
+from tables.schema import (
+    BIGINT,
+    BLOB,
+    DOUBLE,
+    INTEGER,
+    OPTION_INDEX,
+    OPTION_OPTIMIZED,
+    SQL_TYPES,
+    TEXT,
+    UNSIGNED_BIGINT,
+    Column,
+)
+from tests.support.core_tables import PlantedHost
 
 
 @pytest.mark.parametrize(
     ("text", "kind", "value"),
     [
-        (None, TEXT, None), ("", TEXT, ""), ("a\0b", TEXT, "a"), ("x", TEXT, "x"),
+        (None, TEXT, ""), (None, BLOB, ""), (None, BIGINT, None), (None, DOUBLE, None),
+        ("", TEXT, ""), ("a\0b", TEXT, "a"), ("x", TEXT, "x"),
         ("", BIGINT, None), ("", INTEGER, None), ("", DOUBLE, None), ("", UNSIGNED_BIGINT, None),
         ("12", BIGINT, 12), ("-12", BIGINT, -12), ("010", BIGINT, 8), ("0x1f", BIGINT, 31), ("12abc", BIGINT, 12),
         ("3.7", BIGINT, 3), ("1e5", BIGINT, 1), ("True", BIGINT, None), ("None", INTEGER, None), ("n/a", BIGINT, None),
@@ -76,3 +92,21 @@ def test_temporary_tables_and_recursion_work_as_in_osquery() -> None:
         {"i": "1", "a": "1"}, {"i": "2", "a": "1"}, {"i": "3", "a": "1"},
     ]  # fmt: skip
     assert engine.column_names("SELECT pid, name AS n FROM processes") == ["pid", "n"]
+
+
+def test_select_distinct_over_the_index_columns_of_an_extension_gives_each_once() -> None:
+    db = apsw.Connection(":memory:")
+    columns = [Column("path", TEXT, "", OPTION_INDEX | OPTION_OPTIMIZED), Column("line", BIGINT, "", OPTION_OPTIMIZED)]
+    rows = [{"path": "/a", "line": "1"}, {"path": "/a", "line": "2"}, {"path": "/b"}]
+    VirtualTable("jobs", columns, lambda _: rows, is_extension=True).attach(db)
+    assert list(db.execute("SELECT DISTINCT path FROM jobs")) == [("/a",), ("/b",)]
+
+
+def test_distinct_and_group_by_agree_on_minehunts_own_tables(tmp_path: Path) -> None:
+    host = PlantedHost(tmp_path)
+    host.plant("/etc/profile", "/opt/a\n/opt/b\n/opt/c\n")
+    distinct = host.query("SELECT DISTINCT path, mechanism FROM startup_commands")
+    grouped = host.query("SELECT path, mechanism FROM startup_commands GROUP BY path, mechanism")
+    assert sorted(map(str, distinct)) == sorted(map(str, grouped))
+    assert len(distinct) < len(host.query("SELECT path FROM startup_commands"))
+    host.engine.close()
