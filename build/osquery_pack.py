@@ -47,7 +47,9 @@ CONFIGURATION: dict[str, Any] = {
         ]
     },
     # Says hourly that the extension is there: a table that is missing is an error in the status log, not a result.
-    "schedule": {"minehunt_loaded": {"query": LOADED, "interval": 3600, "snapshot": True, "platform": "linux"}},
+    "schedule": {
+        "minehunt_loaded": {"query": LOADED, "interval": 3600, "snapshot": True, "platform": "linux", "denylist": False}
+    },
     "packs": {"cryptominer_triage": PACK_PATH},
 }
 
@@ -62,7 +64,7 @@ def pack_document(pack: Pack) -> dict[str, Any]:
 
 
 def _query(query: Query) -> dict[str, Any]:
-    body: dict[str, Any] = {
+    return {
         "query": plain_sql(query.sql),
         "interval": query.interval,
         "snapshot": query.snapshot,
@@ -71,11 +73,9 @@ def _query(query: Query) -> dict[str, Any]:
         "version": OSQUERY_VERSION,
         "description": query.description.en,
         "value": f"{query.severity} {query.kind}; {', '.join(query.attack)}".rstrip("; "),
+        # A restart of osqueryd during a query looks like a crash to it; the query must not then be silent for a day.
+        "denylist": False,
     }
-    if query.kind == "detection":
-        # A restart of osqueryd during a query looks like a crash to it; a detection must not then be silent for a day.
-        body["denylist"] = False
-    return body
 
 
 def build(destination: Path) -> None:

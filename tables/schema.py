@@ -117,7 +117,10 @@ class Row:
         )
 
     def to_wire(self) -> WireRow:
-        """The row as osquery's wire wants it: every value a clean string; None and "" are left out and become NULL."""
+        """The row as osquery's wire wants it: every value a clean string; None and "" are left out.
+
+        Of what is left out osquery makes "" for a text and NULL for a number (osquery/sql/dynamic_table_row.cpp).
+        """
         wire: WireRow = {}
         for field in dataclasses.fields(self):
             text = wire_value(getattr(self, field.name))

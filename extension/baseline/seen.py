@@ -47,15 +47,15 @@ SOURCES = (
         "preloaded_library",
         "preloaded_libraries",
         "{path}",
-        "SELECT path, 'named by ' || source_path AS context FROM preloaded_libraries WHERE path IS NOT NULL",
+        "SELECT path, 'named by ' || source_path AS context FROM preloaded_libraries WHERE path <> ''",
         is_packaged=True,
     ),
     Source(
         "startup_command",
         "startup_commands",
         "{path}: {command}",
-        "SELECT path, command, mechanism || coalesce(', as ' || run_as, '') AS context FROM startup_commands "
-        "WHERE command IS NOT NULL",
+        "SELECT path, command, mechanism || coalesce(', as ' || nullif(run_as, ''), '') AS context FROM startup_commands "
+        "WHERE command <> ''",
         is_packaged=True,
         caution=_OF_SCRIPTS,
     ),
@@ -70,22 +70,25 @@ SOURCES = (
         "account",
         "users",
         "{username}",
-        "SELECT username, 'uid ' || uid || coalesce(', ' || directory, '') || coalesce(', ' || shell, '') AS context FROM users",
+        "SELECT username, 'uid ' || uid || coalesce(', ' || nullif(directory, ''), '') "
+        "|| coalesce(', ' || nullif(shell, ''), '') AS context FROM users",
         caution="An entry takes the account out of the inventory only; detections still report it.",
     ),
     Source(
         "ssh_key",
         "ssh_key_findings",
         "{fingerprint}",
-        "SELECT fingerprint, path, 'of ' || coalesce(username, 'every account') || coalesce(', ' || comment, '') AS context "
-        "FROM ssh_key_findings WHERE fingerprint IS NOT NULL",
+        "SELECT fingerprint, path, 'of ' || coalesce(nullif(username, ''), 'every account') "
+        "|| coalesce(', ' || nullif(comment, ''), '') AS context "
+        "FROM ssh_key_findings WHERE fingerprint <> ''",
     ),
     Source(
         "scheduled_job",
         "scheduled_jobs",
         "{path}: {command}",
-        "SELECT path, command, scheduler || coalesce(', ' || schedule, '') || coalesce(', as ' || run_as, '') AS context "
-        "FROM scheduled_jobs WHERE command IS NOT NULL",
+        "SELECT path, command, scheduler || coalesce(', ' || nullif(schedule, ''), '') "
+        "|| coalesce(', as ' || nullif(run_as, ''), '') AS context "
+        "FROM scheduled_jobs WHERE command <> ''",
         is_packaged=True,
         caution=_OF_SCRIPTS,
     ),
@@ -93,8 +96,9 @@ SOURCES = (
         "systemd_unit",
         "systemd_unit_commands",
         "{path}: {command}",
-        "SELECT path, command, unit || coalesce(', ' || directive, '') || coalesce(', as ' || run_as, '') AS context "
-        "FROM systemd_unit_commands WHERE command IS NOT NULL",
+        "SELECT path, command, unit || coalesce(', ' || nullif(directive, ''), '') "
+        "|| coalesce(', as ' || nullif(run_as, ''), '') AS context "
+        "FROM systemd_unit_commands WHERE command <> ''",
         is_packaged=True,
     ),
     Source(

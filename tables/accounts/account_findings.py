@@ -56,7 +56,7 @@ class AccountFinding(Row):
     account_gid: Optional[int] = column(BIGINT, "its own group's id")
     gecos: Optional[str] = column(TEXT, "comment field")
     home: Optional[str] = column(TEXT, "home folder")
-    shell: Optional[str] = column(TEXT, "login shell; NULL means /bin/sh")
+    shell: Optional[str] = column(TEXT, "login shell; empty means /bin/sh")
     path: str = column(TEXT, "file of the entry")
     line: int = column(BIGINT, "line of that file")
     has_login_shell: Optional[int] = column(BIGINT, "0 if the shell is nologin, false, sync or the like")
@@ -89,8 +89,8 @@ class AccountFinding(Row):
     description="Accounts in passwd, shadow, group and sudoers read together: rights, state of the password, what is odd.",
     sop_steps=(13,),
     examples=[
-        "SELECT username, account_uid, shell, password_state, reasons FROM account_findings WHERE reasons IS NOT NULL",
-        "SELECT username, admin_groups, sudo_rules FROM account_findings WHERE COALESCE(admin_groups, sudo_rules) IS NOT NULL",
+        "SELECT username, account_uid, shell, password_state, reasons FROM account_findings WHERE reasons <> ''",
+        "SELECT username, admin_groups, sudo_rules FROM account_findings WHERE admin_groups <> '' OR sudo_rules <> ''",
     ],
 )
 def account_findings(host: Host, query: QueryContext) -> Iterator[AccountFinding]:

@@ -21,9 +21,9 @@ _MAX_FILES_SHOWN = 5
 class LoginFailures(Row):
     """All attempts for one account at one service from one address."""
 
-    remote_address: Optional[str] = column(TEXT, "address (or name) that the attempts came from; NULL for this host itself")
+    remote_address: Optional[str] = column(TEXT, "address (or name) that the attempts came from; empty for this host itself")
     username: Optional[str] = column(
-        TEXT, "account asked for, for sudo the one that asked; NULL for all that do not exist: people type passwords there"
+        TEXT, "account asked for, for sudo the one that asked; empty for all that do not exist: people type passwords there"
     )
     service: str = column(TEXT, "sshd, sudo, su, login, or another of PAM's services")
     failures: int = column(BIGINT, "attempts that failed; changes with every call")
@@ -37,7 +37,7 @@ class LoginFailures(Row):
     last_success: Optional[int] = column(BIGINT, "last success (unix seconds); changes with every call")
     first_success_after_failures: Optional[int] = column(BIGINT, "first of successes_after_failures (unix seconds)")
     methods: Optional[str] = column(
-        TEXT, "authentication methods tried, comma separated, as sshd calls them; NULL where not logged"
+        TEXT, "authentication methods tried, comma separated, as sshd calls them; empty where not logged"
     )
     accepted_methods: Optional[str] = column(TEXT, "methods that let somebody in")
     invalid_user: int = column(BIGINT, "1 if no such account exists")

@@ -33,7 +33,7 @@ _CODE_VARIABLES = frozenset({"BASH_ENV", "ENV", "LD_AUDIT", "LD_LIBRARY_PATH", "
 class SshKeyFinding(Row):
     """One line of one authorized_keys file, for one account, or a setting of sshd that lets keys in from elsewhere."""
 
-    username: Optional[str] = column(TEXT, "account that the key opens; NULL for every account")
+    username: Optional[str] = column(TEXT, "account that the key opens; empty for every account")
     kind: str = column(
         TEXT, "key, authority (whoever holds a certificate of it may log in), malformed (a line without a key), or command"
     )
@@ -74,7 +74,7 @@ class SshKeyFinding(Row):
     description="Every SSH key that may log in, by account and file, also where sshd_config points, and what is odd about it.",
     sop_steps=(14,),
     examples=[
-        "SELECT username, path, line, fingerprint, comment, reasons FROM ssh_key_findings WHERE reasons IS NOT NULL",
+        "SELECT username, path, line, fingerprint, comment, reasons FROM ssh_key_findings WHERE reasons <> ''",
         "SELECT username, path, line, key_type, bits, fingerprint, options, comment FROM ssh_key_findings WHERE is_in_force = 1",
     ],
 )

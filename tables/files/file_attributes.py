@@ -33,7 +33,7 @@ class FileAttributes(Row):
     kind: str = column(TEXT, "regular, directory, symlink, fifo, socket, block or character")
     is_immutable: Optional[int] = column(BIGINT, "1 if not even root can change it (chattr +i); NULL where there is no such mark")
     is_append_only: Optional[int] = column(BIGINT, "1 if it can only grow (chattr +a); NULL where there is no such mark")
-    flags: Optional[str] = column(TEXT, "the inode's flags as lsattr's letters; NULL where there are none, or not readable")
+    flags: Optional[str] = column(TEXT, "the inode's flags as lsattr's letters; empty where there are none, or not readable")
     capabilities: Optional[str] = column(TEXT, "file capabilities as getcap shows them (cap_net_raw=ep); `malformed` if they are")
     is_setuid: int = column(BIGINT, "1 for a regular file that runs with its owner's rights")
     is_setgid: int = column(BIGINT, "1 for a regular file that runs with its group's rights")

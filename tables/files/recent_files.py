@@ -274,7 +274,7 @@ class _Scan:
         is_regular = stat.S_ISREG(status.mode)
         is_read = found.head is not None or not is_regular
         is_packaged = self.packages[found.path] is not None if found.path in self.packages else None
-        is_forged = None if is_packaged is None else not is_packaged and self.times.is_forged(status)
+        is_forged = None if is_packaged is None else not is_packaged and self.times.is_forged(found.path, status)
         return RecentFile(
             path=found.path,
             kind=status.kind,

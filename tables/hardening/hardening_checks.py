@@ -33,7 +33,7 @@ class HardeningCheck(Row):
     expected: str = column(TEXT, "what the check wants")
     actual: Optional[str] = column(TEXT, "what is there")
     why_unknown: Optional[str] = column(TEXT, "why it could not be looked at")
-    path: Optional[str] = column(TEXT, "file in which `actual` is written, NULL for a default")
+    path: Optional[str] = column(TEXT, "file in which `actual` is written, empty for a default")
     line: Optional[int] = column(BIGINT, "line in it")
     remedy: str = column(TEXT, "what to do where it fails")
 
@@ -74,7 +74,7 @@ CHECKS = (
     sop_steps=(18,),
     examples=[
         "SELECT check_id, actual, path, line, remedy FROM hardening_checks WHERE passed = 0",
-        "SELECT check_id, why_unknown FROM hardening_checks WHERE why_unknown IS NOT NULL",
+        "SELECT check_id, why_unknown FROM hardening_checks WHERE why_unknown <> ''",
     ],
     uses_constraints=True,
 )

@@ -24,6 +24,9 @@ class Unreadable(OSError):
         self.path = path
         self.why = why
 
+    def __str__(self) -> str:
+        return f"{self.path}: {self.why}"
+
     @property
     def is_missing(self) -> bool:
         """Whether there is no such file (as opposed to one that we may not read)."""
@@ -117,9 +120,10 @@ class Files:
         try:
             found = os.fstat(fd)
             if found.st_uid not in (0, os.geteuid()):
-                raise Unreadable(path, f"refused: owned by uid {found.st_uid}, not by root", errno.EPERM)
+                raise Unreadable(path, f"refused: owned by uid {found.st_uid}, not by root (chown root)", errno.EPERM)
             if found.st_mode & stat.S_IWOTH or (found.st_mode & stat.S_IWGRP and found.st_gid not in (0, os.getegid())):
-                raise Unreadable(path, f"refused: writable by others (mode {stat.S_IMODE(found.st_mode):04o})", errno.EPERM)
+                mode = stat.S_IMODE(found.st_mode)
+                raise Unreadable(path, f"refused: writable by others (mode {mode:04o}; chmod go-w)", errno.EPERM)
             return read_fd(fd, limit).decode("utf-8", "surrogateescape")
         finally:
             os.close(fd)

@@ -186,7 +186,14 @@ def _dpkg_owners(files: Files, merged: _Merged, targets: set[str]) -> Iterator[t
     moved = {merged.plain(entry.moved): original for original, entry in diversions.items()}
     plain = targets | {moved[target] for target in targets if target in moved}
     listed = {os.fsencode(spelling) for path in plain for spelling in merged.spellings(path)}
-    for name in files.names(_DPKG_LISTS):
+    names = frozenset(files.names(_DPKG_LISTS))
+    for path in plain:
+        # A package's scripts and lists, NAME[:ARCHITECTURE].KIND, are in no list (dpkg-query(1), --control-path).
+        folder, name = os.path.split(path)
+        installed = name.rpartition(".")[0]
+        if folder == _DPKG_LISTS and f"{installed}.list" in names:
+            yield path, installed.partition(":")[0]
+    for name in sorted(names):
         if not name.endswith(".list"):
             continue
         package = name[: -len(".list")].partition(":")[0]

@@ -26,6 +26,7 @@ _REFERENCES = (
     "/usr/bin/top", "/usr/bin/passwd", "/usr/bin/ssh", "/usr/bin/find", "/usr/bin/crontab", "/usr/sbin/sshd", "/usr/sbin/cron",
     "/usr/sbin/crond", "/etc/passwd", "/etc/hosts", "/etc/crontab",
 )  # fmt: skip
+_MAX_DEPTH = 32
 _DAY_NS = 86400 * 1_000_000_000
 
 
@@ -77,6 +78,7 @@ class BorrowedTimes:
     """
 
     def __init__(self, files: Files) -> None:
+        self._files = files
         found = set()
         for path in _REFERENCES:
             try:
@@ -90,12 +92,31 @@ class BorrowedTimes:
             if shared[mtime] * 2 <= len(found):
                 self._sizes.setdefault(mtime, set()).add(size)
 
-    def is_forged(self, status: FileStatus) -> bool:
+    def is_forged(self, path: str, status: FileStatus) -> bool:
         """Whether the mtime of a file that no package owns was set, in a way that unpacking an archive does not explain.
 
         It is more than a day after the ctime, or as much before it and a system file's to the nanosecond, though the sizes
-        differ (a copy made with `cp -p` has the same size).
+        differ (a copy made with `cp -p` has the same size) and it is no copy of another file of the system's.
         """
         sizes = self._sizes.get(status.mtime_ns)
         age = status.ctime_ns - status.mtime_ns
-        return age < -_DAY_NS or (age > _DAY_NS and sizes is not None and status.file_size not in sizes)
+        if age <= _DAY_NS or sizes is None:
+            return age < -_DAY_NS
+        return status.file_size not in sizes and not self._is_copy(path, status)
+
+    def _is_copy(self, path: str, status: FileStatus) -> bool:
+        """Whether a part of the path leads to a file with the same time and content, as in the root folder of a container.
+
+        All files of one package carry the time at which it was built, so a second copy of the system shares many.
+        """
+        parts = path.split("/")
+        for number in range(2, min(len(parts), _MAX_DEPTH)):
+            original = "/" + "/".join(parts[number:])
+            try:
+                found, own = self._files.stat(original), self._files.stat(path)
+                is_alike = (found.st_size, found.st_mtime_ns) == (status.file_size, status.mtime_ns)
+                if is_alike and not os.path.samestat(found, own):
+                    return self._files.sha256(original) == self._files.sha256(path)
+            except Unreadable:
+                continue
+        return False

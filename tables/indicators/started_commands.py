@@ -48,7 +48,7 @@ class StartedCommand(Row):
     )
     arguments: Optional[str] = column(TEXT, "the program's arguments, quotes removed, separated by blanks")
     program_path: Optional[str] = column(
-        TEXT, "the program's file, or the script that it is given to run, links resolved; NULL when the command does not tell"
+        TEXT, "the program's file, or the script that it is given to run, links resolved; empty when the command does not tell"
     )
     program_exists: Optional[int] = column(BIGINT, "1 if there is such a file")
     program_owner_uid: Optional[int] = column(BIGINT, "owner of that file")
@@ -64,7 +64,7 @@ class StartedCommand(Row):
     owner_uid: int = column(BIGINT, "owner of the file at `path`")
     mode: str = column(TEXT, "permission bits of the file at `path`, octal")
     file_size: int = column(BIGINT, "its length (bytes)")
-    sha256: Optional[str] = column(TEXT, "its SHA-256; NULL when it was not read to its end")
+    sha256: Optional[str] = column(TEXT, "its SHA-256; empty when it was not read to its end")
     reasons: Optional[str] = column(
         TEXT, "what is suspicious about the command, comma separated (patterns in indicators/command_patterns.yaml)"
     )

@@ -26,7 +26,7 @@ _MODULE_TAINTS = "PFOE"
 class KernelModuleFinding(Row):
     """One module, or the kernel as a whole, and one reason why it deserves a look."""
 
-    module: Optional[str] = column(TEXT, "name of the module; NULL where the finding is about the kernel as a whole")
+    module: Optional[str] = column(TEXT, "name of the module; empty where the finding is about the kernel as a whole")
     reason: str = column(
         TEXT,
         "what is odd: hidden_from_proc_modules, hidden_from_sysfs, mounted_over, out_of_tree, unsigned, forced, no_file, "
@@ -34,7 +34,7 @@ class KernelModuleFinding(Row):
     )
     how_hidden: Optional[str] = column(TEXT, "lists that leave it out, comma separated: proc_modules, sysfs")
     how_seen: Optional[str] = column(TEXT, "lists that show it, comma separated: proc_modules, sysfs, kallsyms, tracefs")
-    taint: Optional[str] = column(TEXT, "taint letters of the module (of the kernel where module is NULL)")
+    taint: Optional[str] = column(TEXT, "taint letters of the module (of the kernel where module is empty)")
     taint_names: Optional[str] = column(TEXT, "what the letters mean, comma separated")
     path: Optional[str] = column(
         TEXT, "file that modules.dep names for it under the running kernel's release, or the mount point"
@@ -42,7 +42,9 @@ class KernelModuleFinding(Row):
     package: Optional[str] = column(TEXT, "package that owns that file")
     module_size: Optional[int] = column(BIGINT, "bytes of memory it takes")
     load_state: Optional[str] = column(TEXT, "Live, Loading or Unloading")
-    exception: Optional[str] = column(TEXT, "built-in explanation that makes the row harmless as a rule; NULL when there is none")
+    exception: Optional[str] = column(
+        TEXT, "built-in explanation that makes the row harmless as a rule; empty when there is none"
+    )
     evidence: str = column(TEXT, "the facts behind the reason, in words")
 
 
@@ -53,7 +55,7 @@ class KernelModuleFinding(Row):
     description="Kernel modules missing from one of the kernel's lists, out of tree, unsigned, forced, or of unknown origin.",
     sop_steps=(11,),
     examples=[
-        "SELECT module, reason, how_hidden, how_seen, taint_names, path FROM kernel_module_findings WHERE exception IS NULL",
+        "SELECT module, reason, how_hidden, how_seen, taint_names, path FROM kernel_module_findings WHERE exception = ''",
     ],
     cache_seconds=30.0,
 )

@@ -20,7 +20,7 @@ class MinerPool(Row):
     pool: Optional[str] = column(TEXT, "pool, where the list names it")
     coin: Optional[str] = column(TEXT, "coin mined there; `any` for pools of several")
     ports: Optional[str] = column(
-        TEXT, "ports, comma-separated: of an ip the one port that matches (NULL: any), of a domain the ports usually served"
+        TEXT, "ports, comma-separated: of an ip the one port that matches (empty: any), of a domain the ports usually served"
     )
     confidence: str = column(TEXT, "how far a connection there speaks of mining: high, medium or low")
     source: str = column(TEXT, "list that it comes from; for one of the operator's the path of the file")

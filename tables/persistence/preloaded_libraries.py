@@ -32,25 +32,27 @@ class PreloadedLibrary(Row):
     mechanism: str = column(
         TEXT, "ld.so.preload, ld.so.conf, environment (of a process, or a file that sets it), unit (systemd), or mapped (in use)"
     )
-    variable: Optional[str] = column(TEXT, "LD_PRELOAD, LD_AUDIT or LD_LIBRARY_PATH; NULL where no variable is at work")
-    source_path: Optional[str] = column(TEXT, "file that names it; NULL for what was found in processes")
+    variable: Optional[str] = column(TEXT, "LD_PRELOAD, LD_AUDIT or LD_LIBRARY_PATH; empty where no variable is at work")
+    source_path: Optional[str] = column(TEXT, "file that names it; empty for what was found in processes")
     line: Optional[int] = column(BIGINT, "line of that file")
     pid: Optional[int] = column(BIGINT, "oldest process that has it; changes when that process ends")
     process_name: Optional[str] = column(TEXT, "comm of that process; changes when that process ends")
     mapped_processes: Optional[int] = column(BIGINT, "processes that have it; changes with every call")
     processes_looked_at: Optional[int] = column(BIGINT, "out of how many that could have it; changes with every call")
-    package: Optional[str] = column(TEXT, "package that owns it; NULL when none does or when that is not known")
+    package: Optional[str] = column(TEXT, "package that owns it; empty when none does or when that is not known")
     owner_uid: Optional[int] = column(BIGINT, "owner of the file")
     mode: Optional[str] = column(TEXT, "permission bits, octal")
     mtime: Optional[int] = column(BIGINT, "last change of its content, in unix seconds")
     ctime: Optional[int] = column(BIGINT, "last change of its inode, in unix seconds, which nobody can set")
-    sha256: Optional[str] = column(TEXT, "SHA-256 of the library; NULL for folders, files out of reach and those above 256 MiB")
+    sha256: Optional[str] = column(TEXT, "SHA-256 of the library; empty for folders, files out of reach and those above 256 MiB")
     reasons: Optional[str] = column(
         TEXT,
         "what is suspicious, comma separated: content_differs, deleted, hidden_from_libc, hidden_from_listing, hidden_path, "
         "memfd, missing, size_mismatch, temp_path, unowned, writable_by_others",
     )
-    exception: Optional[str] = column(TEXT, "built-in explanation that makes the row harmless as a rule; NULL when there is none")
+    exception: Optional[str] = column(
+        TEXT, "built-in explanation that makes the row harmless as a rule; empty when there is none"
+    )
     evidence: str = column(TEXT, "where it was found, in words")
 
 
@@ -73,7 +75,7 @@ class _Place(NamedTuple):
     description="Libraries put into programs by ld.so.preload, LD_PRELOAD or LD_AUDIT, and stray ones that most have mapped.",
     sop_steps=(5, 10, 11),
     examples=[
-        "SELECT path, mechanism, source_path, line, pid, reasons, evidence FROM preloaded_libraries WHERE exception IS NULL",
+        "SELECT path, mechanism, source_path, line, pid, reasons, evidence FROM preloaded_libraries WHERE exception = ''",
     ],
     cache_seconds=15.0,
 )

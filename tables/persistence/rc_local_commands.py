@@ -47,7 +47,7 @@ class RcLocalCommand(StartedCommand):
     description="Each command of rc.local, SUSE's boot.local and after.local, and OpenRC's local.d, and whether it runs at boot.",
     sop_steps=(5, 16),
     examples=[
-        "SELECT path, line, command, reasons FROM rc_local_commands WHERE reasons IS NOT NULL",
+        "SELECT path, line, command, reasons FROM rc_local_commands WHERE reasons <> ''",
         "SELECT path, line, program, arguments FROM rc_local_commands WHERE enabled = 1 AND is_reachable = 1",
     ],
 )

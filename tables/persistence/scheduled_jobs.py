@@ -41,9 +41,9 @@ class ScheduledJob(StartedCommand):
         TEXT, "system_crontab, cron.d, user_crontab, cron_script, anacron, at, incron, fcron or systemd_timer", index=True
     )
     schedule: Optional[str] = column(TEXT, "when it runs, as written; for at the time, for incron the path and events")
-    schedule_text: Optional[str] = column(TEXT, "the same in words, such as `at 03:30 every day`; NULL for what no cron accepts")
+    schedule_text: Optional[str] = column(TEXT, "the same in words, such as `at 03:30 every day`; empty for what no cron accepts")
     is_reboot: int = column(BIGINT, "1 if it runs at boot")
-    run_as: Optional[str] = column(TEXT, "account it runs as; NULL when unknown")
+    run_as: Optional[str] = column(TEXT, "account it runs as; empty when unknown")
     environment: Optional[str] = column(
         TEXT, "variables set for it: NAME=value for those that steer a shell or loader (PATH, LD_PRELOAD …), else the name only"
     )
@@ -57,7 +57,7 @@ class ScheduledJob(StartedCommand):
     description="Each job of cron, anacron, at, incron, fcron and systemd timers, of all distributions and accounts.",
     sop_steps=(2, 9, 15),
     examples=[
-        "SELECT path, line, run_as, schedule_text, command, reasons FROM scheduled_jobs WHERE reasons IS NOT NULL",
+        "SELECT path, line, run_as, schedule_text, command, reasons FROM scheduled_jobs WHERE reasons <> ''",
         "SELECT scheduler, path, schedule, command FROM scheduled_jobs WHERE is_reboot = 1 AND program_is_packaged = 0",
     ],
 )

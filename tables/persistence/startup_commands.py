@@ -67,7 +67,7 @@ class StartupCommand(StartedCommand):
 
     mechanism: str = column(TEXT, f"what starts it: {_MECHANISMS}", index=True)
     trigger: str = column(TEXT, "when it is started: boot, login shell, device event, package operation …")
-    run_as: Optional[str] = column(TEXT, "account it runs as; NULL for whoever triggers it")
+    run_as: Optional[str] = column(TEXT, "account it runs as; empty for whoever triggers it")
     enabled: int = column(BIGINT, "1 if it is started")
     disabled_why: Optional[str] = column(TEXT, "why it is not")
     in_function: Optional[str] = column(TEXT, "function or alias that it belongs to")
@@ -82,7 +82,7 @@ class StartupCommand(StartedCommand):
     description="What logins, desktops, devices, package managers, PAM, the kernel and other tools start by themselves.",
     sop_steps=(5, 10),
     examples=[
-        "SELECT mechanism, path, line, command, reasons FROM startup_commands WHERE reasons IS NOT NULL AND enabled = 1",
+        "SELECT mechanism, path, line, command, reasons FROM startup_commands WHERE reasons <> '' AND enabled = 1",
         "SELECT mechanism, path, line, program_path FROM startup_commands WHERE is_packaged = 0 AND program_is_packaged = 0",
     ],
     cache_seconds=30.0,

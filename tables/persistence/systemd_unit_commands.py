@@ -38,7 +38,7 @@ class SystemdUnitCommand(StartedCommand):
     directive: Optional[str] = column(
         TEXT,
         "ExecStart, ExecStartPre …; OnCalendar, PathChanged, ListenStream … (`command` is then the unit that is started); "
-        "Environment (a loader variable); generator; NULL for a file that holds none of these",
+        "Environment (a loader variable); generator; empty for a file that holds none of these",
     )
     scope: str = column(TEXT, "system or user: whose systemd reads the file")
     username: Optional[str] = column(TEXT, "account whose own unit it is")
@@ -52,7 +52,7 @@ class SystemdUnitCommand(StartedCommand):
     triggers: Optional[str] = column(
         TEXT, "when it is started otherwise: its own events, or those of enabled timers, paths, sockets"
     )
-    run_as: Optional[str] = column(TEXT, "user that the commands run as; NULL when the file does not tell")
+    run_as: Optional[str] = column(TEXT, "user that the commands run as; empty when the file does not tell")
     restart: Optional[str] = column(TEXT, "Restart=: when it is started again after its end")
     environment: Optional[str] = column(TEXT, "LD_PRELOAD, LD_AUDIT and LD_LIBRARY_PATH with which the unit runs")
     description: Optional[str] = column(TEXT, "Description= of the unit")
@@ -66,7 +66,7 @@ class SystemdUnitCommand(StartedCommand):
     description="Each command that systemd's unit files, drop-ins and generators start, read from disk, with what is behind it.",
     sop_steps=(2, 5, 16),
     examples=[
-        "SELECT unit, path, directive, command, reasons, program_reasons FROM systemd_unit_commands WHERE reasons IS NOT NULL",
+        "SELECT unit, path, directive, command, reasons, program_reasons FROM systemd_unit_commands WHERE reasons <> ''",
         "SELECT unit, path, command, run_as, wanted_by, triggers FROM systemd_unit_commands "
         "WHERE is_packaged = 0 AND directive LIKE 'Exec%'",
     ],

@@ -29,7 +29,7 @@ class MinerConfigFile(Row):
     """One configuration file of a miner, once for each process that uses it."""
 
     path: str = column(TEXT, "path of the file, as the process sees it where there is one")
-    program: Optional[str] = column(TEXT, "miner that the file is written for; NULL when several could read it")
+    program: Optional[str] = column(TEXT, "miner that the file is written for; empty when several could read it")
     pools: Optional[str] = column(TEXT, "pools, comma separated, without user names")
     wallets: Optional[str] = column(TEXT, "wallets whose checksum is right, and Ethereum addresses without one, comma separated")
     coin: Optional[str] = column(TEXT, "coin that the file names, else that of the first wallet")
@@ -45,7 +45,7 @@ class MinerConfigFile(Row):
     file_size: int = column(BIGINT, "bytes")
     mtime: int = column(BIGINT, "last change of content, in unix seconds")
     ctime: int = column(BIGINT, "last change of the inode, in unix seconds, which nobody can set")
-    sha256: Optional[str] = column(TEXT, "SHA-256 of the file; NULL when it was not read to its end")
+    sha256: Optional[str] = column(TEXT, "SHA-256 of the file; empty when it was not read to its end")
     container_id: Optional[str] = column(TEXT, "id of the container that the process runs in")
     reasons: str = column(
         TEXT,

@@ -20,7 +20,7 @@ class ProcessCensus(Row):
 
     pid_namespace_initial: int = column(BIGINT, "1 in the initial pid namespace, where the kernel's counts are comparable")
     proc_mounts: int = column(BIGINT, "mounts stacked at /proc (1 is normal)")
-    hidepid: Optional[str] = column(TEXT, "hidepid option of /proc, NULL when it shows every process to everyone")
+    hidepid: Optional[str] = column(TEXT, "hidepid option of /proc, empty when it shows every process to everyone")
     processes_expected: Optional[int] = column(BIGINT, "processes that the kernel counts (st_nlink of /proc)")
     processes_seen: int = column(BIGINT, "processes that /proc lists")
     processes_hidden: Optional[int] = column(BIGINT, "the difference; means something only when `quiet` is 1")

@@ -28,7 +28,7 @@ class ProcessCpuUsage(Row):
 
     pid: int = column(BIGINT, "process id", index=True)
     process_name: str = column(TEXT, "its comm, at most 15 bytes, chosen by the process")
-    exe_path: Optional[str] = column(TEXT, "its executable; NULL for kernel threads, zombies and what we may not read")
+    exe_path: Optional[str] = column(TEXT, "its executable; empty for kernel threads, zombies and what we may not read")
     cmdline: Optional[str] = column(TEXT, "its command line, arguments joined by spaces")
     owner_uid: Optional[int] = column(BIGINT, "its real user id")
     parent: int = column(BIGINT, "pid of its parent")

@@ -55,7 +55,9 @@ class ProcessExeMismatch(Row):
     cwd: Optional[str] = column(TEXT, "working folder")
     cgroup_path: Optional[str] = column(TEXT, "cgroup of the process")
     container_id: Optional[str] = column(TEXT, "id of the container it runs in")
-    exception: Optional[str] = column(TEXT, "built-in explanation that makes the row harmless as a rule; NULL when there is none")
+    exception: Optional[str] = column(
+        TEXT, "built-in explanation that makes the row harmless as a rule; empty when there is none"
+    )
     evidence: str = column(TEXT, "the facts behind the reason, in words")
 
 
@@ -242,7 +244,7 @@ def _row(process: Process, look: Look, finding: Finding) -> ProcessExeMismatch:
     description="Processes whose executable is deleted, in memory only, hidden, in a temporary folder, or not what they claim.",
     sop_steps=(4, 7),
     examples=[
-        "SELECT pid, reason, process_name, cmdline, exe_path, evidence FROM process_exe_mismatches WHERE exception IS NULL",
+        "SELECT pid, reason, process_name, cmdline, exe_path, evidence FROM process_exe_mismatches WHERE exception = ''",
         "SELECT h.pid, h.how_hidden, m.reason, m.evidence FROM hidden_processes h JOIN process_exe_mismatches m ON m.pid = h.pid",
     ],
     uses_constraints=True,

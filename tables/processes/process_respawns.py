@@ -59,7 +59,7 @@ class ProcessRespawn(Row):
     restarter_pid: Optional[int] = column(BIGINT, "process id of the guard that starts it; NULL for cron and units")
     mutual_guard: Optional[str] = column(TEXT, "`NAME(PID)` of the program that starts it and is started by it")
     unit: Optional[str] = column(TEXT, "systemd unit that it runs in, from its cgroup, or the service that starts it")
-    unit_restart: Optional[str] = column(TEXT, "Restart= of that unit as its files say; NULL when not set")
+    unit_restart: Optional[str] = column(TEXT, "Restart= of that unit as its files say; empty when not set")
     unit_restarts: Optional[int] = column(
         BIGINT,
         "new runs of the unit seen since the first call (/run/systemd/units; NRestarts needs D-Bus); changes with every restart",
@@ -71,7 +71,7 @@ class ProcessRespawn(Row):
         "why it is no ordinary restart, comma separated: temporary_folder, hidden_path, deleted, memory_only (the program), "
         "guard_temporary_folder, guard_hidden_path, guard_deleted, guard_memory_only (the script that starts it, for a "
         "program that is odd itself, or no package's and at work for 10 s), "
-        "changes_name, mutual_guard; NULL for everyday ones",
+        "changes_name, mutual_guard; empty for everyday ones",
     )
     evidence: str = column(TEXT, "the facts in words")
 
@@ -332,7 +332,7 @@ def _scheduled(look: _Look) -> Iterator[ProcessRespawn]:
     description="Programs that come back after they ended, and the guards, cron jobs and services that start them again.",
     sop_steps=(10,),
     examples=[
-        "SELECT pid, process_name, exe_path, restarter, reasons, evidence FROM process_respawns WHERE reasons IS NOT NULL",
+        "SELECT pid, process_name, exe_path, restarter, reasons, evidence FROM process_respawns WHERE reasons <> ''",
         "SELECT exe_path, respawns, interval_seconds, starters, unit FROM process_respawns WHERE mechanism = 'memory'",
     ],
 )

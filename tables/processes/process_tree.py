@@ -36,7 +36,7 @@ class ProcessInTree(Row):
     pid: int = column(BIGINT, "process id", index=True)
     start_time: int = column(BIGINT, "its start in unix seconds")
     process_name: str = column(TEXT, "its comm, at most 15 bytes, chosen by the process")
-    exe_path: Optional[str] = column(TEXT, "its executable; NULL for kernel threads, zombies and what we may not read")
+    exe_path: Optional[str] = column(TEXT, "its executable; empty for kernel threads, zombies and what we may not read")
     cmdline: Optional[str] = column(TEXT, "its command line, arguments joined by spaces")
     cwd: Optional[str] = column(TEXT, "its working folder")
     owner_uid: Optional[int] = column(BIGINT, "its real user id")
@@ -211,7 +211,7 @@ class _Origins:
     sop_steps=(1,),
     examples=[
         "SELECT pid, ancestry, first_non_shell_ancestor, unit, container_id FROM process_tree WHERE owner_uid BETWEEN 1 AND 999",
-        "SELECT pid, process_name, exe_path, orphaned_from, unit FROM process_tree WHERE is_orphan = 1 AND tty IS NULL",
+        "SELECT pid, process_name, exe_path, orphaned_from, unit FROM process_tree WHERE is_orphan = 1 AND tty = ''",
     ],
 )
 def process_tree(host: Host, query: QueryContext) -> Iterator[ProcessInTree]:

@@ -32,7 +32,7 @@ class MinehuntStatus(Row):
     MinehuntStatus,
     description="What every minehunt table did last, how long it took, and what it could not see and why.",
     sop_steps=(18,),
-    examples=["SELECT table_name, last_error, degraded_why FROM minehunt_status WHERE last_error IS NOT NULL OR degraded = 1"],
+    examples=["SELECT table_name, last_error, degraded_why FROM minehunt_status WHERE last_error <> '' OR degraded = 1"],
     cache_seconds=0.0,
 )
 def minehunt_status(host: Host, query: QueryContext) -> Iterator[MinehuntStatus]:

@@ -18,7 +18,7 @@ class MinerFeed(Row):
 
     feed: str = column(TEXT, "name of the list: as its header has it, else the file's")
     version: Optional[str] = column(TEXT, "version, where the list names one")
-    path: Optional[str] = column(TEXT, "file that holds it; NULL for a list that is built in")
+    path: Optional[str] = column(TEXT, "file that holds it; empty for a list that is built in")
     kind: str = column(TEXT, "pools, or shared: address ranges of CDNs and clouds, which weaken a match")
     entries: int = column(BIGINT, "indicators in it")
     list_date: Optional[str] = column(TEXT, "day of the data, YYYY-MM-DD (of a file without a date: of its last change)")
@@ -28,7 +28,7 @@ class MinerFeed(Row):
     )
     licence: Optional[str] = column(TEXT, "licence of the data")
     source_url: Optional[str] = column(TEXT, "where the list comes from")
-    confidence: Optional[str] = column(TEXT, "how far a match with it speaks of mining; NULL where each entry says so itself")
+    confidence: Optional[str] = column(TEXT, "how far a match with it speaks of mining; empty where each entry says so itself")
     is_custom: int = column(BIGINT, "1 for one of the operator's lists, 0 for one that is built in")
     sha256: str = column(TEXT, "SHA-256 of the file")
 

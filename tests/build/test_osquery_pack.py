@@ -70,7 +70,7 @@ def test_queries_say_what_the_pack_says(built: Path) -> None:
         body = queries[query.name]
         assert (body["interval"], body["snapshot"]) == (query.interval, query.snapshot)
         assert body["query"] == plain_sql(query.sql)
-        assert body.get("denylist", True) is (query.kind != "detection")
+        assert body["denylist"] is False
 
 
 def test_without_its_comments_sql_means_the_same() -> None:

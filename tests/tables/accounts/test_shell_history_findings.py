@@ -112,7 +112,7 @@ def test_a_home_out_of_reach_is_one_problem(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(Files, "read", refuse)
     rows, degraded, _ = scan(tmp_path)
     assert [row.username for row in rows] == ["op"]
-    assert degraded == ("the shell histories of root: [Errno 13] /root/.bash_history: Permission denied",)
+    assert degraded == ("the shell histories of root: /root/.bash_history: Permission denied",)
 
 
 def test_this_host_is_read() -> None:

@@ -180,6 +180,13 @@ def test_forged_times(image: Path) -> None:
     write(image / "usr/bin/top", ELF * 4, 0o755)
     # Where only some of the well-known files have a time, it is theirs alone.
     os.symlink("usr/bin", image / "bin")
+    # Of the same package as ls, and once more in the root folder of a container; another file only poses as one.
+    for path in (write(image / "usr/bin/arch", ELF * 5, 0o755), write(image / "srv/roots/web/usr/bin/arch", ELF * 5, 0o755)):
+        os.utime(path, ns=(lent, lent))
+    dpkg_list = image / "var/lib/dpkg/info/coreutils.list"
+    dpkg_list.write_text(dpkg_list.read_text() + "/usr/bin/arch\n" if dpkg_list.exists() else "/usr/bin/arch\n")
+    posing = write(image / "srv/roots/db/usr/bin/arch", ELF * 4 + b"miner" + ELF[5:], 0o755)
+    os.utime(posing, ns=(lent, lent))
     os.utime(image / "usr/bin/ls", ns=(lent, lent))
     forged = write(image / "usr/sbin/irqd", ELF, 0o755)
     copied = write(image / "srv/chroot/ls", ELF * 2, 0o755)
@@ -190,7 +197,11 @@ def test_forged_times(image: Path) -> None:
     os.utime(unpacked, (1_600_000_000, 1_600_000_000))
     os.utime(ahead, (time.time() + 9 * 86400,) * 2)
     rows, _ = scan(Host(str(image)))
-    assert {path for path, row in rows.items() if row.is_timestomped} == {"/usr/sbin/irqd", "/opt/ahead"}
+    assert {path for path, row in rows.items() if row.is_timestomped} == {
+        "/usr/sbin/irqd",
+        "/opt/ahead",
+        "/srv/roots/db/usr/bin/arch",
+    }
     assert rows["/usr/bin/ls"].is_timestomped is False
 
 

@@ -69,6 +69,28 @@ def test_dpkg(tmp_path: Path) -> None:
     }
 
 
+def test_dpkgs_own_files_of_a_package_are_the_packages(tmp_path: Path) -> None:
+    dpkg(tmp_path, "libc6:amd64", "/usr/lib/x86_64-linux-gnu/libc.so.6")
+    dpkg(tmp_path, "openssh-client", "/usr/bin/ssh")
+    info = "/var/lib/dpkg/info"
+    assert ask(
+        tmp_path,
+        f"{info}/openssh-client.postinst",
+        f"{info}/libc6:amd64.preinst",
+        f"{info}/libc6.preinst",
+        f"{info}/openssh-server.postinst",
+        f"{info}/x/openssh-client.postinst",
+        "/tmp/openssh-client.postinst",
+    ) == {
+        f"{info}/openssh-client.postinst": "openssh-client",
+        f"{info}/libc6:amd64.preinst": "libc6",
+        f"{info}/libc6.preinst": None,
+        f"{info}/openssh-server.postinst": None,
+        f"{info}/x/openssh-client.postinst": None,
+        "/tmp/openssh-client.postinst": None,
+    }
+
+
 def test_merged_folders_are_one(tmp_path: Path) -> None:
     dpkg(tmp_path, "coreutils", "/bin/ls", "/usr/bin/env", "/lib/modules/1/a.ko")
     assert ask(tmp_path, "/usr/bin/ls") == {"/usr/bin/ls": None}, "two folders"

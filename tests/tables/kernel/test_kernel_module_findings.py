@@ -216,7 +216,7 @@ def test_a_mount_over_a_module_is_reported() -> None:
     rows = run_in_namespaces(
         f"""
         mount("none", "/sys/module/{module}", "tmpfs", 0)
-        answer(query("SELECT reason, path FROM kernel_module_findings WHERE exception IS NULL"))
+        answer(query("SELECT reason, path FROM kernel_module_findings WHERE exception = ''"))
         """
     )
     assert rows == [{"reason": "mounted_over", "path": f"/sys/module/{module}"}]

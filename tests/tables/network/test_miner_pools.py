@@ -34,9 +34,9 @@ def test_shows_the_built_in_list_and_the_operators_own(tmp_path: Path) -> None:
 
 def test_every_row_says_where_and_when_it_is_from() -> None:
     engine = EmbeddedEngine(Host())
-    assert engine.query("SELECT * FROM miner_pools WHERE source IS NULL OR updated IS NULL OR confidence IS NULL") == []
+    assert engine.query("SELECT * FROM miner_pools WHERE source = '' OR updated = '' OR confidence = ''") == []
     counts = engine.query(
-        "SELECT indicator_type, count(*) AS n, count(DISTINCT indicator || ':' || ifnull(ports, '')) AS d "
+        "SELECT indicator_type, count(*) AS n, count(DISTINCT indicator || ':' || ports) AS d "
         "FROM miner_pools GROUP BY indicator_type"
     )
     assert {row["indicator_type"] for row in counts} == {"domain", "ip"}

@@ -88,8 +88,8 @@ def test_only_a_sound_file_in_a_package_folder_counts_as_an_upgrade() -> None:
             shutil.copy({SHELL!r}, "/usr/games/new")
             os.chmod("/usr/games/new", mode)
             os.rename("/usr/games/new", "/usr/games/worker")
-            sql = f"SELECT reason, ifnull(exception, 'none') AS excuse FROM process_exe_mismatches WHERE pid = {{pid}}"
-            answers.append([tuple(row.values()) for row in query(sql)])
+            sql = "SELECT reason, iif(exception = '', 'none', exception) AS excuse FROM process_exe_mismatches WHERE pid = "
+            answers.append([tuple(row.values()) for row in query(sql + str(pid))])
         answer(answers)
     """)
     assert found == [[["deleted_replaced", "package upgrade"]], [["deleted_replaced", "none"]]]
@@ -384,7 +384,7 @@ def test_explained_places_in_a_private_mount_namespace() -> None:
             os.makedirs(os.path.dirname(name), exist_ok=True)
             shutil.copy({SHELL!r}, name)
             pids[start("wrapped", "-c", "kill -STOP $$", executable=name).pid] = name
-        sql = "SELECT pid, reason, ifnull(exception, 'none') AS excuse FROM process_exe_mismatches WHERE pid IN (%s)"
+        sql = "SELECT pid, reason, iif(exception = '', 'none', exception) AS excuse FROM process_exe_mismatches WHERE pid IN (%s)"
         answer([[pids[int(row["pid"])], row["reason"], row["excuse"]] for row in query(sql % ",".join(map(str, pids)))])
     """)
     assert sorted(found, key=str) == [

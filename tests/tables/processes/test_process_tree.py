@@ -247,7 +247,7 @@ def test_orphans_of_scopes_and_services_are_told_by_their_unit(scope_and_service
     answers = {{}}
     for seconds in (60, 0):
         module._SETTLED_TICKS = seconds * 100
-        sql = "SELECT pid, ifnull(orphaned_from, '-') o, ifnull(unit, '-') u FROM process_tree"
+        sql = "SELECT pid, coalesce(nullif(orphaned_from, ''), '-') o, coalesce(nullif(unit, ''), '-') u FROM process_tree"
         found = {{int(row["pid"]): row for row in query(sql)}}
         answers[seconds] = {{name: [found[pid]["o"], found[pid]["u"]] for name, pid in pids.items()}}
     answer([own, pids, answers])
