@@ -126,12 +126,12 @@ def pack() -> None:
 @pack.command()
 @pack_option
 def check(folder: Optional[Path]) -> None:
-    """Check every file of the pack and compile every query; says file and line of what is wrong."""
-    from extension.pack_check import check_pack
+    """Check every file of the pack, compile every query, and check documented ones; says file and line of what is wrong."""
+    from extension.pack_check import check_documented_queries, check_pack
 
     loaded = open_pack(folder)
     with closing(open_embedded(Host())) as engine:
-        problems = check_pack(loaded, engine)
+        problems = check_pack(loaded, engine) + check_documented_queries(loaded)
     for problem in problems:
         click.echo(str(problem), err=True)
     if problems:

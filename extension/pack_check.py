@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Protocol
 
+import tables
+from extension.empty_text import beliefs_in_null_text, quoted_sql
 from extension.engines import EngineError
+from extension.engines.core import COLUMNS
 from extension.pack import KINDS, SEVERITIES, Pack, Problem, Query
 
 SOP_STEPS = range(1, 19)
@@ -64,6 +69,9 @@ _TOO_NEW = {
     }.items()
 }
 _STRING_OR_COMMENT = re.compile(r"'(?:[^']|'')*'|--[^\n]*|/\*.*?\*/", re.DOTALL)
+_SCHEMA = {**COLUMNS, **{table.name: {c.name: c.type for c in table.columns} for table in tables.discover().values()}}
+# Documents beside the folder of packs whose quoted queries people copy.
+_DOCUMENTS = ("README.md", "CONTRIBUTING.md")
 _USES_REGEX = re.compile(r"\bregex_(match|split)\s*\(", re.IGNORECASE)
 
 
@@ -83,7 +91,25 @@ def check_pack(pack: Pack, engine: Compiler) -> list[Problem]:
             problems.append(Problem(query.file, query.line, f"query name {query.name!r} is used {names[query.name]} times"))
         problems += _metadata(query)
         problems += _text(query)
+        problems += _null_text(query)
         problems += _columns(query, engine)
+    return sorted(set(problems))
+
+
+def check_documented_queries(pack: Pack) -> list[Problem]:
+    """What the tables' own examples and the documents beside `pack`'s folder show and osquery would answer wrongly."""
+    problems = []
+    for table in tables.discover().values():
+        file = Path(inspect.getfile(table.generate))
+        source = file.read_text(encoding="utf-8") if file.exists() else ""
+        for example in table.examples:
+            line = source.count("\n", 0, max(0, source.find(example[:40]))) + 1
+            problems += [Problem(file, line, belief.message) for belief in beliefs_in_null_text(example, _SCHEMA)]
+    for name in _DOCUMENTS:
+        document = pack.folder.parent.parent / name
+        for line, sql in quoted_sql(document.read_text(encoding="utf-8")) if document.is_file() else ():
+            for belief in beliefs_in_null_text(sql, _SCHEMA):
+                problems.append(Problem(document, line + belief.line - 1, belief.message))
     return sorted(set(problems))
 
 
@@ -141,6 +167,17 @@ def _text(query: Query) -> Iterator[Problem]:
     for literal in _STRING_OR_COMMENT.findall(query.sql) if _USES_REGEX.search(bare) else ():
         if literal.startswith("'") and len(literal[1:-1].replace("''", "'").encode()) > _MAX_REGEX_BYTES:
             yield _problem(query, "sql", f"osquery refuses a regular expression over {_MAX_REGEX_BYTES} bytes: {literal[:40]}…")
+
+
+def _null_text(query: Query) -> Iterator[Problem]:
+    # A block of SQL begins on the line after its key.
+    first = query.lines.get("sql", query.line)
+    for belief in beliefs_in_null_text(query.sql, _SCHEMA):
+        yield Problem(query.file, first + belief.line, f"{query.name}: {belief.message}")
+    for text in (query.response, query.description, *query.false_positives):
+        for _, sql in (*quoted_sql(text.en), *quoted_sql(text.zh)):
+            for belief in beliefs_in_null_text(sql, _SCHEMA):
+                yield _problem(query, "response", belief.message)
 
 
 def _columns(query: Query, engine: Compiler) -> Iterator[Problem]:
