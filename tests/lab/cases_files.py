@@ -93,13 +93,18 @@ def program_with_the_time_of_ls(room: Room) -> Planted:
 
 @program_with_the_time_of_ls.twin
 def _(room: Room) -> Planted:
-    """what tar unpacked, with the times that it had, and a copy of ls made with cp -p."""
+    """what tar unpacked, with the times that it had, a copy of ls made with cp -p, and a container's root folder."""
     unpacked = room.program("/opt/jdk-21/bin/java")
     os.utime(unpacked, ns=(1_700_000_000 * 10**9,) * 2)
     copy = room.copy("ls", "/srv/chroot/bin/ls")
     lent = os.stat("/bin/ls").st_mtime_ns
     os.utime(copy, ns=(lent, lent))
-    return {"path": (unpacked, copy)}
+    # All programs of one package have the time at which it was built.
+    siblings = [path for path in ("/bin/rm", "/usr/bin/env", "/usr/bin/sort") if os.stat(path).st_mtime_ns == lent]
+    copies = [room.copy(os.path.basename(path), f"/srv/roots/web{path}") for path in siblings]
+    for path in copies:
+        os.utime(path, ns=(lent, lent))
+    return {"path": (unpacked, copy, *copies)}
 
 
 @case(12, immutable_persistence_file="path")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,7 +15,8 @@ from tests.lab.case import Case, cases_of
 from tests.lab.room import Planted, Room
 
 PACK = load_pack(Path(__file__).resolve().parents[2] / "packs" / "cryptominer_triage")
-SQL = {query.name: query.sql for query in PACK.queries()}
+QUERIES = {query.name: query for query in PACK.queries()}
+SQL = {name: query.sql for name, query in QUERIES.items()}
 DETECTIONS = [query for query in PACK.queries() if query.kind == "detection"]
 # A count of all processes needs a moment in which none starts; other programs may need a moment to come up.
 _PATIENCE = 15.0
@@ -35,19 +37,28 @@ def examine(subject: ModuleType) -> list[dict[str, Any]]:
 def _try(room: Room, case: Case) -> dict[str, Any]:
     errors: list[str] = []
     missing = list(case.found_by)
+    missing_there = list(case.found_by)
     rows: dict[str, list[Row]] = {}
+    there: dict[str, list[Row]] = {}
     try:
         room.renew()
         planted = case.plant(room)
         end = time.monotonic() + _PATIENCE
         while True:
             rows.update({name: room.ask(SQL[name]) for name in missing})
+            there.update({name: room.ask_osquery(SQL[name]) for name in missing_there})
             missing = [name for name in missing if not _finds(rows[name], case.found_by[name], planted)]
-            if not missing or time.monotonic() > end:
+            missing_there = [name for name in missing_there if not _finds(there[name], case.found_by[name], planted)]
+            if not (missing or missing_there) or time.monotonic() > end:
                 break
             time.sleep(0.25)
             room.look_again()
         room.check_alive()
+        for name in case.found_by:
+            if name in missing_there:
+                errors.append(f"on osquery not found by {name}")
+            elif name not in missing:
+                errors += _differences(name, _planted_rows(rows, there, name, case, planted))
     except EngineError as error:
         errors.append(str(error))
     except Exception:
@@ -55,6 +66,24 @@ def _try(room: Room, case: Case) -> dict[str, Any]:
     finally:
         room.clear()
     return {"case": case.name, "missing": missing, "rows": rows, "errors": errors}
+
+
+def _planted_rows(
+    here: Mapping[str, list[Row]], there: Mapping[str, list[Row]], name: str, case: Case, planted: Planted
+) -> tuple[list[Row], list[Row]]:
+    """What the query `name` said of the planted thing on either engine."""
+    column = case.found_by[name]
+    wanted = _values(planted, column)
+    here_rows, there_rows = ([row for row in found[name] if not wanted or row[column] in wanted] for found in (here, there))
+    return here_rows, there_rows
+
+
+def _differences(name: str, both: tuple[list[Row], list[Row]]) -> list[str]:
+    """How two engines' answers to one differential query differ; snapshots hold what changes with every call."""
+    here, there = ({tuple(sorted(row.items())) for row in rows} for rows in both)
+    if QUERIES[name].snapshot or here == there:
+        return []
+    return [f"{name}: embedded says {sorted(here - there)}, osquery {sorted(there - here)}"]
 
 
 def _finds(rows: list[Row], column: str, planted: Planted) -> bool:
@@ -76,6 +105,8 @@ def _try_twins(room: Room, cases: list[Case], shares_pids: bool) -> list[dict[st
         for query in DETECTIONS:
             try:
                 rows = room.ask(query.sql)
+                # Found on one engine is enough to fail; a row that both give is named once.
+                rows += [row for row in room.ask_osquery(query.sql) if row not in rows]
             except EngineError as error:
                 for verdict in verdicts:
                     verdict["twin_errors"].append(f"{query.name}: {error}")

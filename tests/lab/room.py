@@ -15,17 +15,21 @@ from collections.abc import Callable, Mapping
 from typing import Any, Optional, Union
 
 from extension.engines.embedded import EmbeddedEngine
+from extension.engines.osquery import OsqueryEngine, find_osquery
 from tables.host import Host
 from tables.host.pidspace import SweepProgress
 from tables.host.settings import Settings
 from tests.lab.namespaces import MS_BIND, end_with_parent, mount, unmount
 from tests.lab.programs import elf
+from tests.support.stand_in_osqueryd import write_program
 
 # Values that identify what was planted, by column: each of them must be reported; () where a row has nothing that names it.
 Planted = Mapping[str, Union[str, int, tuple[Union[str, int], ...]]]
 ANY: tuple[int, ...] = ()
 
 POOLS = "/etc/lab-pools.txt"
+_SETTINGS = Settings(indicators=(POOLS,))
+_STAND_IN = "/usr/lib/lab/osqueryd"
 _SYSTEM_FOLDERS = ("/bin/", "/sbin/", "/usr/bin/", "/usr/sbin/", "/usr/lib/", "/usr/libexec/")
 # Addresses for documentation (RFC 5737) stand for the world outside; they lead to this room's own loopback device.
 POOL = ("198.51.100.7", 3333)
@@ -33,6 +37,11 @@ POOL = ("198.51.100.7", 3333)
 CDN_POOL = ("104.16.1.1", 9001)
 LISTED_POOL = ("51.15.65.182", 10300)
 CONTROL_SERVER = ("203.0.113.9", 443)
+
+
+def osquery_program() -> str:
+    """The osquery of this machine, else the stand-in core."""
+    return find_osquery() or (_STAND_IN if os.path.exists(_STAND_IN) else write_program(_STAND_IN))
 
 
 class Room:
@@ -43,11 +52,15 @@ class Room:
         self._started: list[subprocess.Popen[bytes]] = []
         self._programs: list[str] = []
         self.environment: dict[str, str] = {}
+        self.osquery: Optional[OsqueryEngine] = None
         self.renew()
 
     def renew(self) -> None:
-        """Take a new engine, which remembers nothing of earlier calls."""
-        self.host = Host(settings=Settings(indicators=(POOLS,)))
+        """Take new engines, which remember nothing of earlier calls."""
+        if self.osquery is not None:
+            self.osquery.close()
+        self.osquery = OsqueryEngine.start(osquery_program(), _SETTINGS)
+        self.host = Host(settings=_SETTINGS)
         # The sweep over all pids is another test's business, and takes more than a second.
         self.host.state("pid_sweep", SweepProgress).finished = time.time()
         self.engine = EmbeddedEngine(self.host)
@@ -66,6 +79,20 @@ class Room:
             raise RuntimeError(done.stderr)
         rows: list[dict[str, str]] = json.loads(done.stdout)
         return rows
+
+    def ask_osquery(self, sql: str) -> list[dict[str, str]]:
+        """The rows that osquery, or where there is none the stand-in core, gives for the same query."""
+        if not self.environment:
+            assert self.osquery is not None
+            return self.osquery.query(sql)
+        before = dict(os.environ)
+        os.environ.update(self.environment)
+        try:
+            with contextlib.closing(OsqueryEngine.start(osquery_program(), _SETTINGS)) as engine:
+                return engine.query(sql)
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
 
     def write(self, path: str, content: Union[str, bytes] = b"", mode: int = 0o644, owner: int = 0) -> str:
         """Write a file, its folders made."""
