@@ -1,8 +1,8 @@
 """How many processes and threads the kernel says there are and how much CPU it says was used, against what is listed.
 
-Sources: st_nlink of procfs's root is its own links plus the number of processes (proc_root_getattr in fs/proc/root.c);
-the fourth field of /proc/loadavg counts all threads; the CPU time of every dead process goes to the parent that waited
-for it, so over any interval the time in /proc/stat equals the growth of what the listed processes hold.
+Sources: the link count of procfs's root gives the number of processes (proc_links.py); the fourth field of /proc/loadavg
+counts all threads; the CPU time of every dead process goes to the parent that waited for it, so over any interval the time in
+/proc/stat equals the growth of what the listed processes hold.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Optional
 
-from tables.host import Host, syscalls
+from tables.host import Host, proc_links
 from tables.host.overmounts import ProcMounts, find_proc_mounts
 from tables.host.procfs import CLOCK_TICKS, Procfs, ProcStat
 
@@ -89,16 +89,10 @@ def _cpu_line(data: bytes) -> tuple[int, int]:
     return int(user) + int(nice) + int(system), int(rest.split(None, 1)[0])
 
 
-def _listing(procfs: Procfs) -> tuple[frozenset[int], int]:
-    """(listed pids, number of other folders) by raw getdents64."""
-    pids = set()
-    folders = 0
-    for name, kind in procfs.entries():
-        if name.isdigit():
-            pids.add(int(name))
-        elif kind == syscalls.DT_DIR and name not in (b".", b".."):
-            folders += 1
-    return frozenset(pids), folders
+def _listing(procfs: Procfs) -> tuple[frozenset[int], proc_links.Entries]:
+    """(listed pids, number of other entries) by raw getdents64."""
+    entries = dict(procfs.entries())
+    return frozenset(int(name) for name in entries if name.isdigit()), proc_links.count(entries)
 
 
 def _read_stats(procfs: Procfs, pids: frozenset[int]) -> dict[int, ProcStat]:
@@ -125,10 +119,10 @@ def _count(host: Host, public: Procfs) -> Census:
     for _ in range(_ATTEMPTS):
         busy, forks = _cpu_line(truth.read("stat"))
         links = truth.stat(".").st_nlink
-        listed, folders = _listing(public)
+        listed, root = _listing(public)
         if host.has_truth:
-            # Something mounted over /proc has other folders than procfs itself.
-            folders = _listing(truth)[1]
+            # Something mounted over /proc has other entries than procfs itself.
+            root = _listing(truth)[1]
         counted = truth.stat(".").st_nlink == links and _cpu_line(truth.read("stat"))[1] == forks
         if counted:
             break
@@ -141,13 +135,14 @@ def _count(host: Host, public: Procfs) -> Census:
     mounts = find_proc_mounts(truth, sorted(listed))
     # A private procfs shows the kernel's own numbers whatever is mounted over them.
     faked: frozenset[str] = frozenset() if host.has_truth else _COUNTS & mounts.covered_files
-    degraded = _degradations(host, mounts, initial, faked)
+    files_count = host.state("proc links: convention", lambda: proc_links.convention(truth))
+    degraded = _degradations(host, mounts, initial, faked, files_count)
     usable = initial and not (mounts.hidepid and not host.is_root)
     census = Census(
         listed,
         stats,
         mounts,
-        links - 2 - folders if usable else None,
+        proc_links.processes(links, root, files_count) if usable and files_count is not None else None,
         threads_before if usable and threads_quiet and "/proc/loadavg" not in faked else None,
         sum(stat.num_threads for stat in stats.values()) if threads_quiet else None,
         counted,
@@ -165,7 +160,9 @@ def _thread_count(procfs: Procfs) -> int:
     return int(procfs.read("loadavg", 128).split()[3].partition(b"/")[2])
 
 
-def _degradations(host: Host, mounts: ProcMounts, initial: bool, faked: frozenset[str]) -> tuple[str, ...]:
+def _degradations(
+    host: Host, mounts: ProcMounts, initial: bool, faked: frozenset[str], files_count: Optional[bool]
+) -> tuple[str, ...]:
     reasons = []
     if not host.is_root:
         reasons.append("not root: other mount namespaces and what lies behind mounts cannot be read")
@@ -173,6 +170,8 @@ def _degradations(host: Host, mounts: ProcMounts, initial: bool, faked: frozense
         reasons.append("no private procfs (needs CAP_SYS_ADMIN and Linux 5.2): hidden processes are found but not described")
     if not initial:
         reasons.append("not in the initial pid namespace: the kernel's counts cover the whole host and cannot be compared")
+    elif files_count is None:
+        reasons.append("how this kernel counts the links of /proc is not known: its number of processes is not compared")
     if mounts.hidepid and not host.is_root:
         reasons.append(f"/proc is mounted with hidepid={mounts.hidepid}: other users' processes are invisible")
     if faked:
