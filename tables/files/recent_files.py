@@ -20,7 +20,8 @@ from tables.host.mounts import parse_mountinfo
 from tables.host.packages import OwnerUnknown, owners
 from tables.host.time_span import LIMITS, Span, asked_span
 from tables.host.tree_walk import KINDS, TreeWalk
-from tables.indicators.file_oddities import BorrowedTimes, is_program, oddities
+from tables.indicators.borrowed_times import BorrowedTimes
+from tables.indicators.file_oddities import is_program, oddities
 from tables.schema import BIGINT, EQUALS, TEXT, QueryContext, Row, TableError, clean_text, column, table
 
 _TABLE = "recent_files"
@@ -199,6 +200,7 @@ class _Scan:
         self.notes = notes
         self.packages: dict[str, Optional[str]] = {}
         self.times = BorrowedTimes(host.files)
+        self.lawful: frozenset[str] = frozenset()
         # Asked of the query once: the walk asks for every file.
         self.wants_elf, self.wants_program = (query.equal_integers(name) == [1] for name in ("is_elf", "is_program"))
 
@@ -224,6 +226,7 @@ class _Scan:
             self.packages = owners(self.host, [file.path for file in files if file.is_program])
         except OwnerUnknown as error:
             self.notes.degraded.append(str(error))
+        self.lawful = self.times.lawful((file.path, file.status) for file in files if self.packages.get(file.path, "") is None)
         return files
 
     def _is_asked_for(self, found: _Found) -> bool:
@@ -274,7 +277,8 @@ class _Scan:
         is_regular = stat.S_ISREG(status.mode)
         is_read = found.head is not None or not is_regular
         is_packaged = self.packages[found.path] is not None if found.path in self.packages else None
-        is_forged = None if is_packaged is None else not is_packaged and self.times.is_forged(found.path, status)
+        is_suspect = is_packaged is False and found.path not in self.lawful
+        is_forged = None if is_packaged is None else is_suspect and self.times.is_forged(status)
         return RecentFile(
             path=found.path,
             kind=status.kind,
