@@ -3,17 +3,44 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from tables.host.mounts import parse_mountinfo
 from tables.host.procfs import Procfs
 
 _MAX_CGROUPS = 4_000
+# Reading thousands of cgroups for every scan would cost more than most scans.
+_KEPT_SECONDS = 5.0
 _SCHED_DEBUG = "/sys/kernel/debug/sched/debug"
 _SCHED_DEBUG_LIMIT = 64 << 20
 # A comm has at most 15 bytes, so at most that many fields may stand between the state and the pid.
 _MAX_FIELDS = 10
+
+
+class Unlisted:
+    """Pids that the listing of /proc lacks: those that cgroups name, and those that were found hidden."""
+
+    def __init__(self, procfs: Procfs) -> None:
+        self._procfs = procfs
+        self._lock = threading.Lock()
+        self._found: frozenset[int] = frozenset()
+        self._read = -_KEPT_SECONDS
+        self._in_cgroups: frozenset[int] = frozenset()
+
+    def found(self, pids: Iterable[int]) -> None:
+        """Remember what the last search for hidden processes found."""
+        self._found = frozenset(pids)
+
+    def pids(self) -> frozenset[int]:
+        """Pids that may be unlisted; some of them are listed, and some have ended. The cgroups are read every few seconds."""
+        with self._lock:
+            if time.monotonic() - self._read > _KEPT_SECONDS:
+                self._in_cgroups = frozenset(cgroup_pids(self._procfs))
+                self._read = time.monotonic()
+            return self._in_cgroups | self._found
 
 
 def cgroup_members(procfs: Procfs) -> Iterator[tuple[str, str, list[int]]]:

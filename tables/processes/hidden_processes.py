@@ -129,9 +129,12 @@ def hidden_processes(host: Host, query: QueryContext) -> Iterator[HiddenProcess]
     users' processes.
     """
     search = Search(host, query)
+    found: list[int] = []
     try:
         for suspect in search.found():
+            found.append(suspect.pid)
             yield _row(host, suspect)
+        host.unlisted.found(found)
     finally:
         host.status.degrade("hidden_processes", *search.notes)
 
