@@ -22,7 +22,7 @@ from tables.host.time_span import LIMITS, Span, asked_span
 from tables.host.tree_walk import KINDS, TreeWalk
 from tables.indicators.borrowed_times import BorrowedTimes
 from tables.indicators.file_oddities import is_program, oddities
-from tables.schema import BIGINT, EQUALS, TEXT, QueryContext, Row, TableError, clean_text, column, table
+from tables.schema import BIGINT, EQUALS, TEXT, BadQuestion, QueryContext, Row, TableError, clean_text, column, table
 
 _TABLE = "recent_files"
 # The last quarter is kept for looking up packages and handing over the rows.
@@ -154,7 +154,7 @@ def _asked(query: QueryContext, name: str) -> list[Optional[str]]:
     values: list[Optional[str]] = [*dict.fromkeys(query.equals(name) or ())]
     for value in values:
         if not value or clean_text(value) != value or "\0" in value:
-            raise TableError(f"{name}: {clean_text(value or '')!r} cannot be asked for")
+            raise BadQuestion(f"{name}: {clean_text(value or '')!r} cannot be asked for")
     return values or [None]
 
 
@@ -236,14 +236,14 @@ class _Scan:
     def _folder(self) -> str:
         """Where our own process finds the root of the walk."""
         if not self.root.startswith("/"):
-            raise TableError(f"root: {self.root!r} is no absolute path")
+            raise BadQuestion(f"root: {self.root!r} is no absolute path")
         try:
             located = os.path.realpath(self.host.files.locate(self.root))
             is_folder = stat.S_ISDIR(os.stat(located).st_mode)
         except OSError as error:
-            raise TableError(f"root: {self.root}: {error.strerror or error}") from None
+            raise BadQuestion(f"root: {self.root}: {error.strerror or error}") from None
         if not is_folder:
-            raise TableError(f"root: {self.root} is no folder")
+            raise BadQuestion(f"root: {self.root} is no folder")
         return located
 
     def _closed(self, folder: str) -> dict[str, Optional[str]]:
