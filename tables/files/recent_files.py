@@ -239,7 +239,7 @@ class _Scan:
             raise BadQuestion(f"root: {self.root!r} is no absolute path")
         try:
             located = os.path.realpath(self.host.files.locate(self.root))
-            is_folder = stat.S_ISDIR(os.stat(located).st_mode)
+            is_folder = stat.S_ISDIR(self.host.files.stat(self.root).st_mode)
         except OSError as error:
             raise BadQuestion(f"root: {self.root}: {error.strerror or error}") from None
         if not is_folder:

@@ -163,6 +163,13 @@ class Files:
                 return []
             raise found from None
 
+    def link_target(self, path: str) -> str:
+        """What the symbolic link at `path` names, as it is written there."""
+        try:
+            return os.readlink(self.locate(path, follow=False))
+        except OSError as error:
+            raise _unreadable(path, error) from None
+
     def paths(self, folder: str) -> Iterator[str]:
         """The absolute paths of all entries of `folder`, sorted."""
         for name in self.names(folder):

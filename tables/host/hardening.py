@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable
 from typing import NamedTuple, Optional
 
 from tables.host import Host
-from tables.host.files import Files
+from tables.host.files import Files, Unreadable
 from tables.host.unit_folders import wanted_link
 
 
@@ -51,8 +50,8 @@ def is_unit_wanted(files: Files, unit: str) -> Optional[str]:
 def is_unit_masked(files: Files, unit: str) -> bool:
     """Whether an administrator forbade `unit` (systemctl mask links it to /dev/null)."""
     try:
-        return os.readlink(files.locate(f"/etc/systemd/system/{unit}", follow=False)) == "/dev/null"
-    except OSError:
+        return files.link_target(f"/etc/systemd/system/{unit}") == "/dev/null"
+    except Unreadable:
         return False
 
 

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import NamedTuple, Optional
 
 from tables.host import syscalls
-from tables.host.files import read_fd
+from tables.host.files import HASH_LIMIT, read_fd, sha256_fd
 
 # include/linux/sched.h; /proc/PID/stat field 9.
 PF_KTHREAD = 0x0020_0000
@@ -130,6 +130,19 @@ class Process:
     def exe_link(self) -> Optional[str]:
         """What /proc/PID/exe points to, ` (deleted)` included; None when there is none or it is not ours to read."""
         return self.procfs.try_readlink(f"{self.pid}/exe")
+
+    def exe_sha256(self, limit: int = HASH_LIMIT) -> Optional[str]:
+        """Hex SHA-256 of the running file, deleted or not; None above `limit` bytes, and where it cannot be read."""
+        try:
+            fd = os.open(f"{self.pid}/exe", _FLAGS, dir_fd=self.procfs.fd)
+        except OSError:
+            return None
+        try:
+            return sha256_fd(fd, limit)
+        except OSError:
+            return None
+        finally:
+            os.close(fd)
 
     @property
     def exe_path(self) -> Optional[str]:
@@ -257,6 +270,13 @@ class Procfs:
         """Every pid that the kernel lists, and those that are known to be left out."""
         listed = self.listed()
         return listed + sorted(self.unlisted().difference(listed))
+
+    def descriptors(self, pid: int) -> list[str]:
+        """The numbers of a process's open files, as text, the lowest first; [] when it is gone or not ours to read."""
+        try:
+            return sorted((os.fsdecode(name) for name, _ in self.entries(f"{pid}/fd") if name.isdigit()), key=int)
+        except OSError:
+            return []
 
     def thread_ids(self, pid: int) -> list[int]:
         """The ids of a process's threads; OSError when it is gone."""

@@ -213,18 +213,8 @@ class Collector:
         return self.procfs.try_read(f"{process.pid}/maps", _MAPS_LIMIT) or b""
 
     def _open_files(self, process: Process) -> tuple[str, ...]:
-        folder = f"{process.pid}/fd"
-        try:
-            fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self.procfs.fd)
-        except OSError:
-            return ()
-        try:
-            names = sorted(os.listdir(fd), key=lambda name: (len(name), name))[:_MAX_OPEN_FILES]
-        except OSError:
-            return ()
-        finally:
-            os.close(fd)
-        targets = (self.procfs.try_readlink(f"{folder}/{name}") for name in names)
+        names = self.procfs.descriptors(process.pid)[:_MAX_OPEN_FILES]
+        targets = (self.procfs.try_readlink(f"{process.pid}/fd/{name}") for name in names)
         return tuple(sorted({target for target in targets if target and target.startswith("/")}))
 
     def _config_files(self, process: Process, argv: list[str], exe: Optional[str]) -> tuple[ConfigFile, ...]:
