@@ -1,28 +1,67 @@
-"""`python -m tests.kernels shell --kernel 6.1 -- COMMAND`."""
+"""Boots stock kernels and whole hosts in an emulator and runs minehunt in them (as root; see CONTRIBUTING.md)."""
 
 from __future__ import annotations
 
 import argparse
+import os
+import shutil
 import sys
 
+from tests.kernels import untouched
 from tests.kernels.cache import RigError
 from tests.kernels.checkout import packed
-from tests.kernels.guest import Guest, show_through
-from tests.kernels.images import KERNELS, kernel_image
+from tests.kernels.guest import QEMU, Guest, show_through
+from tests.kernels.images import KERNELS, Image, kernel_image
+
+_COULD_NOT_RUN = 2
+# Program: the package of Debian that brings it.
+_NEEDED = {QEMU: "qemu-system-x86", "qemu-img": "qemu-utils", "debootstrap": "debootstrap", "cpio": "cpio", "mke2fs": "e2fsprogs"}
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.kernels", description=__doc__)
-    parser.add_argument("action", choices=["shell"])
-    parser.add_argument("--kernel", choices=KERNELS, default="6.1")
-    parser.add_argument("command", nargs="+")
-    arguments = parser.parse_args()
+    """0 when all is well, 1 when something was found or failed, 2 when the rig could not run."""
+    arguments = _parse()
+    if os.geteuid() != 0:
+        print("the rig builds images of whole systems, which only root can", file=sys.stderr)
+        return _COULD_NOT_RUN
+    missing = [package for program, package in _NEEDED.items() if shutil.which(program) is None]
+    if missing:
+        print(f"the rig lacks packages: apt-get install {' '.join(missing)}", file=sys.stderr)
+        return _COULD_NOT_RUN
     try:
-        with Guest(kernel_image(arguments.kernel)) as guest:
-            return guest.run(arguments.command, packed(), {}, show_through).status
+        return int(arguments.action(arguments))
     except RigError as error:
+        sys.stdout.flush()
         print(error, file=sys.stderr)
-        return 2
+        return _COULD_NOT_RUN
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.kernels", description=__doc__)
+    actions = parser.add_subparsers(required=True, metavar="ACTION")
+    run = actions.add_parser("run", help="triage and tests in a guest of each kernel")
+    run.add_argument("--kernel", action="append", choices=KERNELS, help="this kernel (can be repeated; default: all)")
+    run.add_argument("--quick", action="store_true", help="fewer tests: those that depend most on the kernel")
+    run.add_argument("tests", nargs="*", metavar="TEST", help="these tests instead, and options of pytest, after --")
+    run.set_defaults(action=_run)
+    shell = actions.add_parser("shell", help="a command in a guest, in the checkout as it lies here; its exit status is ours")
+    shell.add_argument("--kernel", choices=KERNELS, default="6.1")
+    shell.add_argument("command", nargs="+", metavar="COMMAND", help="the command and its arguments, after --")
+    shell.set_defaults(action=_shell)
+    return parser.parse_args()
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    tests = arguments.tests or (untouched.QUICK if arguments.quick else untouched.SUBJECTS)
+    failed = [name for name in arguments.kernel or KERNELS if not untouched.check(kernel_image(name), tests)]
+    print(f"\nnot as it should be: {', '.join(failed)}" if failed else "\nall is well")
+    return 1 if failed else 0
+
+
+def _shell(arguments: argparse.Namespace) -> int:
+    image: Image = kernel_image(arguments.kernel)
+    with Guest(image) as guest:
+        return guest.run(arguments.command, packed(), show=show_through).status
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The checkout as a guest gets it: the files that git knows, as they lie in the working tree."""
+"""The checkout as a guest gets it: the files that git does not ignore, as they lie in the working tree."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from tests.kernels.cache import REPOSITORY
 
 
 def packed(*more: str) -> bytes:
-    """A tar of the working tree's files that git knows, and of `more` paths below it that it does not."""
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=REPOSITORY, capture_output=True, check=True).stdout
+    """A tar of the working tree's files that git does not ignore, and of `more` paths below it that it does."""
+    listed = subprocess.run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=REPOSITORY, capture_output=True, check=True).stdout
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w:gz", compresslevel=1) as tar:
         for name in [*filter(None, listed.decode().split("\0")), *more]:

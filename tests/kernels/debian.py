@@ -33,26 +33,26 @@ class Suite:
     def __init__(self, name: str) -> None:
         self.name = name
         self._folder = CACHE / "apt" / name
-        self._sources = self._folder / "sources.list"
+        self.sources = self._folder / "sources.list"
         # What apt said of these lists: it takes a second for each question.
         self._asked = self._folder / "asked.json"
         for part in ("state/lists/partial", "cache/archives/partial"):
             (self._folder / part).mkdir(parents=True, exist_ok=True)
-        sign = f"[signed-by={_KEYRING}]"
-        self.source_lines = f"deb {sign} {mirror()} {name} main\ndeb {sign} {mirror('Debian-Security')} {name}-security main\n"
         self._update()
 
     def _update(self) -> None:
         """Fetch the lists where ours are older than a day; older ones serve when that fails."""
         fetched = self._folder / "fetched"
-        known = self._sources.exists() and self._sources.read_text() == self.source_lines
-        if known and fetched.exists() and time.time() - fetched.stat().st_mtime < _INDEX_LIVES_SECONDS:
+        if fetched.exists() and time.time() - fetched.stat().st_mtime < _INDEX_LIVES_SECONDS:
             return
-        self._sources.write_text(self.source_lines)
+        sign = f"[signed-by={_KEYRING}]"
+        self.sources.write_text(
+            f"deb {sign} {mirror()} {self.name} main\ndeb {sign} {mirror('Debian-Security')} {self.name}-security main\n"
+        )
         try:
             self._apt("apt-get", "update", "-qq", "-o", "Acquire::Check-Valid-Until=false", "-o", "APT::Update::Error-Mode=any")
         except RigError as error:
-            if not (known and fetched.exists()):
+            if not fetched.exists():
                 raise
             print(f"{self.name}: the package lists of {time.ctime(fetched.stat().st_mtime)} serve: {error}")
         else:
@@ -64,7 +64,7 @@ class Suite:
             "Dir::State": self._folder / "state",
             "Dir::State::status": "/dev/null",
             "Dir::Cache": self._folder / "cache",
-            "Dir::Etc::SourceList": self._sources,
+            "Dir::Etc::SourceList": self.sources,
             "Dir::Etc::SourceParts": "/dev/null",
             "APT::Architecture": "amd64",
             "APT::Sandbox::User": "root",

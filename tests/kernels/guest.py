@@ -188,7 +188,7 @@ def show_through(kind: bytes, data: bytes) -> None:
 def _machine(image: Image) -> list[str]:
     """The part of qemu's command line that a snapshot depends on."""
     return [
-        QEMU, "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-machine", "pc", "-cpu", "max",
+        QEMU, "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-machine", "pc", "-cpu", "qemu64",
         "-accel", "tcg,thread=multi,tb-size=512", "-smp", "1", "-m", _MEMORY,
         "-kernel", str(image.kernel), "-initrd", str(image.initrd),
         "-append", f"{_KERNEL_ARGUMENTS} rig.init={image.init}",

@@ -13,6 +13,8 @@ mount -t tmpfs -o nosuid,nodev,mode=1777 tmpfs /tmp
 mount -t cgroup2 -o nosuid,nodev,noexec cgroup2 /sys/fs/cgroup
 mount -t tracefs -o nosuid,nodev,noexec tracefs /sys/kernel/tracing
 ip link set lo up
+# As systemd allows; the kernel's own limit is lower.
+ulimit -n 65536
 hostname guest
 python3 /usr/local/lib/minehunt-rig/agent.py &
 # dash reaps every orphan here; `wait` ends when there is none left to wait for.
