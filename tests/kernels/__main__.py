@@ -7,11 +7,12 @@ import os
 import shutil
 import sys
 
-from tests.kernels import untouched
+from tests.kernels import untouched, whole_host
 from tests.kernels.cache import RigError
 from tests.kernels.checkout import packed
 from tests.kernels.guest import QEMU, Guest, show_through
-from tests.kernels.images import KERNELS, Image, kernel_image
+from tests.kernels.host_image import host_image
+from tests.kernels.images import KERNELS, kernel_image
 
 _COULD_NOT_RUN = 2
 # Program: the package of Debian that brings it.
@@ -44,8 +45,11 @@ def _parse() -> argparse.Namespace:
     run.add_argument("--quick", action="store_true", help="fewer tests: those that depend most on the kernel")
     run.add_argument("tests", nargs="*", metavar="TEST", help="these tests instead, and options of pytest, after --")
     run.set_defaults(action=_run)
+    host = actions.add_parser("host", help="a whole host, used as hosts are")
+    host.add_argument("scenarios", nargs="*", metavar="WORD", help="only scenarios with one of these words in their name")
+    host.set_defaults(action=_host)
     shell = actions.add_parser("shell", help="a command in a guest, in the checkout as it lies here; its exit status is ours")
-    shell.add_argument("--kernel", choices=KERNELS, default="6.1")
+    shell.add_argument("--kernel", choices=[*KERNELS, "host"], default="6.1", help="`host` is a whole Debian 12 with systemd")
     shell.add_argument("command", nargs="+", metavar="COMMAND", help="the command and its arguments, after --")
     shell.set_defaults(action=_shell)
     return parser.parse_args()
@@ -58,9 +62,14 @@ def _run(arguments: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
+def _host(arguments: argparse.Namespace) -> int:
+    is_well = whole_host.check(arguments.scenarios)
+    print("\nall is well" if is_well else "\nnot as it should be")
+    return 0 if is_well else 1
+
+
 def _shell(arguments: argparse.Namespace) -> int:
-    image: Image = kernel_image(arguments.kernel)
-    with Guest(image) as guest:
+    with Guest(host_image() if arguments.kernel == "host" else kernel_image(arguments.kernel)) as guest:
         return guest.run(arguments.command, packed(), show=show_through).status
 
 

@@ -72,6 +72,10 @@ class Suite:
         options = [word for name, value in settings.items() for word in ("-o", f"{name}={value}")]
         return run(program, *options, *arguments, cwd=cwd)
 
+    def lists(self) -> list[Path]:
+        """The fetched package lists."""
+        return [path for path in (self._folder / "state" / "lists").glob("*_dists_*") if path.is_file()]
+
     def _ask(self, *question: str) -> str:
         """apt-cache's answer to a question about the lists at hand."""
         known: dict[str, str] = json.loads(self._asked.read_text()) if self._asked.exists() else {}

@@ -213,6 +213,7 @@ def _snapshot(image: Image) -> Path:
             guest = Guest(image)
             try:
                 guest.boot(disk)
+                guest.run(image.settle)
                 guest.save()
             finally:
                 guest.close()

@@ -34,12 +34,13 @@ _DISK_SIZE = "4G"
 
 @dataclass(frozen=True)
 class Image:
-    """What one guest boots from: `init` is the program that the initrd hands over to."""
+    """What one guest boots from: `init` is what the initrd hands over to, `settle` a command that ends once the guest is idle."""
 
     name: str
     folder: Path
     release: str
     init: str
+    settle: tuple[str, ...] = ("true",)
 
     @property
     def kernel(self) -> Path:

@@ -23,13 +23,13 @@ def write(tree: Path, release: str, target: Path) -> None:
         shutil.copy(tree / "bin/busybox", root / "bin/busybox")
         shutil.copy(_SCRIPT, root / "init")
         (root / "init").chmod(0o755)
-        for number, path in enumerate(_in_order(tree / "lib/modules" / release)):
+        for number, path in enumerate(in_order(tree / "lib/modules" / release)):
             content = lzma.decompress(path.read_bytes()) if path.suffix == ".xz" else path.read_bytes()
             (root / "modules" / f"{number:02}-{_name(path)}.ko").write_bytes(content)
         run("sh", "-c", 'cd "$1" && find . | cpio --quiet -o -H newc | gzip -1 > "$2"', "sh", root, target)
 
 
-def _in_order(modules: Path) -> list[Path]:
+def in_order(modules: Path) -> list[Path]:
     """The files of the initrd's modules, each after what it depends on; those built into the kernel are left out."""
     needed = {}
     for line in (modules / "modules.dep").read_text().splitlines():

@@ -26,7 +26,7 @@ def install(tree: Path) -> None:
     short = full.rpartition(".")[0]
     library = f"usr/local/lib/python{short}"
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as wanted:
-        wanted.writelines(_for_python(full, short))
+        wanted.writelines(for_python(full))
         wanted.flush()
         run(
             sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", "install", "--quiet", "--no-deps",
@@ -37,12 +37,12 @@ def install(tree: Path) -> None:
     run("chroot", tree, "python3", "-m", "compileall", "-q", f"/{library}", f"/usr/lib/python{short}")
 
 
-def _for_python(full: str, short: str) -> Iterator[str]:
+def for_python(version: str) -> Iterator[str]:
     """The entries that hold for this Python, without their markers, which pip would ask of the Python that it runs in."""
     environment = {
-        "python_full_version": full, "python_version": short, "implementation_name": "cpython", "os_name": "posix",
-        "platform_machine": "x86_64", "platform_python_implementation": "CPython", "platform_system": "Linux",
-        "sys_platform": "linux",
+        "python_full_version": version, "python_version": version.rpartition(".")[0], "implementation_name": "cpython",
+        "os_name": "posix", "platform_machine": "x86_64", "platform_python_implementation": "CPython",
+        "platform_system": "Linux", "sys_platform": "linux",
     }  # fmt: skip
     seen: set[str] = set()
     holds = False

@@ -30,7 +30,7 @@ _RESULTS = "/run/minehunt-tests.xml"
 
 
 @dataclass(frozen=True)
-class TestResults:
+class Results:
     """How tests ended; the lists hold `name: why`."""
 
     passed: int
@@ -66,7 +66,7 @@ def triage(guest: Guest) -> Findings:
     return findings_of(guest.run(command, environment=SLOW))
 
 
-def run_tests(guest: Guest, tests: Sequence[str]) -> TestResults:
+def run_tests(guest: Guest, tests: Sequence[str]) -> Results:
     """Run tests of the checkout in the guest, showing pytest's progress. Raises RigError when none could be run."""
     options = ["-q", "-p", "no:cacheprovider", "--tb=short", "-r", "", f"--junit-xml={_RESULTS}"]
     ended = guest.run(["python3", "-m", "pytest", *options, *tests], environment=SLOW, show=show_through)
@@ -77,7 +77,7 @@ def run_tests(guest: Guest, tests: Sequence[str]) -> TestResults:
     return read_results(written.output)
 
 
-def read_results(text: str) -> TestResults:
+def read_results(text: str) -> Results:
     """The results in a JUnit file."""
     passed, failed, skipped = 0, [], []
     for case in ElementTree.fromstring(text).iter("testcase"):
@@ -89,7 +89,7 @@ def read_results(text: str) -> TestResults:
             skipped.append(f"{name}: {outcomes['skipped']}")
         else:
             passed += 1
-    return TestResults(passed, tuple(failed), tuple(skipped))
+    return Results(passed, tuple(failed), tuple(skipped))
 
 
 def _end_of(ended: Finished) -> str:
