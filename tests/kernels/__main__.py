@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import signal
 import sys
 
 from tests.kernels import untouched, whole_host
@@ -29,6 +30,9 @@ def main() -> int:
     if missing:
         print(f"the rig lacks packages: apt-get install {' '.join(missing)}", file=sys.stderr)
         return _COULD_NOT_RUN
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        # As on Ctrl-C, guests end and what was half built is removed.
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
     try:
         return int(arguments.action(arguments))
     except RigError as error:
@@ -74,4 +78,7 @@ def _shell(arguments: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -19,6 +19,7 @@ _PACKAGES = (
 )  # fmt: skip
 # Programs map it (sshd, Python), and the security updates have a newer one than the release.
 LIBRARY = "libssl3"
+_TIMERS = ("apt-daily.timer", "apt-daily-upgrade.timer", "podman-auto-update.timer", "podman-auto-update.service")
 LATER = "/var/cache/apt/archives"
 USER = "alice"
 _AGENT_UNIT = """\
@@ -81,6 +82,8 @@ def _furnish(tree: Path, suite: Suite) -> None:
     (tree / "etc/fstab").write_text("/dev/vda / ext4 errors=remount-ro 0 1\n")
     (tree / "etc/systemd/system/minehunt-rig.service").write_text(_AGENT_UNIT)
     run("chroot", tree, "systemctl", "enable", "minehunt-rig.service")
+    # They look for updates, which a host without a network waits for in vain, and hold dpkg's lock meanwhile.
+    run("chroot", tree, "systemctl", "disable", *_TIMERS)
     run("chroot", tree, "useradd", "--create-home", "--shell", "/bin/bash", USER)
     ssh = tree / "home" / USER / ".ssh"
     ssh.mkdir(mode=0o700)
