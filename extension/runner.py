@@ -9,7 +9,8 @@ import time
 from typing import Optional
 
 from tables.host import Host
-from tables.schema import DOUBLE, TEXT, BudgetExceeded, QueryContext, Table, TableError, WireRow
+from tables.host.status import Notes
+from tables.schema import DOUBLE, TEXT, BadQuestion, BudgetExceeded, QueryContext, Table, TableError, WireRow
 
 log = logging.getLogger("minehunt")
 
@@ -32,6 +33,7 @@ class _Scan(threading.Thread):
         self.query = query
         self.rows: list[WireRow] = []
         self.error: Optional[str] = None
+        self.is_question_at_fault = False
 
     def run(self) -> None:
         try:
@@ -43,6 +45,7 @@ class _Scan(threading.Thread):
                 self.query.check_time()
         except (TableError, OSError) as error:
             self.error = str(error)
+            self.is_question_at_fault = isinstance(error, BadQuestion)
         except MemoryError:
             self.error = "out of memory"
         # A defect in one table must reach the user as that query's error, and must not end the extension.
@@ -59,7 +62,7 @@ class TableRunner:
         self.host = host
         self._budget_seconds = table.budget_seconds * host.settings.budget_factor
         self._lock = threading.Lock()
-        self._cached: dict[str, tuple[float, list[WireRow]]] = {}
+        self._cached: dict[str, tuple[float, list[WireRow], Notes]] = {}
         self._stuck: Optional[_Scan] = None
 
     def generate(self, context: Optional[str]) -> list[WireRow]:
@@ -83,29 +86,32 @@ class TableRunner:
             return 0
         try:
             now = time.monotonic()
-            expired = [key for key, (expires, _) in self._cached.items() if expires <= now]
+            expired = [key for key, (expires, _, _) in self._cached.items() if expires <= now]
             return sum(len(self._cached.pop(key)[1]) for key in expired)
         finally:
             self._lock.release()
 
     def _rows(self, query: QueryContext) -> list[WireRow]:
-        key = "" if not self.table.uses_constraints else json.dumps(sorted(query.constraints.items()))
+        if not self.table.uses_constraints:
+            query = QueryContext(budget_seconds=self._budget_seconds)
+        key = json.dumps(sorted(query.constraints.items()))
         now = time.monotonic()
-        expires, cached = self._cached.get(key, (0.0, []))
-        if expires > now:
-            return cached
-        if len(self._cached) >= _CACHE_ENTRIES:
-            self._cached.clear()
-        rows = self._scan(query if self.table.uses_constraints else QueryContext(budget_seconds=self._budget_seconds))
-        took = time.monotonic() - now
-        if self.table.cache_seconds:
-            lifetime = max(self.table.cache_seconds, min(took * _CACHE_FACTOR, _CACHE_LIMIT_SECONDS))
-            self._cached[key] = (time.monotonic() + lifetime, rows)
+        expires, rows, notes = self._cached.get(key, (0.0, [], Notes()))
+        if expires <= now:
+            if len(self._cached) >= _CACHE_ENTRIES:
+                self._cached.clear()
+            rows, notes = self._scan(query)
+            took = time.monotonic() - now
+            if self.table.cache_seconds:
+                lifetime = max(self.table.cache_seconds, min(took * _CACHE_FACTOR, _CACHE_LIMIT_SECONDS))
+                self._cached[key] = (time.monotonic() + lifetime, rows, notes)
+        self.host.status.answered(self.table.name, query.question, notes)
         return rows
 
-    def _scan(self, query: QueryContext) -> list[WireRow]:
+    def _scan(self, query: QueryContext) -> tuple[list[WireRow], Notes]:
         if self._stuck is not None and self._stuck.is_alive():
             raise TableError(f"{self.table.name}: an earlier scan is still stuck in the kernel")
+        self.host.status.taken(self.table.name)
         scan = _Scan(self.table, self.host, query)
         started = time.monotonic()
         if self.table.own_thread:
@@ -119,10 +125,14 @@ class TableRunner:
             self._stuck = scan
             error = str(BudgetExceeded(f"no answer within {self._budget_seconds:g} s"))
         duration_ms = round((time.monotonic() - started) * 1000)
-        self.host.status.scanned(self.table.name, duration_ms, None if error else len(scan.rows), error, query.truncated)
+        notes = Notes(error, query.truncated, self.host.status.taken(self.table.name))
+        # What nobody could have answered says nothing of the table's health.
+        lasting = Notes() if scan.is_question_at_fault else notes
+        self.host.status.scanned(self.table.name, query.question, duration_ms, None if error else len(scan.rows), lasting)
         if error:
+            self.host.status.answered(self.table.name, query.question, notes)
             raise TableError(f"{self.table.name}: {error}")
-        return scan.rows
+        return scan.rows, notes
 
 
 def may_match(table: Table, row: WireRow, query: QueryContext) -> bool:

@@ -11,27 +11,38 @@ from typing import Optional
 
 from extension.engines import Engine, EngineError, ResultRow
 from extension.pack import SEVERITIES, Pack, Query, Step
+from tables.host.status import TRUNCATED
 
 NORMAL = "normal"
 ABNORMAL = "abnormal"
 ERROR = "error"
 NEEDS_ROOT = "needs-root"
 NOT_APPLICABLE = "not-applicable"
+# Of a query: no rows, but its answer was cut short. Of a host: nothing found, but not everything could be checked.
+INCOMPLETE = "incomplete"
 
 CLEAN = "clean"
 SUSPICIOUS = "suspicious"
 COMPROMISED = "compromised"
-INCOMPLETE = "incomplete"
 
 _GRAVE = ("critical", "high")
 
 
 @dataclass(frozen=True)
+class BlindSpot:
+    """Something a minehunt table could not see or do; `kind` is error, truncated or degraded."""
+
+    table: str
+    why: str
+    kind: str = "degraded"
+
+
+@dataclass(frozen=True)
 class QueryResult:
-    """What one query gave. `status` is normal, abnormal, error, needs-root or not-applicable.
+    """What one query gave. `status` is normal, abnormal, error, incomplete, needs-root or not-applicable.
 
     Evidence and inventory are never abnormal; not-applicable is what only a running system could answer on a mounted disk,
-    and `error` then says so.
+    and `error` then says so. `gaps` is what the tables' answers lacked.
     """
 
     query: Query
@@ -39,6 +50,12 @@ class QueryResult:
     rows: tuple[ResultRow, ...]
     error: Optional[str]
     elapsed_ms: int
+    gaps: tuple[BlindSpot, ...] = ()
+
+    @property
+    def cuts(self) -> tuple[BlindSpot, ...]:
+        """What a bound kept this query from looking at."""
+        return tuple(gap for gap in self.gaps if gap.kind == TRUNCATED)
 
     @property
     def findings(self) -> int:
@@ -53,14 +70,6 @@ class StepResult:
     step: Step
     status: str
     queries: tuple[QueryResult, ...]
-
-
-@dataclass(frozen=True)
-class BlindSpot:
-    """Something a minehunt table could not see or do during this triage."""
-
-    table: str
-    why: str
 
 
 @dataclass(frozen=True)
@@ -111,7 +120,7 @@ class Triage:
             return COMPROMISED
         if self.findings:
             return SUSPICIOUS
-        if any(result.status in (ERROR, NEEDS_ROOT) for result in self.results):
+        if any(result.status in (ERROR, NEEDS_ROOT, INCOMPLETE) for result in self.results):
             return INCOMPLETE
         return CLEAN
 
@@ -125,28 +134,28 @@ def run_triage(
 ) -> Triage:
     """Run the pack's steps in order (all, or those numbered in `steps`), telling `begin` before and `done` after each."""
     wanted = set(steps)
+    gaps = _Gaps(engine)
     started = time.time()
     results = []
     for step in pack.steps:
         if wanted and step.step not in wanted:
             continue
         begin(step)
-        results.append(_run_step(step, engine))
+        results.append(_run_step(step, engine, gaps))
         done(results[-1])
-    blind_spots = tuple(_blind_spots(engine))
-    return Triage(engine.name, engine.version, engine.host_facts(), started, time.time(), tuple(results), blind_spots)
+    return Triage(engine.name, engine.version, engine.host_facts(), started, time.time(), tuple(results), gaps.all())
 
 
-def _run_step(step: Step, engine: Engine) -> StepResult:
-    results = tuple(_run_query(query, engine) for query in step.queries)
+def _run_step(step: Step, engine: Engine, gaps: _Gaps) -> StepResult:
+    results = tuple(_run_query(query, engine, gaps) for query in step.queries)
     statuses = {result.status for result in results}
     # What does not apply decides only where nothing else does.
-    order = (ABNORMAL, ERROR, NEEDS_ROOT, NORMAL, NOT_APPLICABLE)
+    order = (ABNORMAL, ERROR, INCOMPLETE, NEEDS_ROOT, NORMAL, NOT_APPLICABLE)
     status = next((status for status in order if status in statuses), NORMAL)
     return StepResult(step, status, results)
 
 
-def _run_query(query: Query, engine: Engine) -> QueryResult:
+def _run_query(query: Query, engine: Engine, gaps: _Gaps) -> QueryResult:
     started = time.monotonic()
     rows: tuple[ResultRow, ...] = ()
     error = engine.inapplicable(query.sql)
@@ -156,10 +165,12 @@ def _run_query(query: Query, engine: Engine) -> QueryResult:
         rows = tuple(engine.query(query.sql))
     except EngineError as failure:
         error = str(failure)
-    return QueryResult(query, _judge(query, rows, error), rows, error, round((time.monotonic() - started) * 1000))
+    elapsed_ms = round((time.monotonic() - started) * 1000)
+    lacked = gaps.new()
+    return QueryResult(query, _judge(query, rows, error, lacked), rows, error, elapsed_ms, lacked)
 
 
-def _judge(query: Query, rows: tuple[ResultRow, ...], error: Optional[str]) -> str:
+def _judge(query: Query, rows: tuple[ResultRow, ...], error: Optional[str], lacked: Iterable[BlindSpot]) -> str:
     lacks_root = query.needs_root and os.geteuid() != 0
     if error is not None:
         return NEEDS_ROOT if lacks_root else ERROR
@@ -167,20 +178,40 @@ def _judge(query: Query, rows: tuple[ResultRow, ...], error: Optional[str]) -> s
         return ABNORMAL
     if lacks_root:
         return NEEDS_ROOT
+    if query.kind == "detection" and any(gap.kind == TRUNCATED for gap in lacked):
+        return INCOMPLETE
     # A policy passes with at least one row, as in osquery and Fleet.
     return ABNORMAL if query.kind == "policy" and not rows else NORMAL
 
 
-def _blind_spots(engine: Engine) -> Iterator[BlindSpot]:
-    try:
-        rows = engine.query("SELECT table_name, last_error, truncated_why, degraded_why FROM minehunt_status")
-    except EngineError as error:
-        yield BlindSpot("minehunt_status", str(error))
-        return
-    for row in rows:
-        for why in (row["last_error"], row["truncated_why"], row["degraded_why"]):
-            if why:
-                yield BlindSpot(row["table_name"], why)
+class _Gaps:
+    """What the tables' answers lacked, query by query."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._seen: dict[BlindSpot, None] = {}
+        self._last = 0
+        self.new()
+        # What was said before the triage began is none of its own.
+        self._seen.clear()
+
+    def new(self) -> tuple[BlindSpot, ...]:
+        """What answers have lacked since the last call."""
+        try:
+            # A number of our own.
+            sql = f"SELECT sequence, table_name, kind, why FROM minehunt_gaps WHERE sequence > {self._last}"  # noqa: S608
+            rows = self._engine.query(sql)
+        except EngineError as error:
+            found = [BlindSpot("minehunt_gaps", str(error), ERROR)]
+        else:
+            self._last = max([self._last, *(int(row["sequence"]) for row in rows)])
+            found = [BlindSpot(row["table_name"], row["why"], row["kind"]) for row in rows]
+        self._seen.update(dict.fromkeys(found))
+        return tuple(found)
+
+    def all(self) -> tuple[BlindSpot, ...]:
+        """All of them, each once."""
+        return tuple(self._seen)
 
 
 def iso_time(moment: float) -> str:

@@ -29,6 +29,8 @@ OPTION_HIDDEN = 16
 # osquery's ConstraintOperator (osquery/core/tables.h); SQLite's own codes (LIMIT 73 …) arrive as well.
 EQUALS = 2
 LIKE = 65
+_SIGNS = {EQUALS: "=", 4: ">", 8: "<=", 16: "<", 32: ">=", LIKE: "LIKE", 66: "GLOB", 68: "!=", 73: "LIMIT", 74: "OFFSET"}
+_MAX_QUESTION = 200
 
 # A result line over 1 MiB is dropped by osquery's TLS logger, and a row may carry several such texts.
 MAX_TEXT = 32 * 1024
@@ -46,6 +48,10 @@ _UNSAFE = {
 
 class TableError(Exception):
     """A table could not answer; the message names what failed and reaches the user as the query's error."""
+
+
+class BadQuestion(TableError):
+    """A constraint that no answer can fit, such as a folder that does not exist: the asker's fault, and no failed scan."""
 
 
 class BudgetExceeded(TableError):
@@ -202,6 +208,14 @@ class QueryContext:
             return None
         return values or None
 
+    @property
+    def question(self) -> str:
+        """The constraints as a reader wants them, "" without any: `since = -2 days, root = /`; at most 200 characters."""
+        terms = (
+            f"{name} {_SIGNS.get(t.op, f'[{t.op}]')} {t.expr}" for name, each in sorted(self.constraints.items()) for t in each
+        )
+        return clean_text(", ".join(terms)[:_MAX_QUESTION])
+
     def uses(self, *names: str) -> bool:
         """Whether the query reads any of these columns (True when osquery did not say)."""
         return self.columns_used is None or not self.columns_used.isdisjoint(names)
@@ -217,7 +231,7 @@ class QueryContext:
 
     def truncate(self, why: str) -> None:
         """Record that a bound cut this scan short; `minehunt_status` shows it."""
-        self.truncated = why
+        self.truncated = f"{self.truncated}; {why}" if self.truncated else why
 
 
 Generate = Callable[["Host", QueryContext], Iterable[Row]]

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from extension import __version__
-from extension.triage import QueryResult, StepResult, Triage, iso_time
+from extension.triage import BlindSpot, QueryResult, StepResult, Triage, iso_time
 
 
 def as_document(triage: Triage) -> dict[str, Any]:
@@ -18,7 +18,7 @@ def as_document(triage: Triage) -> dict[str, Any]:
         "started": iso_time(triage.started),
         "finished": iso_time(triage.finished),
         "steps": [_step(step) for step in triage.steps],
-        "blind_spots": [{"table": spot.table, "why": spot.why} for spot in triage.blind_spots],
+        "blind_spots": [_gap(spot) for spot in triage.blind_spots],
         "summary": {
             "verdict": triage.verdict,
             "abnormal_steps": triage.abnormal_steps,
@@ -31,6 +31,10 @@ def as_document(triage: Triage) -> dict[str, Any]:
 def render(triage: Triage) -> str:
     """The document as indented JSON text; non-ASCII text is kept."""
     return json.dumps(as_document(triage), indent=2, ensure_ascii=False) + "\n"
+
+
+def _gap(spot: BlindSpot) -> dict[str, str]:
+    return {"table": spot.table, "why": spot.why, "kind": spot.kind}
 
 
 def _step(result: StepResult) -> dict[str, Any]:
@@ -51,6 +55,7 @@ def _query(result: QueryResult) -> dict[str, Any]:
         "status": result.status,
         "error": result.error,
         "elapsed_ms": result.elapsed_ms,
+        "gaps": [_gap(gap) for gap in result.gaps],
         "row_count": len(result.rows),
         "rows": [dict(row) for row in result.rows],
     }

@@ -16,12 +16,30 @@ from extension.engines import ResultRow
 from extension.report.responses import Segments, responses
 from extension.report.values import moment, shown, shown_column
 from extension.report.words import MARKS, words
-from extension.triage import ABNORMAL, ERROR, NEEDS_ROOT, NORMAL, NOT_APPLICABLE, QueryResult, StepResult, Triage, iso_time
+from extension.triage import (
+    ABNORMAL,
+    ERROR,
+    INCOMPLETE,
+    NEEDS_ROOT,
+    NORMAL,
+    NOT_APPLICABLE,
+    QueryResult,
+    StepResult,
+    Triage,
+    iso_time,
+)
 from tables.schema import clean_text
 
 _ROWS_SHOWN = 20
 _FILE_WIDTH = 120
-_STYLES = {NORMAL: "green", ABNORMAL: "bold red", ERROR: "yellow", NEEDS_ROOT: "yellow", NOT_APPLICABLE: "dim"}
+_STYLES = {
+    NORMAL: "green",
+    ABNORMAL: "bold red",
+    ERROR: "yellow",
+    INCOMPLETE: "yellow",
+    NEEDS_ROOT: "yellow",
+    NOT_APPLICABLE: "dim",
+}
 _VERDICT_STYLES = {"clean": "bold green", "suspicious": "bold yellow", "compromised": "bold red", "incomplete": "bold yellow"}
 _SEGMENT_STYLES = {"command": "bold", "value": "bold", "blank": "italic"}
 
@@ -93,7 +111,7 @@ def _print_verdict(console: Console, triage: Triage, texts: dict[str, str]) -> N
 
 def _print_step(console: Console, result: StepResult, language: str) -> None:
     texts = words(language)
-    told = [query for query in result.queries if query.status in (ABNORMAL, ERROR)]
+    told = [query for query in result.queries if query.status in (ABNORMAL, ERROR, INCOMPLETE)]
     if not told:
         return
     console.print()
@@ -108,6 +126,11 @@ def _print_query(console: Console, result: QueryResult, language: str, texts: di
     attack = f"  {' '.join(query.attack)}" if query.attack else ""
     state = texts["not_in_place"] if query.kind == "policy" and result.status == ABNORMAL else texts[result.status]
     console.print(Text.assemble((query.name, "bold"), f"  {texts[query.severity]}{attack}  ", (state, _STYLES[result.status])))
+    for cut in result.cuts:
+        told = f"{texts['not_looked_at']}{texts['colon']}{shown(cut.table, texts['characters'])}{texts['colon']}"
+        console.print(Padding(Text(told + shown(cut.why, texts["characters"]), style="yellow"), (0, 0, 0, 2), expand=False))
+    if result.status == INCOMPLETE:
+        return
     if result.error:
         console.print(Padding(Text(shown(result.error, texts["characters"]), style="yellow"), (0, 0, 0, 2), expand=False))
         return

@@ -13,7 +13,7 @@ from extension.report.facts import Facts
 from extension.report.responses import RESPONSES_SHOWN, Segments, prose, responses
 from extension.report.values import shown, shown_column
 from extension.report.words import words
-from extension.triage import ABNORMAL, ERROR, NEEDS_ROOT, NOT_APPLICABLE, QueryResult, StepResult, Triage, iso_time
+from extension.triage import ABNORMAL, ERROR, INCOMPLETE, NEEDS_ROOT, NOT_APPLICABLE, QueryResult, StepResult, Triage, iso_time
 from tables.schema import clean_text
 
 _ROWS_SHOWN = 20
@@ -196,5 +196,8 @@ def _unchecked(triage: Triage, texts: dict[str, str]) -> Iterator[tuple[str, str
             yield result.query.name, result.status, texts["not-applicable_means"]
         elif result.status in (ERROR, NEEDS_ROOT):
             yield result.query.name, result.status, result.error or ""
+        if result.cuts:
+            cuts = texts["comma"].join(f"{cut.table}{texts['colon']}{cut.why}" for cut in result.cuts)
+            yield result.query.name, INCOMPLETE, cuts
     for spot in triage.blind_spots:
         yield spot.table, "limited", spot.why

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 LANGUAGES = ("en", "zh")
 # A status must not be told by its colour alone.
-MARKS = {"normal": "✓", "abnormal": "✗", "error": "!", "needs-root": "?", "not-applicable": "–"}
+MARKS = {"normal": "✓", "abnormal": "✗", "error": "!", "needs-root": "?", "not-applicable": "–", "incomplete": "~"}
 
 # key: (English, Chinese); statuses, verdicts, severities and kinds are keyed by their own names.
 _WORDS = {
@@ -57,6 +57,7 @@ _WORDS = {
     "why": ("Why", "原因"),
     "do": ("Next", "处置"),
     "false_positives": ("False positives", "可能的误报"),
+    "not_looked_at": ("not looked at", "未查看"),
     "not_in_place": ("not in place", "未到位"),
     "more": ("more rows in --format json", "行未列出，请用 --format json 查看"),
     "each_row": (

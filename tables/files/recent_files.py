@@ -20,8 +20,9 @@ from tables.host.mounts import parse_mountinfo
 from tables.host.packages import OwnerUnknown, owners
 from tables.host.time_span import LIMITS, Span, asked_span
 from tables.host.tree_walk import KINDS, TreeWalk
-from tables.indicators.file_oddities import BorrowedTimes, is_program, oddities
-from tables.schema import BIGINT, EQUALS, TEXT, QueryContext, Row, TableError, clean_text, column, table
+from tables.indicators.borrowed_times import BorrowedTimes
+from tables.indicators.file_oddities import is_program, oddities
+from tables.schema import BIGINT, EQUALS, TEXT, BadQuestion, QueryContext, Row, TableError, clean_text, column, table
 
 _TABLE = "recent_files"
 # The last quarter is kept for looking up packages and handing over the rows.
@@ -153,7 +154,7 @@ def _asked(query: QueryContext, name: str) -> list[Optional[str]]:
     values: list[Optional[str]] = [*dict.fromkeys(query.equals(name) or ())]
     for value in values:
         if not value or clean_text(value) != value or "\0" in value:
-            raise TableError(f"{name}: {clean_text(value or '')!r} cannot be asked for")
+            raise BadQuestion(f"{name}: {clean_text(value or '')!r} cannot be asked for")
     return values or [None]
 
 
@@ -199,6 +200,7 @@ class _Scan:
         self.notes = notes
         self.packages: dict[str, Optional[str]] = {}
         self.times = BorrowedTimes(host.files)
+        self.lawful: frozenset[str] = frozenset()
         # Asked of the query once: the walk asks for every file.
         self.wants_elf, self.wants_program = (query.equal_integers(name) == [1] for name in ("is_elf", "is_program"))
 
@@ -224,6 +226,7 @@ class _Scan:
             self.packages = owners(self.host, [file.path for file in files if file.is_program])
         except OwnerUnknown as error:
             self.notes.degraded.append(str(error))
+        self.lawful = self.times.lawful((file.path, file.status) for file in files if self.packages.get(file.path, "") is None)
         return files
 
     def _is_asked_for(self, found: _Found) -> bool:
@@ -233,14 +236,14 @@ class _Scan:
     def _folder(self) -> str:
         """Where our own process finds the root of the walk."""
         if not self.root.startswith("/"):
-            raise TableError(f"root: {self.root!r} is no absolute path")
+            raise BadQuestion(f"root: {self.root!r} is no absolute path")
         try:
             located = os.path.realpath(self.host.files.locate(self.root))
             is_folder = stat.S_ISDIR(os.stat(located).st_mode)
         except OSError as error:
-            raise TableError(f"root: {self.root}: {error.strerror or error}") from None
+            raise BadQuestion(f"root: {self.root}: {error.strerror or error}") from None
         if not is_folder:
-            raise TableError(f"root: {self.root} is no folder")
+            raise BadQuestion(f"root: {self.root} is no folder")
         return located
 
     def _closed(self, folder: str) -> dict[str, Optional[str]]:
@@ -274,7 +277,8 @@ class _Scan:
         is_regular = stat.S_ISREG(status.mode)
         is_read = found.head is not None or not is_regular
         is_packaged = self.packages[found.path] is not None if found.path in self.packages else None
-        is_forged = None if is_packaged is None else not is_packaged and self.times.is_forged(found.path, status)
+        is_suspect = is_packaged is False and found.path not in self.lawful
+        is_forged = None if is_packaged is None else is_suspect and self.times.is_forged(status)
         return RecentFile(
             path=found.path,
             kind=status.kind,

@@ -12,6 +12,7 @@ from tables.host.files import Files
 from tables.host.procfs import Procfs
 from tables.host.settings import Settings
 from tables.host.status import StatusBoard
+from tables.host.task_lists import Unlisted
 
 T = TypeVar("T")
 
@@ -55,15 +56,27 @@ class Host:
     def _private(self) -> Optional[Procfs]:
         return Procfs.private(self.proc_path) if self.is_live else None
 
+    @cached_property
+    def unlisted(self) -> Unlisted:
+        """The pids that /proc does not list and that are known all the same."""
+        return Unlisted(self._private or self.procfs)
+
     @property
     def has_truth(self) -> bool:
         """Whether `truth` shows more than `procfs`: a private procfs could be had."""
         return self._private is not None
 
-    @property
+    @cached_property
     def truth(self) -> Procfs:
-        """A procfs that nobody can mount over, where the kernel and our rights allow one; else `procfs` itself."""
-        return self._private or self.procfs
+        """A procfs that nobody can mount over, where the kernel and our rights allow one; else that at /proc itself.
+
+        Its `pids` are also those that the kernel leaves out of the listing and names elsewhere, so that hidden processes are
+        judged like visible ones.
+        """
+        found = self._private or Procfs.open(self.proc_path)
+        if self.is_live:
+            found.unlisted = self.unlisted.pids
+        return found
 
     def state(self, key: str, make: Callable[[], T]) -> T:
         """The object kept under `key` between calls, made by `make` the first time."""

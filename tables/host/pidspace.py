@@ -1,25 +1,24 @@
-"""The pid space asked number by number, and pids that the kernel names elsewhere than in the /proc listing."""
+"""The pid space asked number by number, and a hold on one process of it."""
 
 from __future__ import annotations
 
 import ctypes
 import errno
 import os
+import platform
 import select
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Optional
+from typing import NamedTuple, Optional
 
-from tables.host.mounts import parse_mountinfo
 from tables.host.procfs import Procfs
 from tables.host.syscalls import PIDFD_OPEN, pidfd_open
 
 # The largest pid any kernel hands out (PID_MAX_LIMIT, include/linux/threads.h).
 PID_MAX_LIMIT = 4_194_304
 _CHUNK = 65_536
-_MAX_CGROUPS = 4_000
+# Numbers of sched_getscheduler(2), which musl's own function never asks.
+_SCHED_GETSCHEDULER = {"x86_64": 145, "aarch64": 120}.get(platform.machine())
 # No such call, or a seccomp filter that refuses it.
 _NO_PIDFD = frozenset({errno.ENOSYS, errno.EPERM})
 # PyDLL keeps the interpreter lock over the call: giving it up and taking it back costs more than the call itself.
@@ -74,7 +73,7 @@ def hold(pid: int) -> Optional[Held]:
 
 
 def has_pidfd() -> bool:
-    """Whether this kernel has pidfd_open(2) (Linux 5.3) and lets us call it; without it there is no sweep."""
+    """Whether this kernel has pidfd_open(2) (Linux 5.3) and lets us call it."""
     try:
         os.close(pidfd_open(os.getpid()))
     except OSError:
@@ -82,24 +81,35 @@ def has_pidfd() -> bool:
     return True
 
 
-def sweep(first: int, last: int, seconds: float, pause: float = 0.0) -> tuple[list[int], int]:
-    """Ask for every pid from `first` to `last` whether it leads a process.
+class Swept(NamedTuple):
+    """What answered in a sweep: processes by pidfd_open(2), and what only the scheduler knows, threads above all."""
 
-    Returns those that do and the last number asked, which is below `last` when `seconds` were used up. Threads are not
-    counted: pidfd_open answers for thread group leaders only. `pause` seconds are slept after each 65,536 numbers.
+    leaders: list[int]
+    others: list[int]
+    asked: int
+
+
+def sweep(first: int, last: int, seconds: float, pause: float = 0.0) -> Swept:
+    """Ask for every pid from `first` to `last` whether it is alive, by two calls that share no code in the kernel.
+
+    pidfd_open(2) answers for processes only, sched_getscheduler(2) for threads too. `asked` is the last number asked, below
+    `last` when `seconds` were used up. `pause` seconds are slept after each 65,536 numbers.
     """
-    alive: list[int] = []
+    found = Swept([], [], first - 1)
     deadline = time.monotonic() + seconds
-    asked = first - 1
-    while asked < last and time.monotonic() < deadline:
-        top = min(asked + _CHUNK, last)
-        for pid, fd in [(pid, fd) for pid in range(asked + 1, top + 1) if (fd := _fast_syscall(PIDFD_OPEN, pid, 0)) >= 0]:
+    while found.asked < last and time.monotonic() < deadline:
+        numbers = range(found.asked + 1, min(found.asked + _CHUNK, last) + 1)
+        leaders = [(pid, fd) for pid in numbers if (fd := _fast_syscall(PIDFD_OPEN, pid, 0)) >= 0]
+        for pid, fd in leaders:
             os.close(fd)
-            alive.append(pid)
-        asked = top
-        if pause and asked < last:
+            found.leaders.append(pid)
+        led = {pid for pid, _ in leaders}
+        if _SCHED_GETSCHEDULER is not None:
+            found.others.extend(pid for pid in numbers if _fast_syscall(_SCHED_GETSCHEDULER, pid) >= 0 and pid not in led)
+        found = found._replace(asked=numbers[-1])
+        if pause and found.asked < last:
             time.sleep(pause)
-    return alive, asked
+    return found
 
 
 @dataclass
@@ -113,12 +123,13 @@ class SweepProgress:
         """Whether no sweep was completed within the last `every_seconds`."""
         return self.finished is None or not 0 <= time.time() - self.finished < every_seconds
 
-    def advance(self, seconds: float, pause: float) -> list[int]:
-        """Sweep on from where the last call stopped, for at most `seconds`; the living processes met on the way."""
-        alive, self.asked = sweep(self.asked + 1, PID_MAX_LIMIT, seconds, pause)
+    def advance(self, seconds: float, pause: float) -> Swept:
+        """Sweep on from where the last call stopped, for at most `seconds`; what was met on the way."""
+        found = sweep(self.asked + 1, PID_MAX_LIMIT, seconds, pause)
+        self.asked = found.asked
         if self.asked >= PID_MAX_LIMIT:
             self.asked, self.finished = 0, time.time()
-        return alive
+        return found
 
 
 def pid_max(procfs: Procfs) -> int:
@@ -135,27 +146,3 @@ def last_pid_if_never_wrapped(procfs: Procfs, forks: int) -> Optional[int]:
     if forks >= pid_max(procfs):
         return None
     return int(procfs.read("loadavg", 128).split()[4])
-
-
-def cgroup_pids(procfs: Procfs) -> Iterator[int]:
-    """Pids listed in cgroup.procs files (cgroups(7)), a view of the tasks that does not pass through /proc/PID.
-
-    Reads the unified hierarchy, or one of version 1 where there is no unified one: every task is in each.
-    """
-    mounts = list(parse_mountinfo(procfs.try_read("self/mountinfo", 8 << 20) or b""))
-    roots = [mount.mount_point for mount in mounts if mount.fs_type == "cgroup2"]
-    roots += [mount.mount_point for mount in mounts if mount.fs_type == "cgroup"]
-    if not roots:
-        return
-    pending = [roots[0]]
-    read = 0
-    while pending and read < _MAX_CGROUPS:
-        folder = pending.pop()
-        read += 1
-        try:
-            with os.scandir(folder) as entries:
-                pending += [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
-            # Tasks of a foreign pid namespace show as 0.
-            yield from (pid for pid in map(int, Path(folder, "cgroup.procs").read_bytes().split()) if pid)
-        except OSError:
-            continue

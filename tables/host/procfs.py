@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple, Optional
@@ -181,6 +182,8 @@ class Procfs:
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
+        # Pids that the kernel does not list here and that answer all the same; whoever knows such sets this.
+        self.unlisted: Callable[[], frozenset[int]] = frozenset
 
     @classmethod
     def open(cls, path: str = "/proc") -> Procfs:
@@ -237,18 +240,27 @@ class Procfs:
         """Status of the file at `path`, links followed; OSError when that fails."""
         return os.stat(path, dir_fd=self.fd)
 
-    def entries(self) -> list[tuple[bytes, int]]:
+    def entries(self, folder: str = ".") -> list[tuple[bytes, int]]:
         """(name, d_type) of all that the kernel lists here, by the raw system call (no library can filter it)."""
         # A descriptor of its own: tables list at the same time, and a shared one has a single position.
-        fd = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self.fd)
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self.fd)
         try:
             return list(syscalls.getdents64(fd))
         finally:
             os.close(fd)
 
-    def pids(self) -> list[int]:
+    def listed(self) -> list[int]:
         """Every pid that the kernel lists."""
         return [int(name) for name, _ in self.entries() if name.isdigit()]
+
+    def pids(self) -> list[int]:
+        """Every pid that the kernel lists, and those that are known to be left out."""
+        listed = self.listed()
+        return listed + sorted(self.unlisted().difference(listed))
+
+    def thread_ids(self, pid: int) -> list[int]:
+        """The ids of a process's threads; OSError when it is gone."""
+        return [int(name) for name, _ in self.entries(f"{pid}/task") if name.isdigit()]
 
     def process(self, pid: int) -> Optional[Process]:
         """The process `pid`, or None when its status cannot be read (gone, hidden, or covered by a mount)."""

@@ -1,23 +1,73 @@
-"""What each table did last: the facts behind `minehunt_status`, so that no blind spot is silent."""
+"""What each table did last, and what its answers lacked: the facts behind `minehunt_status` and `minehunt_gaps`."""
 
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, replace
-from typing import Optional
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple, Optional
+
+# Of a question that nobody has asked again for so long, nothing is said any more.
+_KEPT_SECONDS = 25 * 3600.0
+_MAX_QUESTIONS = 64
+_MAX_GAPS = 512
+
+ERROR, TRUNCATED, DEGRADED = "error", "truncated", "degraded"
+
+
+@dataclass(frozen=True)
+class Notes:
+    """What one answer of a table lacks: why there is none, which bound cut it, what could not be seen."""
+
+    error: Optional[str] = None
+    truncated: Optional[str] = None
+    degraded: tuple[str, ...] = ()
+
+    def gaps(self) -> Iterable[tuple[str, str]]:
+        """Each as (kind, why): error, truncated or degraded."""
+        yield from ((kind, why) for kind, why in ((ERROR, self.error), (TRUNCATED, self.truncated)) if why)
+        yield from ((DEGRADED, why) for why in self.degraded)
 
 
 @dataclass(frozen=True)
 class TableStatus:
-    """The record of one table since this process started; durations in milliseconds."""
+    """The record of one table since this process started; durations in milliseconds.
+
+    `notes` are those of each different question (set of constraints) that was last asked within a day, by its text.
+    """
 
     calls: int = 0
     scans: int = 0
     last_duration_ms: Optional[int] = None
     last_rows: Optional[int] = None
-    last_error: Optional[str] = None
-    truncated: Optional[str] = None
-    degraded: tuple[str, ...] = ()
+    notes: Mapping[str, Notes] = field(default_factory=dict)
+
+    @property
+    def last_error(self) -> Optional[str]:
+        """Why the last scan of a question failed."""
+        return _joined(notes.error for notes in self.notes.values())
+
+    @property
+    def truncated(self) -> Optional[str]:
+        """Which bounds cut answers short."""
+        return _joined(notes.truncated for notes in self.notes.values())
+
+    @property
+    def degraded(self) -> tuple[str, ...]:
+        """What could not be seen."""
+        return tuple(dict.fromkeys(why for notes in self.notes.values() for why in notes.degraded))
+
+
+class Gap(NamedTuple):
+    """Something that an answer lacked; `sequence` grows with each answer that lacked something."""
+
+    sequence: int
+    table: str
+    kind: str
+    why: str
+    question: str
+    answered_at: int
 
 
 class StatusBoard:
@@ -26,6 +76,10 @@ class StatusBoard:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._records: dict[str, TableStatus] = {}
+        self._asked: dict[tuple[str, str], float] = {}
+        self._pending: dict[str, tuple[str, ...]] = {}
+        self._gaps: dict[tuple[str, str, str], Gap] = {}
+        self._sequence = 0
 
     def called(self, table: str) -> None:
         """Count a call."""
@@ -33,23 +87,47 @@ class StatusBoard:
             record = self._records.get(table, TableStatus())
             self._records[table] = replace(record, calls=record.calls + 1)
 
-    def scanned(self, table: str, duration_ms: int, rows: Optional[int], error: Optional[str], truncated: Optional[str]) -> None:
-        """Record how a scan ended; `rows` is None when it failed."""
+    def degrade(self, table: str, *reasons: str) -> None:
+        """Say what the table could not see in the scan under way; no reasons: it saw everything."""
+        with self._lock:
+            self._pending[table] = tuple(reasons)
+
+    def taken(self, table: str) -> tuple[str, ...]:
+        """What the scan under way has said it could not see, and is forgotten with that."""
+        with self._lock:
+            return self._pending.pop(table, ())
+
+    def scanned(self, table: str, question: str, duration_ms: int, rows: Optional[int], notes: Notes) -> None:
+        """Record how a scan for a question ended; `rows` is None when it failed."""
         with self._lock:
             record = self._records.get(table, TableStatus())
+            kept = {text: old for text, old in record.notes.items() if text != question and not self._is_stale(table, text)}
+            while len(kept) >= _MAX_QUESTIONS:
+                del kept[next(iter(kept))]
+            self._asked[table, question] = time.monotonic()
             self._records[table] = replace(
                 record,
                 scans=record.scans + 1,
                 last_duration_ms=duration_ms,
                 last_rows=rows,
-                last_error=error,
-                truncated=truncated,
+                notes={**kept, question: notes},
             )
 
-    def degrade(self, table: str, *reasons: str) -> None:
-        """Say what the table could not see in its last scan; no reasons: it saw everything."""
+    def answered(self, table: str, question: str, notes: Notes) -> None:
+        """Record what an answer lacked, whether it was scanned for or given once more."""
         with self._lock:
-            self._records[table] = replace(self._records.get(table, TableStatus()), degraded=tuple(reasons))
+            for kind, why in notes.gaps():
+                self._sequence += 1
+                # The newest last: what is said of every row of a JOIN is kept once.
+                self._gaps.pop((table, kind, why), None)
+                self._gaps[table, kind, why] = Gap(self._sequence, table, kind, why, question, int(time.time()))
+                if len(self._gaps) > _MAX_GAPS:
+                    del self._gaps[next(iter(self._gaps))]
+
+    def gaps(self) -> list[Gap]:
+        """What recent answers lacked, the latest last; at most 512 different things."""
+        with self._lock:
+            return list(self._gaps.values())
 
     def names(self) -> list[str]:
         """The tables that have a record."""
@@ -57,6 +135,17 @@ class StatusBoard:
             return sorted(self._records)
 
     def get(self, table: str) -> TableStatus:
-        """The record of one table."""
+        """The record of one table; where no scan is recorded, with what the table itself has said."""
         with self._lock:
-            return self._records.get(table, TableStatus())
+            record = self._records.get(table, TableStatus())
+            fresh = {text: notes for text, notes in record.notes.items() if not self._is_stale(table, text)}
+            if table in self._pending:
+                fresh["under way"] = Notes(degraded=self._pending[table])
+            return replace(record, notes=fresh)
+
+    def _is_stale(self, table: str, question: str) -> bool:
+        return time.monotonic() - self._asked.get((table, question), 0.0) > _KEPT_SECONDS
+
+
+def _joined(texts: Iterable[Optional[str]]) -> Optional[str]:
+    return "; ".join(dict.fromkeys(filter(None, texts))) or None

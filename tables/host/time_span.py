@@ -6,7 +6,7 @@ import time
 from typing import NamedTuple, Optional
 
 from tables.host.moments import parse_moment
-from tables.schema import EQUALS, Constraint, QueryContext, TableError
+from tables.schema import EQUALS, BadQuestion, Constraint, QueryContext
 
 # SQLite's operators as osquery passes them on (osquery/core/tables.h).
 _GREATER, _AT_LEAST = 4, 32
@@ -34,7 +34,7 @@ class Span(NamedTuple):
 
 
 def asked_span(query: QueryContext, since: Optional[str], until: Optional[str]) -> Span:
-    """The span from `since` to `until`, cut to the query's lower bounds on ctime; TableError when one names no moment.
+    """The span from `since` to `until`, cut to the query's lower bounds on ctime; BadQuestion when one names no moment.
 
     Without `since` it begins 24 hours before `until` (now, without that), or is as wide as ctime is bounded.
     """
@@ -54,7 +54,7 @@ def _moment(name: str, text: str, now: float) -> int:
     try:
         return parse_moment(text, now)
     except ValueError as error:
-        raise TableError(f"{name}: {error}") from None
+        raise BadQuestion(f"{name}: {error}") from None
 
 
 def _lower_bound(query: QueryContext) -> int:

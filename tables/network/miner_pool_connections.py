@@ -143,7 +143,7 @@ class _Scan:
             visible.by_inode.update(again.by_inode)
             missing -= again.by_inode.keys()
             unreadable = again.unreadable
-            if missing and self.truth is not self.host.procfs:
+            if missing:
                 behind = find_owners(self.truth, self.truth.pids(), missing, every_thread=True).by_inode
             missing &= self._still_open(hits, missing)
         self._report_degraded(bool(missing) and not missing <= behind.keys(), unreadable)

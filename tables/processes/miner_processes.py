@@ -12,6 +12,7 @@ from tables.host.ancestry import ProcessTree
 from tables.host.files import sha256_fd
 from tables.host.procfs import CLOCK_TICKS, Process, Procfs
 from tables.host.socket_owners import find_owners
+from tables.host.visibility import Visibility
 from tables.indicators.miner_facts import Collector, Suspect
 from tables.indicators.pool_sockets import pool_sockets
 from tables.indicators.pools import pool_indicators
@@ -37,6 +38,7 @@ class MinerProcess(Row):
     cwd: Optional[str] = column(TEXT, "working folder")
     cgroup_path: Optional[str] = column(TEXT, "cgroup of the process, which names its unit or container")
     container_id: Optional[str] = column(TEXT, "id of the container it runs in")
+    is_hidden: int = column(BIGINT, "1 if /proc does not list it, or shows another in its place (hidden_processes says how)")
     score: int = column(BIGINT, "sum of the signals' weights, 0 to 100")
     confidence: str = column(
         TEXT,
@@ -111,12 +113,13 @@ def miner_processes(host: Host, query: QueryContext) -> Iterator[MinerProcess]:
         degraded.append(f"{len(collector.unsearched)} programs are not searched for a miner's strings yet; later calls go on")
     host.status.degrade(_NAME, *degraded)
     tree = ProcessTree(procfs)
+    visibility = Visibility(host)
     for pid in sorted(suspects):
         query.check_time()
         process = procfs.process(pid)
         suspect = collector.second_look(process) if process is not None and process.pid == pid else None
-        if suspect is not None:
-            yield _row(suspect, tree, query)
+        if process is not None and suspect is not None:
+            yield _row(suspect, tree, query, visibility.is_hidden(process))
 
 
 def _connections(host: Host, pids: list[int], query: QueryContext) -> dict[int, list[str]]:
@@ -143,7 +146,7 @@ def _sha256(procfs: Procfs, process: Process) -> Optional[str]:
         os.close(fd)
 
 
-def _row(suspect: Suspect, tree: ProcessTree, query: QueryContext) -> MinerProcess:
+def _row(suspect: Suspect, tree: ProcessTree, query: QueryContext, is_hidden: bool) -> MinerProcess:
     process, facts, verdict = suspect
     procfs = process.procfs
     return MinerProcess(
@@ -158,6 +161,7 @@ def _row(suspect: Suspect, tree: ProcessTree, query: QueryContext) -> MinerProce
         cwd=process.cwd,
         cgroup_path=process.cgroup_path or None,
         container_id=process.container_id,
+        is_hidden=is_hidden,
         score=verdict.score,
         confidence=verdict.confidence,
         signals=",".join(sorted(verdict.signals)),

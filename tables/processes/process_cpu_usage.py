@@ -12,6 +12,7 @@ from tables.host import Host
 from tables.host.cgroups import CpuQuotas
 from tables.host.cpu_use import CpuHistory, CpuUse
 from tables.host.procfs import CLOCK_TICKS, Process, Procfs, parse_cgroup
+from tables.host.visibility import Visibility
 from tables.schema import BIGINT, DOUBLE, TEXT, QueryContext, Row, TableError, column, table
 
 _TABLE = "process_cpu_usage"
@@ -33,6 +34,7 @@ class ProcessCpuUsage(Row):
     owner_uid: Optional[int] = column(BIGINT, "its real user id")
     parent: int = column(BIGINT, "pid of its parent")
     start_time: int = column(BIGINT, "its start in unix seconds")
+    is_hidden: int = column(BIGINT, "1 if /proc does not list it, or shows another in its place (hidden_processes says how)")
     cpu_percent: float = column(DOUBLE, "CPU use over window_seconds, 100 = one core all the time; changes with every call")
     cpu_percent_host: float = column(DOUBLE, "the same as a part of all cores, 100 = the whole host; changes with every call")
     cpu_percent_since_start: float = column(DOUBLE, "average since its start, 100 = one core; changes with every call")
@@ -111,17 +113,18 @@ def process_cpu_usage(host: Host, query: QueryContext) -> Iterator[ProcessCpuUsa
     if is_cut:
         query.truncate("more processes than are kept in memory")
     quotas = CpuQuotas(host.files, procfs)
+    visibility = Visibility(host)
     for use in uses:
         query.check_time()
         process = Process(procfs, use.stat)
         if process.is_kernel_thread and not use.cores:
             continue
-        row = _row(procfs, process, use, quotas)
+        row = _row(procfs, process, use, quotas, visibility.is_hidden(process))
         if process.is_same_process():
             yield row
 
 
-def _row(procfs: Procfs, process: Process, use: CpuUse, quotas: CpuQuotas) -> ProcessCpuUsage:
+def _row(procfs: Procfs, process: Process, use: CpuUse, quotas: CpuQuotas, is_hidden: bool) -> ProcessCpuUsage:
     stat = process.stat
     uid, allowed = parse_status(procfs.try_read(f"{stat.pid}/status", 8192) or b"")
     groups = procfs.try_read(f"{stat.pid}/cgroup", 65536) or b""
@@ -134,6 +137,7 @@ def _row(procfs: Procfs, process: Process, use: CpuUse, quotas: CpuQuotas) -> Pr
         owner_uid=uid,
         parent=stat.ppid,
         start_time=process.start_time,
+        is_hidden=is_hidden,
         cpu_percent=round(use.cores * 100, 1),
         cpu_percent_host=round(use.cores * 100 / (os.cpu_count() or 1), 2),
         cpu_percent_since_start=round(use.cores_since_start * 100, 2),

@@ -15,6 +15,7 @@ from tables.host.accounts import parse_passwd
 from tables.host.executables import FULLY_SEALED, RunningFile, ancestor_programs, living, running_file
 from tables.host.files import Unreadable
 from tables.host.procfs import CLOCK_TICKS, Process
+from tables.host.visibility import Visibility
 from tables.indicators.process_names import hidden_component, is_below, process_names
 from tables.indicators.program_claims import ProgramClaims
 from tables.indicators.program_places import placed_by_tool
@@ -55,6 +56,7 @@ class ProcessExeMismatch(Row):
     cwd: Optional[str] = column(TEXT, "working folder")
     cgroup_path: Optional[str] = column(TEXT, "cgroup of the process")
     container_id: Optional[str] = column(TEXT, "id of the container it runs in")
+    is_hidden: int = column(BIGINT, "1 if /proc does not list it, or shows another in its place (hidden_processes says how)")
     exception: Optional[str] = column(
         TEXT, "built-in explanation that makes the row harmless as a rule; empty when there is none"
     )
@@ -209,7 +211,7 @@ def _utc(seconds: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds))
 
 
-def _row(process: Process, look: Look, finding: Finding) -> ProcessExeMismatch:
+def _row(process: Process, look: Look, finding: Finding, is_hidden: bool) -> ProcessExeMismatch:
     file, subject = look.file, look.subject
     status = file.status if file else None
     disk = file.on_disk if file else None
@@ -232,6 +234,7 @@ def _row(process: Process, look: Look, finding: Finding) -> ProcessExeMismatch:
         cwd=subject.cwd,
         cgroup_path=subject.cgroup_path or None,
         container_id=subject.container_id,
+        is_hidden=is_hidden,
         exception=finding.exception,
         evidence=finding.evidence,
     )
@@ -272,6 +275,7 @@ def process_exe_mismatches(host: Host, query: QueryContext) -> Iterator[ProcessE
         if first is not None and first.findings:
             suspects.append((process.identity, first))
     host.status.degrade(_TABLE, *(() if host.is_root else ("not root: the programs of other users' processes are not readable",)))
+    visibility = Visibility(host)
     for identity, first in suspects:
         query.check_time()
         process = examiner.procfs.process(identity[0])
@@ -281,7 +285,7 @@ def process_exe_mismatches(host: Host, query: QueryContext) -> Iterator[ProcessE
         seen = {finding.reason for finding in first.findings}
         for finding in again.findings:
             if finding.reason in seen:
-                yield _row(process, again, finding)
+                yield _row(process, again, finding, visibility.is_hidden(process))
 
 
 def _same_program(first: Look, again: Look) -> bool:

@@ -15,6 +15,7 @@ from tables.host.process_files import ProcessFiles
 from tables.host.procfs import CLOCK_TICKS, container_id
 from tables.host.respawn_memory import Program, RespawnMemory, Sighting, family
 from tables.host.restart_files import RestartFiles, Unit
+from tables.host.visibility import Visibility
 from tables.indicators.process_names import is_below, process_names
 from tables.indicators.program_places import DELETED_FILE, ProgramPlaces
 from tables.schema import BIGINT, TEXT, QueryContext, Row, TableError, column, table
@@ -47,6 +48,10 @@ class ProcessRespawn(Row):
     parent: Optional[int] = column(BIGINT, "process id of the parent")
     parent_name: Optional[str] = column(TEXT, "comm of the parent")
     start_time: int = column(BIGINT, "start of the newest incarnation in unix seconds")
+    is_hidden: Optional[int] = column(
+        BIGINT,
+        "1 if /proc does not list it, or shows another in its place (hidden_processes says how); NULL when it is not running",
+    )
     respawns: int = column(BIGINT, "how often this table saw it come back (mechanism memory); changes with every return")
     first_seen: Optional[int] = column(BIGINT, "when this table first saw the program, in unix seconds")
     last_start: Optional[int] = column(BIGINT, "latest start seen, in unix seconds; changes with every return")
@@ -94,6 +99,7 @@ class _Look:
             if running is not None:
                 self.by_pid[pid] = running
         self.programs = RunningPrograms(list(self.by_pid.values()))
+        self.visibility = Visibility(host)
 
     def remember(self, memory: RespawnMemory) -> None:
         """Tell the memory what runs now; workers that are copies of their parent are no programs of their own."""
@@ -184,6 +190,7 @@ class _Look:
             parent=process.stat.ppid,
             parent_name=process.parent_name,
             start_time=process.start_time,
+            is_hidden=self.visibility.is_hidden(process),
             respawns=0,
             restarter=restarter,
             restarter_pid=guard.process.pid if guard else None,
@@ -239,6 +246,7 @@ def _remembered_row(look: _Look, program: Program, other: Optional[Program]) -> 
         parent=last.starter[0] if last.starter else None,
         parent_name=last.starter_name,
         start_time=last.start_time,
+        is_hidden=look.visibility.is_hidden(running.process) if running else None,
         respawns=program.respawns,
         first_seen=program.first_seen,
         last_start=last.start_time,

@@ -7,7 +7,6 @@ import itertools
 import os
 import time
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from typing import Optional
 
@@ -16,7 +15,8 @@ from tables.host.ancestry import ProcessTree, label
 from tables.host.cgroups import systemd_unit
 from tables.host.overmounts import find_proc_mounts
 from tables.host.pidspace import hold
-from tables.host.procfs import CLOCK_TICKS, Process, Procfs, ProcStat, container_id, parse_cgroup
+from tables.host.procfs import CLOCK_TICKS, Process, ProcStat, container_id, parse_cgroup
+from tables.host.visibility import Visibility
 from tables.indicators.process_names import process_names
 from tables.schema import BIGINT, TEXT, QueryContext, Row, TableError, column, table
 
@@ -43,6 +43,7 @@ class ProcessInTree(Row):
     effective_uid: Optional[int] = column(BIGINT, "its effective user id")
     parent: int = column(BIGINT, "pid of its parent, 0 when that is the kernel or outside of our pid namespace")
     parent_name: Optional[str] = column(TEXT, "comm of its parent")
+    is_hidden: int = column(BIGINT, "1 if /proc does not list it, or shows another in its place (hidden_processes says how)")
     parent_visible: Optional[int] = column(
         BIGINT, "0 if the parent is alive but /proc does not show it, 1 if it does; NULL without a parent or where unknown"
     )
@@ -94,22 +95,20 @@ def parse_uids(status: bytes) -> tuple[Optional[int], Optional[int]]:
     return int(fields[0]), int(fields[1])
 
 
-class _Visibility:
+class _Parents:
     """Whether the parents that processes name are shown by /proc as everybody sees it."""
 
-    def __init__(self, public: Procfs, tree: ProcessTree) -> None:
-        self._public = public
+    def __init__(self, visibility: Visibility, tree: ProcessTree) -> None:
+        self._visibility = visibility
         self._tree = tree
-        # Listed later than the tree was read: a parent that is alive and missing here did not start in between.
-        self._listed = set(public.pids())
         self._shown: set[int] = set()
 
-    def of_parent(self, stat: ProcStat) -> Optional[bool]:
-        """False only for a parent that is alive, still the parent, and missing in a second look too; None without one."""
+    def is_shown(self, stat: ProcStat) -> Optional[bool]:
+        """False only for a parent that is alive, still the parent, and missing in a later look too; None without one."""
         pid = stat.ppid
         if pid <= 0 or pid == stat.pid:
             return None
-        if pid in self._shown or self._is_shown(pid, self._listed):
+        if pid in self._shown or self._visibility.shows(pid):
             self._shown.add(pid)
             return True
         held = hold(pid)
@@ -119,14 +118,10 @@ class _Visibility:
             child = self._tree.procfs.process(stat.pid)
             if child is None or child.stat.ppid != pid:
                 return None
-            shown = self._is_shown(pid, set(self._public.pids()))
+            shown = self._visibility.shows(pid)
             return shown if held.is_alive or shown else None
         finally:
             held.close()
-
-    def _is_shown(self, pid: int, listed: set[int]) -> bool:
-        found = self._public.process(pid) if pid in listed else None
-        return found is not None and found.stat.pid == pid
 
 
 class _Origins:
@@ -237,18 +232,20 @@ def process_tree(host: Host, query: QueryContext) -> Iterator[ProcessInTree]:
     tree = ProcessTree.take(procfs)
     origins = _Origins(tree)
     now_ticks = int(time.clock_gettime(time.CLOCK_BOOTTIME) * CLOCK_TICKS)
-    # Opened anew each time: a folder opened earlier would not show what has been mounted over /proc since.
-    with closing(Procfs.open(host.proc_path)) as public:
-        visibility = _Visibility(public, tree)
-        for stat in tree:
-            query.check_time()
-            process = Process(procfs, stat)
-            row = _row(tree, origins, process, None if hides else visibility.of_parent(stat), now_ticks)
-            if process.is_same_process():
-                yield row
+    visibility = Visibility(host)
+    parents = _Parents(visibility, tree)
+    for stat in tree:
+        query.check_time()
+        process = Process(procfs, stat)
+        is_hidden = not hides and visibility.is_hidden(process)
+        row = _row(tree, origins, process, is_hidden, None if hides else parents.is_shown(stat), now_ticks)
+        if process.is_same_process():
+            yield row
 
 
-def _row(tree: ProcessTree, origins: _Origins, process: Process, parent_visible: Optional[bool], now_ticks: int) -> ProcessInTree:
+def _row(
+    tree: ProcessTree, origins: _Origins, process: Process, is_hidden: bool, parent_visible: Optional[bool], now_ticks: int
+) -> ProcessInTree:
     stat = process.stat
     parent = tree.parent(stat)
     leader = tree.get(stat.session)
@@ -267,6 +264,7 @@ def _row(tree: ProcessTree, origins: _Origins, process: Process, parent_visible:
         effective_uid=effective,
         parent=stat.ppid,
         parent_name=os.fsdecode(parent.comm) if parent else None,
+        is_hidden=is_hidden,
         parent_visible=parent_visible,
         ancestry=tree.ancestry(stat),
         depth=tree.depth(stat),

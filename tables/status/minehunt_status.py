@@ -20,10 +20,10 @@ class MinehuntStatus(Row):
     scans: int = column(BIGINT, "scans made for them (the other calls were answered from the last scan)")
     last_duration_ms: Optional[int] = column(BIGINT, "how long the last scan took, in milliseconds")
     last_rows: Optional[int] = column(BIGINT, "rows the last scan found; NULL when it failed or none was made yet")
-    last_error: Optional[str] = column(TEXT, "why the last scan failed")
-    truncated: int = column(BIGINT, "1 if a bound cut the last scan short")
-    truncated_why: Optional[str] = column(TEXT, "which bound that was")
-    degraded: int = column(BIGINT, "1 if the last scan could not see everything")
+    last_error: Optional[str] = column(TEXT, "why the last scan failed, of each question (set of constraints) asked within a day")
+    truncated: int = column(BIGINT, "1 if a bound cut the last scan of a question short")
+    truncated_why: Optional[str] = column(TEXT, "which bounds those were")
+    degraded: int = column(BIGINT, "1 if the last scan of a question could not see everything")
     degraded_why: str = column(TEXT, "what kept it from seeing everything, separated by `; `")
 
 

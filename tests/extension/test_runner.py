@@ -14,7 +14,7 @@ import pytest
 from extension.runner import TableRunner
 from tables.host import Host
 from tables.host.settings import Settings
-from tables.schema import BIGINT, TEXT, QueryContext, Row, Table, TableError, column, table
+from tables.schema import BIGINT, TEXT, BadQuestion, QueryContext, Row, Table, TableError, column, table
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,6 +141,83 @@ def test_more_rows_than_the_bound_are_cut_and_said() -> None:
     runner = TableRunner(make(lambda host, query: (Pair(pid=n, path="/x") for n in range(100)), max_rows=10), host)
     assert len(runner.generate(None)) == 10
     assert host.status.get("sample").truncated == "more than 10 rows"
+
+
+def test_what_answers_to_different_questions_lacked_is_all_kept() -> None:
+    def rows(host: Host, query: QueryContext) -> Iterator[Pair]:
+        if query.equals("path") == ["/a"]:
+            query.truncate("out of time at /a")
+            query.truncate("and at /a/b")
+        if query.equals("path") == ["/b"]:
+            host.status.degrade("sample", "/b: Permission denied")
+        yield Pair(pid=1, path="/x")
+        if query.equals("path") == ["/c"]:
+            raise TableError("/c is no folder")
+
+    host = Host()
+    runner = TableRunner(make(rows, uses_constraints=True), host)
+    runner.generate(asked(path="/a"))
+    runner.generate(asked(path="/b"))
+    with pytest.raises(TableError):
+        runner.generate(asked(path="/c"))
+    runner.generate(asked(path="/d"))
+    record = host.status.get("sample")
+    assert record.truncated == "out of time at /a; and at /a/b"
+    assert record.degraded == ("/b: Permission denied",)
+    assert record.last_error == "/c is no folder"
+    assert [(gap.kind, gap.question) for gap in host.status.gaps()] == [
+        ("truncated", "path = /a"),
+        ("degraded", "path = /b"),
+        ("error", "path = /c"),
+    ]
+
+
+def test_a_question_that_has_no_answer_says_nothing_of_the_table_s_health() -> None:
+    def rows(host: Host, query: QueryContext) -> Iterator[Pair]:
+        raise BadQuestion("path: /no/such is no folder")
+        yield Pair(pid=1, path="/x")
+
+    host = Host()
+    with pytest.raises(TableError, match="sample: path: /no/such is no folder"):
+        TableRunner(make(rows), host).generate(None)
+    assert host.status.get("sample").last_error is None
+    assert [gap.kind for gap in host.status.gaps()] == ["error"]
+
+
+def test_an_answer_given_once_more_lacks_the_same_and_a_new_scan_may_not() -> None:
+    cut = [True, False]
+
+    def rows(host: Host, query: QueryContext) -> Iterator[Pair]:
+        if cut.pop(0):
+            query.truncate("out of time")
+        yield Pair(pid=1, path="/x")
+
+    host = Host()
+    runner = TableRunner(make(rows, cache_seconds=60.0), host)
+    runner.generate(None)
+    (first,) = host.status.gaps()
+    runner.generate(None)
+    (again,) = host.status.gaps()
+    assert again.sequence > first.sequence and again.why == first.why
+    runner._cached.clear()
+    runner.generate(None)
+    assert host.status.get("sample").truncated is None and len(host.status.gaps()) == 1
+
+
+def test_gaps_are_kept_once_each_and_bounded() -> None:
+    host = Host()
+    numbers = iter(range(10_000))
+
+    def rows(host: Host, query: QueryContext) -> Iterator[Pair]:
+        query.truncate(f"at {next(numbers) % 2000}")
+        yield Pair(pid=1, path="/x")
+
+    runner = TableRunner(make(rows, cache_seconds=0.0), host)
+    for _ in range(4000):
+        runner.generate(None)
+    gaps = host.status.gaps()
+    assert len(gaps) == 512 and gaps[-1].why == "at 1999"
+    assert [gap.sequence for gap in gaps] == sorted(gap.sequence for gap in gaps)
 
 
 def test_expired_answers_are_forgotten_and_fresh_ones_kept(monkeypatch: pytest.MonkeyPatch) -> None:

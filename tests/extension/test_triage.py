@@ -26,10 +26,16 @@ class RecordedEngine:
     name = "embedded"
     version = "test"
 
-    def __init__(self, answers: dict[str, list[ResultRow] | str]) -> None:
+    def __init__(self, answers: dict[str, list[ResultRow] | str], gaps: dict[str, list[ResultRow]] | None = None) -> None:
         self.answers = answers
+        # What minehunt_gaps gains by a query; "" is what it held before.
+        self.gaps = dict(gaps or {})
+        self.asked = ""
 
     def query(self, sql: str) -> list[ResultRow]:
+        if "FROM minehunt_gaps" in sql:
+            return [row for row in self.gaps.pop(self.asked, []) if int(row["sequence"]) > int(sql.rpartition(">")[2])]
+        self.asked = sql
         answer = self.answers.get(sql, [])
         if isinstance(answer, str):
             raise EngineError(answer)
@@ -50,9 +56,13 @@ def query(name: str, kind: str = "detection", severity: str = "high", needs_root
     return Query(name, kind, severity, ("T1014",), 900, False, needs_root, text, text, (text,), name, Path("11.yaml"), 1)
 
 
-def run(answers: dict[str, list[ResultRow] | str], *queries: Query) -> Triage:
+def run(answers: dict[str, list[ResultRow] | str], *queries: Query, gaps: dict[str, list[ResultRow]] | None = None) -> Triage:
     step = Step(11, Text("Hidden processes", "隐藏进程检查"), Text("?", "?"), queries, Path("11.yaml"), 1)
-    return run_triage(Pack("p", Path("p"), (step,)), RecordedEngine(answers))
+    return run_triage(Pack("p", Path("p"), (step,)), RecordedEngine(answers, gaps))
+
+
+def gap(sequence: int, table: str, why: str, kind: str) -> ResultRow:
+    return {"sequence": str(sequence), "table_name": table, "why": why, "kind": kind}
 
 
 def test_what_a_mounted_disk_cannot_tell_is_neither_normal_nor_an_error() -> None:
@@ -109,12 +119,34 @@ def test_json_follows_its_schema_and_keeps_the_issue_s_keys() -> None:
     assert step["queries"][1]["error"] == "broken" and step["queries"][1]["rows"] == []
 
 
-def test_what_a_table_could_not_see_is_listed() -> None:
-    sql = "SELECT table_name, last_error, truncated_why, degraded_why FROM minehunt_status"
-    row = {"table_name": "hidden_processes", "last_error": "", "truncated_why": "", "degraded_why": "not root"}
-    result = run({sql: [row]}, query("q"))
-    assert [(spot.table, spot.why) for spot in result.blind_spots] == [("hidden_processes", "not root")]
+def test_what_a_table_could_not_see_is_listed_with_the_query_that_asked() -> None:
+    gaps = {"": [gap(3, "recent_files", "of an earlier day", "error")], "q": [gap(4, "hidden_processes", "not root", "degraded")]}
+    result = run({}, query("q"), query("other"), gaps=gaps)
+    assert [(spot.table, spot.why, spot.kind) for spot in result.blind_spots] == [("hidden_processes", "not root", "degraded")]
+    assert [len(one.gaps) for one in result.results] == [1, 0]
+    assert (result.steps[0].status, result.verdict) == ("normal", "clean")
     assert "hidden_processes: not root" in text_report.render(result, "en")
+
+
+@pytest.mark.parametrize(
+    ("kind", "answer", "status", "verdict"),
+    [
+        ("detection", [], "incomplete", "incomplete"),
+        ("detection", ROW, "abnormal", "compromised"),
+        ("inventory", ROW, "normal", "clean"),
+        ("detection", "out of memory", "error", "incomplete"),
+    ],
+)
+def test_a_detection_that_was_cut_short_is_not_normal(
+    kind: str, answer: list[ResultRow] | str, status: str, verdict: str
+) -> None:
+    gaps = {"q": [gap(1, "recent_files", "out of time at /srv", "truncated")]}
+    result = run({"q": answer}, query("q", kind), query("other"), gaps=gaps)
+    assert (result.steps[0].status, result.verdict) == (status, verdict)
+    jsonschema.validate(json.loads(json_report.render(result)), SCHEMA)
+    if kind == "detection":
+        for language in ("en", "zh"):
+            assert "out of time at /srv" in text_report.render(result, language)
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])

@@ -24,14 +24,25 @@ def triage_from(document: dict[str, Any]) -> Triage:
                 pack[step["step"]],
                 step["status"],
                 tuple(
-                    QueryResult(queries[one["name"]], one["status"], tuple(one["rows"]), one["error"], one["elapsed_ms"])
+                    QueryResult(
+                        queries[one["name"]],
+                        one["status"],
+                        tuple(one["rows"]),
+                        one["error"],
+                        one["elapsed_ms"],
+                        _gaps(one["gaps"]),
+                    )
                     for one in step["queries"]
                 ),
             )
             for step in document["steps"]
         ),
-        blind_spots=tuple(BlindSpot(spot["table"], spot["why"]) for spot in document["blind_spots"]),
+        blind_spots=_gaps(document["blind_spots"]),
     )
+
+
+def _gaps(spots: list[dict[str, str]]) -> tuple[BlindSpot, ...]:
+    return tuple(BlindSpot(spot["table"], spot["why"], spot["kind"]) for spot in spots)
 
 
 def _seconds(text: str) -> float:

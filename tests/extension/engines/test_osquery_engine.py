@@ -79,6 +79,20 @@ def test_an_error_in_sql_is_a_message(core: Core) -> None:
         engine.close()
 
 
+def test_triage_on_osquery_tells_what_each_query_lacked(core: Core) -> None:
+    engine = OsqueryEngine.attach(core.path, Settings())
+    try:
+        with pytest.raises(EngineError, match="/no/such"):
+            engine.query("SELECT path FROM recent_files WHERE root = '/no/such'")
+        (row,) = engine.query("SELECT kind, why, question FROM minehunt_gaps WHERE table_name = 'recent_files'")
+        assert row["kind"] == "error" and row["question"] == "root = /no/such" and "/no/such" in row["why"]
+        result = run_triage(load_pack(shipped_pack()), engine, steps=[14])
+        # What was lacking before it began is no part of it.
+        assert not any(spot.table == "recent_files" for spot in result.blind_spots)
+    finally:
+        engine.close()
+
+
 def test_no_osquery_at_the_socket_is_a_message(folder: Path) -> None:
     with pytest.raises(EngineError, match=r"none\.em"):
         OsqueryEngine.attach(str(folder / "none.em"), Settings())

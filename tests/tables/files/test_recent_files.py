@@ -185,6 +185,11 @@ def test_forged_times(image: Path) -> None:
         os.utime(path, ns=(lent, lent))
     dpkg_list = image / "var/lib/dpkg/info/coreutils.list"
     dpkg_list.write_text(dpkg_list.read_text() + "/usr/bin/arch\n" if dpkg_list.exists() else "/usr/bin/arch\n")
+    # A program of another system's root folder, whose own packages own it, and one beside it that none owns.
+    guest = image / "srv/roots/guest"
+    for path in (write(guest / "usr/sbin/guestd", ELF * 6, 0o755), write(guest / "usr/sbin/miner", ELF * 6, 0o755)):
+        os.utime(path, ns=(lent, lent))
+    write(guest / "var/lib/dpkg/info/guestd.list", b"/usr/sbin/guestd\n")
     posing = write(image / "srv/roots/db/usr/bin/arch", ELF * 4 + b"miner" + ELF[5:], 0o755)
     os.utime(posing, ns=(lent, lent))
     os.utime(image / "usr/bin/ls", ns=(lent, lent))
@@ -201,6 +206,7 @@ def test_forged_times(image: Path) -> None:
         "/usr/sbin/irqd",
         "/opt/ahead",
         "/srv/roots/db/usr/bin/arch",
+        "/srv/roots/guest/usr/sbin/miner",
     }
     assert rows["/usr/bin/ls"].is_timestomped is False
 

@@ -15,7 +15,12 @@ import pytest
 
 from extension.engines.embedded import EmbeddedEngine
 from tables.host import Host
+from tests.support import seccomp
 from tests.support.namespaces import run_in_namespaces
+
+initial_only = pytest.mark.skipif(
+    os.stat("/proc/self/ns/pid").st_ino != 0xEFFFFFFC, reason="the kernel's counts cover the whole host, not this pid namespace"
+)
 
 COLUMNS = (
     "pid, how_hidden, how_seen, process_name, cmdline, exe_path, exe_sha256, parent, owner_uid, mount_source, decoy_pid, evidence"
@@ -46,7 +51,7 @@ def test_finds_what_a_mount_covers_and_reads_the_truth_behind_it(
     (row,) = rows
     assert row["how_hidden"] == how
     assert source in row["mount_source"]
-    assert "mountinfo" in row["how_seen"] and "pidfd" in row["how_seen"]
+    assert {"mountinfo", "pidfd_open"} <= set(row["how_seen"].split(","))
     assert (row["process_name"], row["cmdline"]) == ("sleep", f"{SLEEP} 600")
     assert row["exe_path"] == os.path.realpath(SLEEP)
     assert row["exe_sha256"] == hashlib.sha256(Path(SLEEP).read_bytes()).hexdigest()
@@ -85,6 +90,86 @@ def test_finds_all_processes_that_a_fake_proc_lacks() -> None:
     """
     pid, _, rows = run_in_namespaces(body)
     assert (str(pid), "proc_overmount") in [(row["pid"], row["how_hidden"]) for row in rows]
+
+
+# Takes a process out of the listing and the lookups of /proc, and has the calls in {denied} deny it.
+HIDE_DEEP = """
+from tests.support.seccomp import deny
+class Blinded(Host):
+    has_truth = False
+    truth = property(lambda self: self.procfs)
+os.mkdir(folder + "/real")
+mount("/proc", folder + "/real")
+os.mkdir(folder + "/proc")
+mount("none", folder + "/proc", "tmpfs", 0)
+for name in os.listdir("/proc"):
+    if name != str(process.pid) or {is_listed}:
+        os.symlink(folder + "/real/" + name, folder + "/proc/" + name)
+mount(folder + "/proc", "/proc")
+if {no_cgroups}:
+    mount("none", "/sys/fs/cgroup", "tmpfs", 0)
+# In a child: the process must still be ended afterwards.
+if os.fork() == 0:
+    deny(process.pid, {denied!r})
+    answer([process.pid, query("SELECT pid, how_hidden, how_seen, evidence FROM hidden_processes", Blinded())])
+    os._exit(0)
+os.wait()
+"""
+ALL_CALLS = tuple(seccomp.CALLS)
+
+
+@pytest.mark.root
+@pytest.mark.skipif(not seccomp.IS_SUPPORTED, reason="the filter knows the numbers of calls on x86-64 only")
+@pytest.mark.parametrize(
+    ("denied", "no_cgroups", "how", "seen"),
+    [
+        (("pidfd_open", "kill"), True, "pid_lookup", "sched_getscheduler"),
+        (("sched_getscheduler", "sched_getaffinity", "kill", "tkill"), True, "proc_lookup", "pidfd_open"),
+        (("pidfd_open", "kill", "tkill", "getsid", "getpgid", "getpriority", "prlimit"), True, "pid_lookup", "ioprio_get"),
+        (ALL_CALLS, False, "pid_lookup", "cgroup"),
+    ],
+    ids=["by pidfd_open and kill", "by the scheduler and signals", "by most calls", "by all calls, but a cgroup lists it"],
+)
+def test_finds_a_process_while_one_view_answers(denied: tuple[str, ...], no_cgroups: bool, how: str, seen: str) -> None:
+    hide = HIDE_DEEP.format(denied=denied, no_cgroups=no_cgroups, is_listed=False)
+    pid, rows = run_in_namespaces(f'process = start("{SLEEP}", "600")\n{hide}')
+    (row,) = [row for row in rows if row["pid"] == str(pid)]
+    assert row["how_hidden"] == how
+    assert seen in row["how_seen"].split(",") and not set(denied) & set(row["how_seen"].split(","))
+    assert "kernel module" in row["evidence"]
+
+
+@pytest.mark.root
+@pytest.mark.skipif(not seccomp.IS_SUPPORTED, reason="the filter knows the numbers of calls on x86-64 only")
+def test_is_silent_about_a_listed_process_that_calls_are_forbidden_to_ask_for() -> None:
+    hide = HIDE_DEEP.format(denied=("pidfd_open", "kill"), no_cgroups=False, is_listed=True)
+    pid, rows = run_in_namespaces(f'process = start("{SLEEP}", "600")\n{hide}')
+    assert [row for row in rows if row["pid"] == str(pid)] == []
+
+
+@pytest.mark.root
+@initial_only
+def test_a_hidden_process_that_computes_is_met_on_a_cpu() -> None:
+    body = """
+    process = start(sys.executable, "-c", "while True: pass")
+    time.sleep(0.3)
+    host = Host()
+    from tables.host.census import take_census, wait_for_windows
+    mount("none", f"/proc/{process.pid}", "tmpfs", 0)
+    take_census(host)
+    wait_for_windows(host)
+    from tables.host.cpu_sampling import sample_cpus
+    try:
+        samples = sample_cpus(host.truth, 0.5)[process.pid]
+        answer([process.pid, query("SELECT pid, how_seen FROM hidden_processes", host), samples])
+    except OSError as error:
+        answer([0, [], str(error)])
+    """
+    pid, rows, samples = run_in_namespaces(body)
+    if not pid:
+        pytest.skip(f"this machine does not allow CPU sampling: {samples}")
+    assert samples >= 100
+    assert [row["pid"] for row in rows] == [str(pid)]
 
 
 READDIR_HOOK = r"""
@@ -133,11 +218,11 @@ def test_finds_a_process_at_the_top_of_the_pid_space(wanted: int) -> None:
     process = start("{SLEEP}", "600")
     mount("none", f"/proc/{{process.pid}}", "tmpfs", 0)
     from tables.host.pidspace import sweep
-    answer([process.pid, query("SELECT pid, process_name FROM hidden_processes"), sweep({wanted - 70000}, 4194304, 30)])
+    answer([process.pid, query("SELECT pid, process_name FROM hidden_processes"), list(sweep({wanted - 70000}, 4194304, 30))])
     """
     before = Path("/proc/sys/kernel/pid_max").read_text()
     try:
-        pid, rows, (alive, asked) = run_in_namespaces(body, "--pid", "--fork", "--mount-proc")
+        pid, rows, (alive, _, asked) = run_in_namespaces(body, "--pid", "--fork", "--mount-proc")
     finally:
         Path("/proc/sys/kernel/pid_max").write_text(before)
     assert pid >= wanted
