@@ -6,6 +6,7 @@ import io
 import json
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -65,20 +66,18 @@ def test_modules_load_after_what_they_depend_on(tmp_path: Path) -> None:
     assert ordered == ["virtio", "virtio-ring", "virtio_blk", "crc16", "jbd2", "ext4"]
 
 
-def test_findings_are_detections_rows_and_what_failed() -> None:
-    def query(name: str, kind: str, rows: int, status: str = "normal") -> dict[str, object]:
-        return {
-            "name": name,
-            "kind": kind,
-            "status": status,
-            "error": "why" if status == "error" else None,
-            "rows": [{"a": "1"}] * rows,
-        }
+def test_findings_are_detections_rows_and_what_failed_or_was_cut() -> None:
+    def query(name: str, kind: str, status: str = "normal", rows: int = 0) -> dict[str, Any]:
+        gaps = [{"table": "t", "why": "cut", "kind": "truncated"}] if status == "incomplete" else []
+        error = "why" if status == "error" else None
+        return {"name": name, "kind": kind, "status": status, "error": error, "gaps": gaps, "rows": [{"a": "1"}] * rows}
 
-    queries = [query("d", "detection", 7), query("e", "evidence", 2), query("f", "detection", 0, "error")]
-    document = {"steps": [{"queries": queries}], "blind_spots": [{"table": "t", "why": "w"}]}
+    queries = [query("d", "detection", "abnormal", 7), query("e", "evidence", rows=2), query("p", "policy", "abnormal")]
+    cut = [query("f", "detection", "error"), query("g", "detection", "incomplete")]
+    document = {"steps": [{"queries": queries}, {"queries": cut}], "blind_spots": [{"table": "t", "why": "w"}]}
     found = findings_of(Finished(1, json.dumps(document), ""))
-    assert (list(found.detections), found.errors, found.unseen, found.is_clean) == (["d"], {"f": "why"}, ("t: w",), False)
+    assert (list(found.detections), found.errors, found.unseen) == (["d"], {"f": "why", "g": "t: cut"}, ("t: w",))
+    assert not found.is_clean
     assert "DETECTION d: 7 rows" in found.text() and "detection rows: 7" in found.text()
     with pytest.raises(RigError, match="cannot"):
         findings_of(Finished(2, "", "cannot"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from typing import Any
 
 from tests.kernels.cache import RigError
 from tests.kernels.guest import Finished
@@ -13,7 +14,7 @@ _ROWS_SHOWN = 5
 
 @dataclass(frozen=True)
 class Findings:
-    """Detections with their rows, queries that failed, and what could not be seen (`table: why`)."""
+    """Detections with their rows, queries that failed or were cut short, and what could not be seen (`table: why`)."""
 
     detections: dict[str, list[dict[str, str]]]
     errors: dict[str, str]
@@ -21,7 +22,7 @@ class Findings:
 
     @property
     def is_clean(self) -> bool:
-        """Whether no detection gave a row and no query failed."""
+        """Whether no detection gave a row, and no query failed or was cut short."""
         return not self.detections and not self.errors
 
     def text(self, indent: str = "") -> str:
@@ -44,6 +45,10 @@ def findings_of(ended: Finished) -> Findings:
     queries = [query for step in document["steps"] for query in step["queries"]]
     return Findings(
         {query["name"]: query["rows"] for query in queries if query["kind"] == "detection" and query["rows"]},
-        {query["name"]: query["error"] for query in queries if query["status"] in ("error", "needs-root")},
+        {query["name"]: _why(query) for query in queries if query["status"] in ("error", "incomplete", "needs-root")},
         tuple(f"{spot['table']}: {spot['why']}" for spot in document["blind_spots"]),
     )
+
+
+def _why(query: dict[str, Any]) -> str:
+    return query["error"] or "; ".join(f"{gap['table']}: {gap['why']}" for gap in query["gaps"])
