@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 from extension.engines.embedded import EmbeddedEngine
 from tables.host import Host
 from tables.host.census import cpu_windows, take_census, wait_for_windows
+from tables.host.cgroup_census import cpu_stat
 from tests.support.namespaces import run_in_namespaces
 
 NOT_INITIAL = os.stat("/proc/self/ns/pid").st_ino != 0xEFFFFFFC
@@ -116,3 +118,66 @@ def test_counts_that_a_mount_fakes_are_read_behind_it_or_not_used() -> None:
     """
     (row,) = run_in_namespaces(body)
     assert row["threads_expected"] != "999" and row["degraded"] == "0"
+
+
+# A cgroup of its own, at the same path in each hierarchy that counts, with one process that a hooked listing leaves out.
+IN_CGROUP = """
+from tables.host.cgroup_census import _controllers
+from tables.host.procfs import Procfs
+from tables.host.task_lists import cgroup_members
+host = Host()
+name = f"minehunt-test-{{os.getpid()}}"
+top = next(cgroup_members(host.truth))[0]
+folders = [f"{{root}}/{{name}}" for root in {{top, *_controllers(host)}}]
+listed, hidden = start({sleep!r}, "600"), start(sys.executable, "-c", {code!r})
+try:
+    for folder_ in folders:
+        os.mkdir(folder_)
+        for process in (listed, hidden):
+            open(folder_ + "/cgroup.procs", "w").write(str(process.pid))
+    time.sleep(0.5)
+    counted = [os.path.exists(f"{{folder_}}/pids.current") for folder_ in folders]
+    entries = Procfs.entries
+    if {is_hidden}:
+        Procfs.entries = lambda self, at=".": [one for one in entries(self, at) if one[0] != b"%d" % hidden.pid]
+    rows = query("SELECT * FROM process_census WHERE cgroup_path = '/" + name + "'", host)
+    answer([rows, any(counted)])
+except OSError as error:
+    answer([str(error), False])
+finally:
+    for process in (listed, hidden):
+        process.kill()
+        process.wait()
+    for folder_ in folders:
+        for _ in range(100):
+            try:
+                os.rmdir(folder_)
+                break
+            except FileNotFoundError:
+                break
+            except OSError:
+                time.sleep(0.02)
+"""
+THREADS = "import threading, time; [threading.Thread(target=time.sleep, args=(600,)).start() for _ in range(3)]\n" + BUSY
+
+
+@initial_only
+@pytest.mark.root
+@pytest.mark.parametrize("is_hidden", [True, False])
+def test_the_cgroup_in_which_something_hides_is_named(is_hidden: bool) -> None:
+    body = IN_CGROUP.format(sleep=shutil.which("sleep"), code=THREADS, is_hidden=is_hidden)
+    rows, is_counted = run_in_namespaces(body)
+    if isinstance(rows, str):
+        pytest.skip(f"no cgroup can be made here: {rows}")
+    if not is_hidden:
+        assert rows == []
+        return
+    (row,) = rows
+    assert (row["processes_expected"], row["processes_seen"], row["processes_hidden"], row["quiet"]) == ("2", "1", "1", "1")
+    if is_counted:
+        assert (row["threads_expected"], row["threads_seen"], row["threads_hidden"]) == ("5", "1", "4")
+    assert row["residual_cores"] == "" or float(row["residual_cores"]) > 0.3
+
+
+def test_cpu_stat_is_read_by_name() -> None:
+    assert cpu_stat(b"usage_usec 44108172\nuser_usec 1\nodd\nnr_bursts x\n") == {b"usage_usec": 44108172, b"user_usec": 1}

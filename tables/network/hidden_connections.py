@@ -1,0 +1,177 @@
+"""Sockets that one of the kernel's two lists shows and the other does not."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from socket import IPPROTO_TCP
+from typing import NamedTuple, Optional
+
+from tables.host import Host
+from tables.host.procfs import Process
+from tables.host.sock_diag import dump
+from tables.host.socket_owners import find_owners
+from tables.host.sockets import TABLES, Namespace, Socket, endpoint_token, network_namespaces, parse_line, socket_lines
+from tables.host.visibility import Visibility
+from tables.indicators.networks import parse_address
+from tables.indicators.pools import Match, pool_indicators
+from tables.schema import BIGINT, TEXT, QueryContext, Row, column, table
+
+_TABLE = "hidden_connections"
+_LOOKS = 3
+_PAUSE_SECONDS = 0.2
+
+
+@dataclass(frozen=True)
+class HiddenConnection(Row):
+    """One socket that is missing in /proc/net, or in the kernel's own dump, and one process that holds it."""
+
+    pid: Optional[int] = column(BIGINT, "process that holds the socket; NULL when none shows it")
+    process_name: Optional[str] = column(TEXT, "its comm")
+    exe_path: Optional[str] = column(TEXT, "its executable")
+    cmdline: Optional[str] = column(TEXT, "its command line")
+    parent: Optional[int] = column(BIGINT, "pid of its parent")
+    parent_name: Optional[str] = column(TEXT, "comm of its parent")
+    start_time: Optional[int] = column(BIGINT, "its start in unix seconds")
+    is_hidden: Optional[int] = column(BIGINT, "1 if /proc does not list the process either; NULL without one")
+    owner_uid: Optional[int] = column(BIGINT, "user that made the socket; NULL where the dump lacks it")
+    how_hidden: str = column(
+        TEXT, "proc_net (missing in /proc/net, as rootkits have it) or sock_diag (missing in the dump that ss uses)"
+    )
+    protocol: int = column(BIGINT, "6 for TCP, 17 for UDP")
+    local_address: str = column(TEXT, "local address, IPv4-mapped ones as IPv4")
+    local_port: int = column(BIGINT, "local port")
+    remote_address: str = column(TEXT, "remote address, IPv4-mapped ones as IPv4")
+    remote_port: int = column(BIGINT, "remote port")
+    state: Optional[str] = column(TEXT, "TCP state; ESTABLISHED for a connected UDP socket")
+    net_namespace: Optional[str] = column(TEXT, "inode of the network namespace")
+    container_id: Optional[str] = column(TEXT, "id of the container the process runs in")
+    matched: Optional[str] = column(TEXT, "indicator of a mining pool that the remote end matches")
+    pool: Optional[str] = column(TEXT, "pool, where the list names it")
+    confidence: Optional[str] = column(TEXT, "confidence of that match: high, medium or low")
+    evidence: str = column(TEXT, "what was compared, in words")
+
+
+class Hidden(NamedTuple):
+    """A socket that only one of the lists shows; `owner_uid` is None where that is /proc/net."""
+
+    socket: Socket
+    how: str
+    owner_uid: Optional[int]
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """What stays the same while the socket lives."""
+        found = self.socket
+        return self.how, found.net_namespace, found.protocol, found.inode, found.local_port, found.remote_port
+
+
+@table(
+    _TABLE,
+    HiddenConnection,
+    needs_live=True,
+    description="Connections hidden from /proc/net (netstat, osquery) or from the kernel's socket dump (ss), with their holders.",
+    sop_steps=(3, 8),
+    examples=["SELECT pid, process_name, exe_path, remote_address, remote_port, how_hidden, pool FROM hidden_connections"],
+    cache_seconds=10.0,
+)
+def hidden_connections(host: Host, query: QueryContext) -> Iterator[HiddenConnection]:
+    """One row per socket and holder, seen in three looks; nothing on an honest host.
+
+    Compares /proc/PID/net/{tcp,tcp6,udp,udp6} with a dump by sock_diag(7), in every network namespace that a process is in.
+    Sockets that no process can hold any more (TIME_WAIT) are left out, as the lists differ on them for moments.
+
+    Cannot see: what is hidden from both, or in a namespace that no process is in; where the kernel offers no dump,
+    minehunt_status says so. The kernel may load its own module tcp_diag or udp_diag for it, as it does for ss(8).
+    """
+    procfs = host.truth
+    notes: list[str] = []
+    found: dict[tuple[object, ...], Hidden] = {}
+    try:
+        for look in range(_LOOKS):
+            namespaces = network_namespaces(procfs, procfs.pids())
+            now = {one.key: one for namespace in namespaces for one in _differences(host, namespace, notes, query)}
+            found = {key: one for key, one in now.items() if not look or key in found}
+            if not found:
+                return
+            time.sleep(_PAUSE_SECONDS if look < _LOOKS - 1 else 0)
+        yield from _rows(host, list(found.values()))
+    finally:
+        host.status.degrade(_TABLE, *dict.fromkeys(notes))
+
+
+def _differences(host: Host, namespace: Namespace, notes: list[str], query: QueryContext) -> Iterator[Hidden]:
+    for name, protocol in TABLES:
+        query.check_time()
+        try:
+            dumped = {found.socket: found.owner_uid for found in dump(host.truth, namespace, name)}
+            lines = (line for batch in socket_lines(host.truth, namespace, name) for line in batch)
+            listed = [found for line in lines if (found := parse_line(line, protocol, namespace.inode)) is not None]
+        except OSError as error:
+            notes.append(f"network namespace {namespace.inode or 'unnamed'}: {error.strerror or error}")
+            continue
+        yield from differences(listed, dumped)
+
+
+def differences(listed: Iterable[Socket], dumped: dict[Socket, int]) -> Iterator[Hidden]:
+    """The sockets that a process can hold and that only one of the two lists shows, whatever their state."""
+    shown = {_identity(found) for found in listed}
+    told = {_identity(found) for found in dumped}
+    for found, uid in dumped.items():
+        if found.inode and _identity(found) not in shown:
+            yield Hidden(found, "proc_net", uid)
+    for found in listed:
+        if found.inode and _identity(found) not in told:
+            yield Hidden(found, "sock_diag", None)
+
+
+def _identity(found: Socket) -> tuple[int, int, int]:
+    # The dump has 32 bits for an inode.
+    return found.inode & 0xFFFF_FFFF, found.local_port, found.remote_port
+
+
+def _rows(host: Host, hidden: list[Hidden]) -> Iterator[HiddenConnection]:
+    procfs = host.truth
+    owners = find_owners(procfs, procfs.pids(), {one.socket.inode for one in hidden}, every_thread=True).by_inode
+    visibility = Visibility(host)
+    indicators = pool_indicators(host)
+    for one in hidden:
+        remote = endpoint_token(parse_address(one.socket.remote_address), one.socket.remote_port)
+        match = indicators.match(remote, one.socket.protocol == IPPROTO_TCP)
+        holders = [procfs.process(pid) for pid in owners.get(one.socket.inode, [])] or [None]
+        for process in holders:
+            yield _row(one, process, match, None if process is None else visibility.is_hidden(process))
+
+
+def _row(one: Hidden, process: Optional[Process], match: Optional[Match], is_hidden: Optional[bool]) -> HiddenConnection:
+    found = one.socket
+    where = "/proc/net lacks it, and the kernel's own dump shows it" if one.how == "proc_net" else (
+        "/proc/net shows it, and the kernel's own dump lacks it"
+    )  # fmt: skip
+    pool = f"; its remote end is listed as a mining pool ({match.matched})" if match else ""
+    holder = "" if process else "; no process shows it"
+    return HiddenConnection(
+        pid=process.pid if process else None,
+        process_name=process.name if process else None,
+        exe_path=process.exe_path if process else None,
+        cmdline=process.cmdline if process else None,
+        parent=process.stat.ppid if process else None,
+        parent_name=process.parent_name if process else None,
+        start_time=process.start_time if process else None,
+        is_hidden=is_hidden,
+        owner_uid=one.owner_uid,
+        how_hidden=one.how,
+        protocol=found.protocol,
+        local_address=found.local_address,
+        local_port=found.local_port,
+        remote_address=found.remote_address,
+        remote_port=found.remote_port,
+        state=found.state,
+        net_namespace=None if found.net_namespace is None else str(found.net_namespace),
+        container_id=process.container_id if process else None,
+        matched=match.matched if match else None,
+        pool=match.listed.pool if match and match.listed else None,
+        confidence=match.confidence if match else None,
+        evidence=f"socket {found.inode}: {where}{pool}{holder}",
+    )
