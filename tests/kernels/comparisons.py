@@ -37,7 +37,8 @@ COMPARISONS = (
         ' | awk \'BEGIN {RS = ""} /UnitFileState=enabled/ && !/=enabled-/ {sub(/.*Id=/, ""); sub(/\\n.*/, ""); print}\''
         " | grep -v @",
     ),
-    Comparison("processes", "SELECT pid, name FROM processes", "ps -e -o pid=,comm= | grep -v ' ps$'"),
+    # osquery reads a name such as `tmux: server` without the blank.
+    Comparison("processes", "SELECT pid, name FROM processes", "ps -e -o pid=,comm= | grep -v ' ps$' | sed 's/: */:/g'"),
     Comparison(
         "listening sockets",
         "SELECT DISTINCT protocol, port FROM listening_ports WHERE protocol IN (6, 17) AND port > 0",
