@@ -146,8 +146,10 @@ class Search:
 
     def _confirmed(self, suspects: dict[int, Suspect]) -> Iterator[Suspect]:
         """Those that the same views show alive, and the same thing hides, in each of three looks."""
-        held: dict[int, Optional[Held]] = {pid: hold(pid) for pid in suspects}
-        alive = {pid: answering(pid) | (suspect.seen & _LISTS) for pid, suspect in suspects.items()}
+        shown = {pid: answering(pid) | (suspect.seen & _LISTS) for pid, suspect in suspects.items()}
+        # What only names a pid, as a session does whose leader has ended, shows nobody alive.
+        alive = {pid: views for pid, views in shown.items() if views}
+        held: dict[int, Optional[Held]] = {pid: hold(pid) for pid in alive}
         try:
             for look in range(_ROUNDS + 1):
                 if not alive:
