@@ -73,8 +73,8 @@ class EngineOptions:
 
     def host(self) -> Host:
         """The host to examine, its settings and lists loaded here so that a bad file is told before anything runs."""
-        host = Host(self.root, Settings.from_environment(self.config, self.indicators, known_good=self.known_good))
         try:
+            host = Host(self.root, Settings.from_environment(self.config, self.indicators, known_good=self.known_good))
             pool_indicators(host)
             known_good_entries(host)
         except (TableError, OSError) as error:

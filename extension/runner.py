@@ -60,6 +60,7 @@ class TableRunner:
     def __init__(self, table: Table, host: Host) -> None:
         self.table = table
         self.host = host
+        self._budget_seconds = table.budget_seconds * host.settings.budget_factor
         self._lock = threading.Lock()
         self._cached: dict[str, tuple[float, list[WireRow], Notes]] = {}
         self._stuck: Optional[_Scan] = None
@@ -69,10 +70,10 @@ class TableRunner:
 
         Raises TableError, with the table's name in the message, when the scan failed or took too long.
         """
-        query = QueryContext.from_wire(context, self.table.budget_seconds)
+        query = QueryContext.from_wire(context, self._budget_seconds)
         self.host.status.called(self.table.name)
-        if not self._lock.acquire(timeout=self.table.budget_seconds):
-            raise TableError(f"{self.table.name}: busy for more than {self.table.budget_seconds:g} s with an earlier query")
+        if not self._lock.acquire(timeout=self._budget_seconds):
+            raise TableError(f"{self.table.name}: busy for more than {self._budget_seconds:g} s with an earlier query")
         try:
             rows = self._rows(query)
         finally:
@@ -92,7 +93,7 @@ class TableRunner:
 
     def _rows(self, query: QueryContext) -> list[WireRow]:
         if not self.table.uses_constraints:
-            query = QueryContext(budget_seconds=self.table.budget_seconds)
+            query = QueryContext(budget_seconds=self._budget_seconds)
         key = json.dumps(sorted(query.constraints.items()))
         now = time.monotonic()
         expires, rows, notes = self._cached.get(key, (0.0, [], Notes()))
@@ -115,14 +116,14 @@ class TableRunner:
         started = time.monotonic()
         if self.table.own_thread:
             scan.start()
-            scan.join(self.table.budget_seconds + _GRACE_SECONDS)
+            scan.join(self._budget_seconds + _GRACE_SECONDS * self.host.settings.budget_factor)
         else:
             scan.run()
         error = scan.error
         self._stuck = None
         if scan.is_alive():
             self._stuck = scan
-            error = str(BudgetExceeded(f"no answer within {self.table.budget_seconds:g} s"))
+            error = str(BudgetExceeded(f"no answer within {self._budget_seconds:g} s"))
         duration_ms = round((time.monotonic() - started) * 1000)
         notes = Notes(error, query.truncated, self.host.status.taken(self.table.name))
         # What nobody could have answered says nothing of the table's health.

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Optional
 
 from tables.host.files import Files
@@ -14,16 +15,37 @@ DEFAULT_CONFIG = "/etc/minehunt/minehunt.yaml"
 CONFIG_VARIABLE = "MINEHUNT_CONFIG"
 INDICATORS_VARIABLE = "MINEHUNT_INDICATORS"
 KNOWN_GOOD_VARIABLE = "MINEHUNT_KNOWN_GOOD"
+BUDGET_FACTOR_VARIABLE = "MINEHUNT_BUDGET_FACTOR"
+_MOST_BUDGET_FACTOR = 1000.0
 _KEYS = frozenset({"feeds", "indicators", "known_good"})
+
+
+def budget_factor(environ: Mapping[str, str] = os.environ) -> float:
+    """By how much every table's time budget is stretched, which MINEHUNT_BUDGET_FACTOR says: 1, more on a slow machine.
+
+    Raises TableError naming the variable for what is no such number.
+    """
+    text = environ.get(BUDGET_FACTOR_VARIABLE) or "1"
+    try:
+        factor = float(text)
+    except ValueError:
+        factor = math.nan
+    if not 1 <= factor <= _MOST_BUDGET_FACTOR:
+        raise TableError(f"{BUDGET_FACTOR_VARIABLE}: {text!r} is no number from 1 to {_MOST_BUDGET_FACTOR:g}")
+    return factor
 
 
 @dataclass(frozen=True)
 class Settings:
-    """`config` is the file in force; `indicators` and `known_good` are the files named on the command line."""
+    """`config` is the file in force; `indicators` and `known_good` are the files named on the command line.
+
+    `budget_factor` stretches the time budgets of all tables, for a machine that is many times slower than others.
+    """
 
     config: str = DEFAULT_CONFIG
     indicators: tuple[str, ...] = ()
     known_good: Optional[str] = None
+    budget_factor: float = field(default_factory=budget_factor)
 
     @classmethod
     def from_environment(
@@ -40,6 +62,7 @@ class Settings:
             config or environ.get(CONFIG_VARIABLE) or DEFAULT_CONFIG,
             tuple(map(os.path.abspath, given)),
             os.path.abspath(listed) if listed else None,
+            budget_factor(environ),
         )
 
     def to_environment(self) -> dict[str, str]:
@@ -48,6 +71,7 @@ class Settings:
             CONFIG_VARIABLE: self.config,
             INDICATORS_VARIABLE: ":".join(self.indicators),
             KNOWN_GOOD_VARIABLE: self.known_good or "",
+            BUDGET_FACTOR_VARIABLE: f"{self.budget_factor:g}",
         }
 
     def indicator_files(self) -> list[str]:

@@ -13,6 +13,7 @@ import pytest
 
 from extension.runner import TableRunner
 from tables.host import Host
+from tables.host.settings import Settings
 from tables.schema import BIGINT, TEXT, BadQuestion, QueryContext, Row, Table, TableError, column, table
 
 
@@ -227,3 +228,15 @@ def test_expired_answers_are_forgotten_and_fresh_ones_kept(monkeypatch: pytest.M
     monkeypatch.setattr("extension.runner.time.monotonic", lambda: now + 61)
     assert runner.forget_expired() == 1
     assert runner.forget_expired() == 0
+
+
+def test_the_setting_stretches_the_budget_that_a_scan_gets() -> None:
+    budgets = []
+
+    def rows(host: Host, query: QueryContext) -> Iterator[Pair]:
+        budgets.append(query.budget_seconds)
+        yield Pair(pid=1, path="/x")
+
+    for options in ({}, {"uses_constraints": True}):
+        TableRunner(make(rows, budget_seconds=2.0, **options), Host(settings=Settings(budget_factor=50.0))).generate(None)
+    assert budgets == [100.0, 100.0]

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from tests.support.patience import patient
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 needs_readable_repository = pytest.mark.skipif(
@@ -70,7 +72,7 @@ def _run(body: str, flags: tuple[str, ...], folder: str, timeout: float, env: di
     code = _PRELUDE.format(repository=str(REPOSITORY), folder=folder, body=textwrap.indent(textwrap.dedent(body), "    "))
     flags = (*flags, "--kill-child") if "--fork" in flags else flags
     command = ["unshare", "--mount", "--propagation", "private", *flags, sys.executable, "-c", code]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=timeout, env=env, stdin=subprocess.DEVNULL)
+    result = subprocess.run(command, capture_output=True, text=True, timeout=patient(timeout), env=env, stdin=subprocess.DEVNULL)
     for line in result.stdout.splitlines():
         if line.startswith("ANSWER "):
             return json.loads(line[len("ANSWER ") :])

@@ -6,7 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from tables.host.settings import CONFIG_VARIABLE, DEFAULT_CONFIG, INDICATORS_VARIABLE, KNOWN_GOOD_VARIABLE, Settings
+from tables.host.settings import (
+    BUDGET_FACTOR_VARIABLE,
+    CONFIG_VARIABLE,
+    DEFAULT_CONFIG,
+    INDICATORS_VARIABLE,
+    KNOWN_GOOD_VARIABLE,
+    Settings,
+)
 from tables.schema import TableError
 
 
@@ -72,3 +79,16 @@ def test_a_config_that_was_asked_for_must_be_there_and_be_trusted(tmp_path: Path
     config.chmod(0o666)
     with pytest.raises(TableError, match="writable by others"):
         Settings(str(config)).indicator_files()
+
+
+def test_one_variable_stretches_every_budget() -> None:
+    assert Settings.from_environment(environ={}).budget_factor == 1
+    settings = Settings.from_environment(environ={BUDGET_FACTOR_VARIABLE: "2.5"})
+    assert settings.budget_factor == 2.5
+    assert settings.to_environment()[BUDGET_FACTOR_VARIABLE] == "2.5"
+
+
+@pytest.mark.parametrize("text", ["0", "0.5", "-1", "many", "nan", "inf", "1e9"])
+def test_a_stretch_that_is_none_is_refused_by_name(text: str) -> None:
+    with pytest.raises(TableError, match=f"{BUDGET_FACTOR_VARIABLE}: '{text}'"):
+        Settings.from_environment(environ={BUDGET_FACTOR_VARIABLE: text})

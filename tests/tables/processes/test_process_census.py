@@ -16,6 +16,7 @@ from tables.host import Host
 from tables.host.census import cpu_windows, take_census, wait_for_windows
 from tables.host.cgroup_census import cpu_stat
 from tests.support.namespaces import run_in_namespaces
+from tests.support.patience import patient
 
 NOT_INITIAL = os.stat("/proc/self/ns/pid").st_ino != 0xEFFFFFFC
 initial_only = pytest.mark.skipif(NOT_INITIAL, reason="the kernel's counts cover the whole host, not this pid namespace")
@@ -87,7 +88,9 @@ def test_a_hidden_process_that_computes_shows_as_residual() -> None:
     answer(query("SELECT residual_cores_min, windows FROM process_census"))
     """
     ((row),) = run_in_namespaces(body)
-    assert row["windows"] == "3" and float(row["residual_cores_min"]) > 0.4
+    assert row["windows"] == "3"
+    # Emulated, our own scan and the process share one slow CPU.
+    assert float(row["residual_cores_min"]) > 0.4 / patient(1)
 
 
 @pytest.mark.root

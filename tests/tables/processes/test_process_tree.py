@@ -165,8 +165,11 @@ def test_the_login_survives_a_change_of_user(plant: Planter) -> None:
 
 HIDE_PARENT = """
 parent = start(sys.executable, "-c", "import subprocess, sys; subprocess.Popen(['sleep', '600']).wait()")
-time.sleep(0.5)
-child = int(open(f"/proc/{parent.pid}/task/{parent.pid}/children").read())
+while not (children := open(f"/proc/{parent.pid}/task/{parent.pid}/children").read()):
+    time.sleep(0.01)
+child = int(children)
+while open(f"/proc/{child}/comm").read() != "sleep\\n":
+    time.sleep(0.01)
 HIDE
 sql = f"SELECT parent_visible, parent_name, ancestry, parent FROM process_tree WHERE pid IN ({child}, {parent.pid}) ORDER BY pid"
 try:
