@@ -111,11 +111,16 @@ def pidfd_open(pid: int) -> int:
 
 
 def mount_private_procfs() -> int:
-    """A descriptor of a procfs of our pid namespace that is attached nowhere, so nothing can be mounted over it.
+    """A descriptor of a procfs of our pid namespace that is attached nowhere; as `mount_private`."""
+    return mount_private("proc")
+
+
+def mount_private(kind: str) -> int:
+    """A descriptor of a file system of this kind that is attached nowhere: unseen, and nothing can be mounted over it.
 
     Needs CAP_SYS_ADMIN and Linux 5.2 (fsopen(2), fsmount(2)); OSError otherwise.
     """
-    context = _call(_FSOPEN, b"proc", ctypes.c_uint(_FSOPEN_CLOEXEC))
+    context = _call(_FSOPEN, kind.encode("ascii"), ctypes.c_uint(_FSOPEN_CLOEXEC))
     try:
         _call(_FSCONFIG, ctypes.c_int(context), ctypes.c_uint(_FSCONFIG_CMD_CREATE), None, None, ctypes.c_int(0))
         return _call(_FSMOUNT, ctypes.c_int(context), ctypes.c_uint(_FSMOUNT_CLOEXEC), ctypes.c_uint(0))
