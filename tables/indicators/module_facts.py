@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Optional
 
 from tables.host import Host
-from tables.host.installed_modules import OnDisk, dkms_modules
+from tables.host.installed_modules import MAX_PATTERN_NAMES, OnDisk, dkms_modules
 from tables.host.packages import OwnerUnknown, owners
 from tables.indicators.kernel_modules import module_origins
 
@@ -14,7 +14,8 @@ from tables.indicators.kernel_modules import module_origins
 class ModuleFacts:
     """The module files that are installed for one kernel release, and who owns those of the modules named."""
 
-    def __init__(self, host: Host, release: str, names: Iterable[str]) -> None:
+    def __init__(self, host: Host, release: str, names: Iterable[str], aliases: bool = False, sample: int = 0) -> None:
+        """`names` may be aliases where `aliases` is true; `sample` more modules tell whether a package brought this kernel."""
         self.host = host
         self.release = release
         self.gaps: list[str] = []
@@ -22,24 +23,34 @@ class ModuleFacts:
         self.disk = OnDisk.of(host.files, release)
         self._dkms = dkms_modules(host.files, release)
         self.packages: Optional[dict[str, Optional[str]]] = None
-        paths = [path for name in names if (path := self.path(name)) is not None]
+        wanted = list(names)
+        files = self.disk.paths or {}
+        unknown = [name for name in wanted if name not in files] if aliases else []
+        self._aliases = self.disk.aliases(host.files, unknown)
+        self.is_alias_cut = len(unknown) > MAX_PATTERN_NAMES
+        self._sample = [path for path in files.values() if self.origins.is_in_tree(self.disk.inside(path))][:sample]
+        paths = [path for name in wanted if (path := self.path(name)) is not None]
+        # weak-modules(8) links the modules of one kernel into the folder of another.
+        self._real = {path: _real_path(host, path) for path in paths}
         try:
-            self.packages = owners(host, paths) if paths else None
+            self.packages = owners(host, {*paths, *self._real.values(), *self._sample}) if paths else None
         except OwnerUnknown as error:
             self.gaps.append(str(error))
 
     def path(self, name: str) -> Optional[str]:
         """The file that modules.dep names for the module."""
-        return (self.disk.paths or {}).get(name)
+        return (self.disk.paths or {}).get(self._aliases.get(name, name))
 
     def package(self, name: str) -> Optional[str]:
         """The package that owns that file, None when there is none or it is not known."""
         path = self.path(name)
-        return (self.packages or {}).get(path) if path is not None else None
+        known = self.packages or {}
+        return (known.get(path) or known.get(self._real.get(path, path))) if path is not None else None
 
     def is_unowned(self, path: str) -> bool:
         """Whether it is certain that no package owns the file."""
-        return self.packages is not None and self.packages.get(path, "") is None
+        spellings = {path, self._real.get(path, path)}
+        return self.packages is not None and all(self.packages.get(spelling, "") is None for spelling in spellings)
 
     def origin(self, name: str, taint: str) -> str:
         """What is known of the file, in words."""
@@ -69,10 +80,19 @@ class ModuleFacts:
 
     def unowned_exception(self, name: str, taint: str) -> Optional[str]:
         """What excuses a module whose file no package owns."""
-        if not any((self.packages or {}).values()) and not taint:
+        path = self.path(name)
+        is_in_tree = path is not None and self.origins.is_in_tree(self.disk.inside(path))
+        if not any((self.packages or {}).values()) and not taint and is_in_tree:
             return "built here: no package owns any module of this kernel"
         return self.exception(name, taint)
 
     def added(self) -> list[str]:
         """The files of modules that are installed where those from outside the kernel are."""
         return sorted(path for path in (self.disk.paths or {}).values() if self.origins.is_added(self.disk.inside(path)))
+
+
+def _real_path(host: Host, path: str) -> str:
+    try:
+        return host.files.real_path(path)
+    except OSError:
+        return path
