@@ -1,15 +1,15 @@
-"""Loaded kernel modules as each of the kernel's own lists shows them, the kernel's taint, and the modules on disk."""
+"""Loaded kernel modules as the kernel's own lists show them, and the kernel's taint."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator
+import time
 from dataclasses import dataclass, field
 from typing import NamedTuple, Optional
 
 from tables.host import Host
-from tables.host.files import Files, Unreadable, read_fd
+from tables.host.files import Files
 from tables.host.mounts import parse_mountinfo
 from tables.host.syscalls import DT_DIR, getdents64
 
@@ -21,19 +21,14 @@ TAINTS = {
     "T": "randstruct", "N": "test", "J": "fwctl",
 }  # fmt: skip
 LIVE = "Live"
+PROC, SYSFS = "proc_modules", "sysfs"
+# Between two looks: longer than loading or unloading a module takes.
+PAUSE = 0.2
 
 _SYSFS = "/sys/module"
-_TRACING = ("/sys/kernel/tracing", "/sys/kernel/debug/tracing")
-_TRACED = ("available_filter_functions", "enabled_functions")
-_FOLDERS = ("/lib/modules", "/usr/lib/modules", "/run/booted-system/kernel-modules/lib/modules")
-_DKMS = "/var/lib/dkms"
 _READ_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
-_CHUNK = 1 << 20
-_MAX_SYMBOLS = 128 << 20
 _MAX_MODULES = 4096
-_TAG = re.compile(rb"[ \t]\[([A-Za-z0-9_.-]{1,63})\]")
 _LOADED = re.compile(rb"^([^ \n]+) (\d+) (\S+) (\S+) (\w+) (\S+)(?: \((\S*)\))?$", re.MULTILINE)
-_SUFFIX = re.compile(r"\.ko(\.(gz|xz|zst))?$")
 
 
 class Loaded(NamedTuple):
@@ -55,62 +50,71 @@ def parse_proc_modules(data: bytes) -> dict[str, Loaded]:
     return found
 
 
-def parse_modules_dep(text: str) -> dict[str, str]:
-    """Path of each module file in a modules.dep by the module's name, in which `-` is `_` (modules.dep(5))."""
-    found = {}
-    for line in text.splitlines():
-        path, colon, _ = line.partition(":")
-        if colon and _SUFFIX.search(path):
-            found[module_name(path)] = path
-    return found
-
-
-def module_name(path: str) -> str:
-    """The name under which the kernel knows the module file at `path`."""
-    return _SUFFIX.sub("", path.rpartition("/")[2]).replace("-", "_")
-
-
 def taint_letters(bits: int) -> str:
     """The letters of a taint bit mask, /proc/sys/kernel/tainted."""
     return "".join(letter for bit, letter in enumerate(TAINTS) if bits >> bit & 1)
 
 
-def tags(data: bytes) -> set[str]:
-    """The modules named as `[module]` behind symbols; the kernel's marks for code that belongs to no module are left out."""
-    found = {name.decode("ascii") for name in _TAG.findall(data)}
-    # kernel/kallsyms.c: BPF programs, and trampolines of ftrace and kprobes.
-    return {name for name in found if name != "bpf" and not name.startswith("__builtin__")}
-
-
 @dataclass
 class Look:
-    """All lists at one time; None for a list that could not be read, or that this kernel does not have.
+    """Both lists of modules at one time; None for a list that could not be read, or that this kernel does not have.
 
-    `proc` is /proc/modules, `sysfs` the live entries of /sys/module, `symbols` and `traced` the names in kallsyms and in
-    ftrace's lists. `folders` are all names in /sys/module and `uncounted` how many more its link count says there are.
+    `proc` is /proc/modules, `sysfs` the live entries of /sys/module. `folders` are all names in /sys/module and `uncounted`
+    how many more its link count says there are.
     """
 
     proc: Optional[dict[str, Loaded]] = None
     sysfs: Optional[dict[str, Loaded]] = None
-    symbols: Optional[set[str]] = None
-    traced: Optional[set[str]] = None
     folders: frozenset[str] = frozenset()
     uncounted: int = 0
     is_proc_unreadable: bool = False
     gaps: list[str] = field(default_factory=list)
 
+    @property
+    def modules(self) -> dict[str, Loaded]:
+        """The modules that one of the two lists shows."""
+        return {**(self.sysfs or {}), **(self.proc or {})}
 
-def look(host: Host, check_time: Callable[[], None]) -> Look:
-    """Read every list once; /proc/modules first and last, so that a module loaded in between is in the second."""
+    @property
+    def has_modules(self) -> bool:
+        """Whether this kernel can load modules: without a live one in sysfs, a missing /proc/modules says that it cannot."""
+        return self.proc is not None or bool(self.sysfs)
+
+    def missing(self, name: str) -> tuple[str, ...]:
+        """Which of PROC and SYSFS leave out the running module `name`."""
+        missing = []
+        if not self.is_proc_unreadable and name not in (self.proc or {}):
+            missing.append(PROC)
+        if self.sysfs is not None and name not in self.folders:
+            missing.append(SYSFS)
+        return tuple(missing)
+
+    @property
+    def hidden(self) -> dict[str, tuple[str, ...]]:
+        """The live modules that one list shows and another one leaves out: which, by name."""
+        live = set(self.sysfs or ()) | {name for name, found in (self.proc or {}).items() if found.state == LIVE}
+        return {name: missing for name in live if (missing := self.missing(name))}
+
+
+def two_looks(host: Host) -> tuple[Look, dict[str, tuple[str, ...]]]:
+    """The last look at both lists, and the modules that it and one before it both found hidden, where there are any."""
+    first = look(host)
+    if not first.hidden and not first.uncounted:
+        return first, {}
+    time.sleep(PAUSE)
+    again = look(host)
+    again.uncounted = min(first.uncounted, again.uncounted)
+    hidden = again.hidden
+    return again, {name: missing for name, missing in first.hidden.items() if hidden.get(name) == missing}
+
+
+def look(host: Host) -> Look:
+    """Read both lists once; /proc/modules first and last, so that a module loaded in between is in the second."""
     seen = Look()
     before = _proc_modules(host, seen)
     _sysfs(host.files, seen)
-    seen.symbols = _symbols(host, seen, check_time)
-    seen.traced = _traced(host.files, seen, check_time)
     after = _proc_modules(host, Look())
     seen.proc = None if before is None and after is None else {**(before or {}), **(after or {})}
-    if (seen.proc or seen.sysfs) and seen.traced is None and not any("tracing" in gap for gap in seen.gaps):
-        seen.gaps.append("tracefs is not mounted: a module that took itself off all other lists is not seen")
     return seen
 
 
@@ -166,53 +170,6 @@ def _attribute(folder: int, module: str, name: str) -> Optional[str]:
         os.close(fd)
 
 
-def _symbols(host: Host, seen: Look, check_time: Callable[[], None]) -> Optional[set[str]]:
-    try:
-        fd = os.open("kallsyms", _READ_FLAGS, dir_fd=host.truth.fd)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        seen.gaps.append(f"/proc/kallsyms: {error.strerror}")
-        return None
-    return _tags_in(fd, check_time)
-
-
-def _traced(files: Files, seen: Look, check_time: Callable[[], None]) -> Optional[set[str]]:
-    """The modules with functions that ftrace knows; None where tracefs is not mounted or not ours to read."""
-    found: Optional[set[str]] = None
-    for folder in _TRACING:
-        for name in _TRACED:
-            try:
-                fd = files.open(f"{folder}/{name}")
-            except Unreadable as error:
-                if not error.is_missing:
-                    seen.gaps.append(str(error))
-                continue
-            found = (found or set()) | _tags_in(fd, check_time)
-        if found is not None:
-            break
-    return found
-
-
-def _tags_in(fd: int, check_time: Callable[[], None]) -> set[str]:
-    found: set[str] = set()
-    rest = b""
-    read = 0
-    try:
-        while read < _MAX_SYMBOLS and (data := read_fd(fd, _CHUNK)):
-            check_time()
-            read += len(data)
-            whole, newline, rest = (rest + data).rpartition(b"\n")
-            found |= tags(whole) if newline else set()
-            rest = rest[-4096:]
-    except OSError:
-        # Names found before the failure are names all the same.
-        pass
-    finally:
-        os.close(fd)
-    return found
-
-
 def kernel_taint(host: Host) -> str:
     """The taint letters of the whole kernel; "" when it has none or they cannot be read."""
     data = (host.truth.try_read("sys/kernel/tainted", 64) or b"").strip()
@@ -229,49 +186,3 @@ def covering_mounts(host: Host) -> list[str]:
     data = host.truth.try_read("self/mountinfo", 8 << 20) or b""
     points = [mount.mount_point for mount in parse_mountinfo(data)]
     return sorted({point for point in points if point == "/proc/modules" or f"{point}/".startswith(f"{_SYSFS}/")})
-
-
-@dataclass(frozen=True)
-class OnDisk:
-    """The module files installed for one kernel release: path by module name; None when there is no modules.dep."""
-
-    folder: str
-    paths: Optional[dict[str, str]]
-
-    @classmethod
-    def of(cls, files: Files, release: str) -> OnDisk:
-        """Read the modules.dep of `release`."""
-        for base in _FOLDERS:
-            folder = f"{base}/{release}"
-            try:
-                text = files.read_text(f"{folder}/modules.dep", 16 << 20)
-            except Unreadable as error:
-                if error.is_missing:
-                    continue
-                raise
-            return cls(folder, {name: os.path.join(folder, path) for name, path in parse_modules_dep(text).items()})
-        return cls("", None)
-
-    def inside(self, path: str) -> str:
-        """`path` relative to the folder of this kernel's modules."""
-        return path[len(self.folder) + 1 :] if path.startswith(self.folder + "/") else path
-
-
-def dkms_modules(files: Files, release: str) -> dict[str, str]:
-    """The DKMS package that built each module for `release`, by module name (dkms(8): PACKAGE/kernel-RELEASE-ARCH/module/)."""
-    return dict(_dkms_modules(files, release))
-
-
-def _dkms_modules(files: Files, release: str) -> Iterator[tuple[str, str]]:
-    for package in _folder(files, _DKMS):
-        for link in _folder(files, f"{_DKMS}/{package}"):
-            if link.startswith(f"kernel-{release}-"):
-                for name in _folder(files, f"{_DKMS}/{package}/{link}/module"):
-                    yield module_name(name), package
-
-
-def _folder(files: Files, path: str) -> list[str]:
-    try:
-        return files.names(path)
-    except Unreadable:
-        return []
