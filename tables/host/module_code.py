@@ -12,7 +12,7 @@ from typing import NamedTuple, Optional
 from tables.host import Host
 from tables.host.files import Unreadable, read_fd
 from tables.host.kernel_modules import PAUSE, Look, look
-from tables.host.tracefs import open_tracing
+from tables.host.tracefs import NO_FTRACE, open_tracing
 from tables.schema import BudgetExceeded, QueryContext
 
 SYMBOLS, TRACED = "kallsyms", "tracefs"
@@ -81,6 +81,8 @@ class NamedByCode:
         try:
             fd = open_tracing(self.host, name)
         except Unreadable as error:
+            if error.errno == NO_FTRACE:
+                return
             if not error.is_missing:
                 self.gaps.append(str(error))
             elif self.traced is None and name == "available_filter_functions":

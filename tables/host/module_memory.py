@@ -20,7 +20,7 @@ _LOADER = frozenset(
 )
 _LIMIT = 64 << 20
 # The memory of a module's init code is freed a while after the module is live; a look counts once nothing is on its way.
-_PAUSES = (0.2, 0.5, 1.0)
+_PAUSES = (0.2, 0.5, 1.0, 2.0)
 
 
 class Unaccounted(NamedTuple):

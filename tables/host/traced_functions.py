@@ -7,8 +7,8 @@ import re
 from typing import NamedTuple
 
 from tables.host import Host
-from tables.host.files import read_fd
-from tables.host.tracefs import open_tracing
+from tables.host.files import Unreadable, read_fd
+from tables.host.tracefs import NO_FTRACE, open_tracing
 
 _FILE = "enabled_functions"
 _LIMIT = 16 << 20
@@ -66,8 +66,13 @@ def _callbacks(text: str) -> list[Callback]:
 
 
 def traced_functions(host: Host) -> list[Traced]:
-    """What ftrace changes now; Unreadable where tracefs cannot be had."""
-    fd = open_tracing(host, _FILE)
+    """What ftrace changes now, [] on a kernel whose functions cannot be traced; Unreadable where tracefs cannot be had."""
+    try:
+        fd = open_tracing(host, _FILE)
+    except Unreadable as error:
+        if error.errno == NO_FTRACE:
+            return []
+        raise
     try:
         return parse_enabled_functions(read_fd(fd, _LIMIT).decode("utf-8", "replace"))
     finally:
