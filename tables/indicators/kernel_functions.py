@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Optional
 
-from tables.indicators.commands import load_yaml
+from tables.indicators.loader import load_yaml
 from tables.indicators.process_names import Names
 
 # include/linux/syscalls.h, arch/*/include/asm/syscall_wrapper.h; tracepoints are sys_enter_NAME.

@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from typing import NamedTuple, Optional
 
 from tables.host import Host
-from tables.host.boot_modules import INSTALL, BootModule
-from tables.host.boot_modules import boot_modules as named_modules
-from tables.host.files import Unreadable
-from tables.host.installed_modules import MAX_PATTERN_NAMES, module_name, releases
-from tables.host.kernel_modules import kernel_release
-from tables.host.packages import OwnerUnknown, owners
-from tables.host.programs import resolve
-from tables.host.shell import parse
-from tables.host.startup_entries import StartupFiles
-from tables.indicators.module_facts import ModuleFacts
-from tables.indicators.started_commands import SEARCH_PATH, started_program
+from tables.host.disk.files import Unreadable
+from tables.host.kernel.installed_modules import MAX_PATTERN_NAMES, module_name, releases
+from tables.host.kernel.modules import kernel_release
+from tables.host.packages.owners import OwnerUnknown, owners
+from tables.host.startup.boot_modules import INSTALL, BootModule
+from tables.host.startup.boot_modules import boot_modules as named_modules
+from tables.host.startup.entries import StartupFiles
+from tables.reasons.module_facts import ModuleFacts
+from tables.reasons.started_commands import SEARCH_PATH, started_program
 from tables.schema import BIGINT, TEXT, QueryContext, Row, column, table
+from tables.text.programs import resolve
+from tables.text.shell import parse
 
 _TABLE = "boot_modules"
 _UNOWNED = "loaded_at_boot_unowned"

@@ -7,16 +7,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Optional
 
+from tables.errors import TableError
 from tables.host import Host
-from tables.host.bpf_holders import Holders, holders
-from tables.host.bpf_objects import Link, Program, links, programs
-from tables.host.btf import function_names
-from tables.host.kernel_memory import symbols
-from tables.host.packages import OwnerUnknown, owners
-from tables.host.procfs import Process
+from tables.host.kernel.bpf_holders import Holders, holders
+from tables.host.kernel.bpf_objects import Link, Program, links, programs
+from tables.host.kernel.btf import function_names
+from tables.host.kernel.memory import symbols
+from tables.host.packages.owners import OwnerUnknown, owners
+from tables.host.processes.procfs import Process
 from tables.indicators.bpf_programs import Holder, bpf_programs
 from tables.indicators.kernel_functions import kernel_functions
-from tables.schema import BIGINT, TEXT, QueryContext, Row, TableError, column, table
+from tables.schema import BIGINT, TEXT, QueryContext, Row, column, table
 
 _TABLE = "bpf_findings"
 _REASON = "attached_where_things_hide"

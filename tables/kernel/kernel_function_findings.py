@@ -7,15 +7,16 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Optional
 
+from tables.errors import BudgetExceeded, TableError
 from tables.host import Host
-from tables.host.files import Unreadable
-from tables.host.kernel_code import CodeLook, Detour, look_at_code
-from tables.host.kernel_modules import PAUSE, kernel_release, look
-from tables.host.module_ranges import ModuleRanges, module_ranges
-from tables.host.traced_functions import Callback, Traced, traced_functions
+from tables.host.disk.files import Unreadable
+from tables.host.kernel.code import CodeLook, Detour, look_at_code
+from tables.host.kernel.module_ranges import ModuleRanges, module_ranges
+from tables.host.kernel.modules import PAUSE, kernel_release, look
+from tables.host.kernel.traced_functions import Callback, Traced, traced_functions
 from tables.indicators.kernel_functions import KernelFunctions, kernel_functions
-from tables.indicators.module_facts import ModuleFacts
-from tables.schema import BIGINT, TEXT, BudgetExceeded, QueryContext, Row, TableError, column, table
+from tables.reasons.module_facts import ModuleFacts
+from tables.schema import BIGINT, TEXT, QueryContext, Row, column, table
 
 _TABLE = "kernel_function_findings"
 _LIVEPATCH = "/sys/kernel/livepatch"

@@ -6,13 +6,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Optional
 
-from tables.host import Host, kernel_modules
-from tables.host.kernel_log import taint_log
-from tables.host.kernel_modules import PROC, SYSFS, TAINTS, Loaded, Look
-from tables.host.module_code import unlisted_modules
-from tables.host.module_memory import unaccounted_memory
-from tables.indicators.module_facts import ModuleFacts
-from tables.schema import BIGINT, TEXT, QueryContext, Row, TableError, column, table
+from tables.errors import TableError
+from tables.host import Host
+from tables.host.kernel import modules as kernel_modules
+from tables.host.kernel.log import taint_log
+from tables.host.kernel.module_code import unlisted_modules
+from tables.host.kernel.module_memory import unaccounted_memory
+from tables.host.kernel.modules import PROC, SYSFS, TAINTS, Loaded, Look
+from tables.reasons.module_facts import ModuleFacts
+from tables.schema import BIGINT, TEXT, QueryContext, Row, column, table
 
 _TABLE = "kernel_module_findings"
 _BY_TAINT = {"O": "out_of_tree", "E": "unsigned", "F": "forced"}

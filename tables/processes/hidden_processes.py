@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Optional
 
 from tables.host import Host
-from tables.host.hidden_pids import Search, Suspect
-from tables.host.pidspace import hold
-from tables.host.procfs import Process, container_id
+from tables.host.processes.hidden_pids import Search, Suspect
+from tables.host.processes.pidspace import hold
+from tables.host.processes.procfs import Process, container_id
 from tables.schema import BIGINT, TEXT, QueryContext, Row, column, table
 
 

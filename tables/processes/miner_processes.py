@@ -6,15 +6,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Optional
 
+from tables.errors import TableError
 from tables.host import Host
-from tables.host.ancestry import ProcessTree
-from tables.host.procfs import CLOCK_TICKS
-from tables.host.socket_owners import find_owners
-from tables.host.visibility import Visibility
-from tables.indicators.miner_facts import Collector, Suspect
-from tables.indicators.pool_sockets import pool_sockets
+from tables.host.network.socket_owners import find_owners
+from tables.host.processes.ancestry import ProcessTree
+from tables.host.processes.procfs import CLOCK_TICKS
+from tables.host.processes.visibility import Visibility
 from tables.indicators.pools import pool_indicators
-from tables.schema import BIGINT, DOUBLE, TEXT, QueryContext, Row, TableError, column, table
+from tables.reasons.mining.facts import Collector, Suspect
+from tables.reasons.mining.pool_sockets import pool_sockets
+from tables.schema import BIGINT, DOUBLE, TEXT, QueryContext, Row, column, table
 
 _NAME = "miner_processes"
 _HASH_LIMIT = 64 << 20
@@ -43,7 +44,7 @@ class MinerProcess(Row):
         "high: one unmistakable signal, two strong ones that are independent, or a strong one and a program in an odd place; "
         "medium: one strong signal, or several weak ones; low: the rest",
     )
-    signals: str = column(TEXT, "names of the signals, sorted, separated by commas (tables/indicators/miner_signals.yaml)")
+    signals: str = column(TEXT, "names of the signals, sorted, separated by commas (tables/indicators/data/miner_signals.yaml)")
     pool: Optional[str] = column(TEXT, "pool that it names, without user and password")
     wallet: Optional[str] = column(TEXT, "wallet that it names, its checksum verified")
     coin: Optional[str] = column(TEXT, "coin that the wallet, the configuration or the pool is of")

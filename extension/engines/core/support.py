@@ -7,8 +7,9 @@ import re
 from collections.abc import Iterator
 from typing import Optional
 
+from tables.errors import TableError
 from tables.host import Host
-from tables.schema import QueryContext, TableError
+from tables.schema import QueryContext
 
 _NAMESPACE = re.compile(r"([a-z]+):\[([1-9][0-9]*)\]")
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tables.host import Host
-from tables.host.boot_modules import parse_modprobe, parse_modules_load
-from tables.host.installed_modules import parse_modules_alias
+from tables.host.kernel.installed_modules import parse_modules_alias
+from tables.host.startup.boot_modules import parse_modprobe, parse_modules_load
 from tables.kernel.boot_modules import BootModuleRow, boot_modules
 from tables.schema import QueryContext
 from tests.support.linear import assert_linear

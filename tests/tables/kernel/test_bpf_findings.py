@@ -11,14 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tables.errors import TableError
 from tables.host import Host
-from tables.host.bpf_holders import Holders, parse_fdinfo
-from tables.host.bpf_objects import Link, Program, parse_program
-from tables.host.btf import parse_names
+from tables.host.kernel.bpf_holders import Holders, parse_fdinfo
+from tables.host.kernel.bpf_objects import Link, Program, parse_program
+from tables.host.kernel.btf import parse_names
 from tables.indicators.bpf_programs import Holder, bpf_programs
 from tables.kernel import bpf_findings as module
 from tables.kernel.bpf_findings import BpfFinding, bpf_findings
-from tables.schema import QueryContext, TableError
+from tables.schema import QueryContext
 from tests.support.bpf_programs import RAW_TRACEPOINT, attach_raw_tracepoint, load_program
 from tests.support.linear import assert_linear
 

@@ -8,13 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tables.errors import TableError
 from tables.host import Host
-from tables.host.kernel_memory import parse_segments, parse_symbols
-from tables.host.module_ranges import parse_ranges
-from tables.host.traced_functions import Callback, parse_enabled_functions
-from tables.host.x86_code import dispatched, first_leaps
+from tables.host.kernel.memory import parse_segments, parse_symbols
+from tables.host.kernel.module_ranges import parse_ranges
+from tables.host.kernel.traced_functions import Callback, parse_enabled_functions
+from tables.host.kernel.x86_code import dispatched, first_leaps
 from tables.kernel.kernel_function_findings import KernelFunctionFinding, kernel_function_findings
-from tables.schema import QueryContext, TableError
+from tables.schema import QueryContext
 from tests.support.kernel_samples import kernel_sample
 from tests.support.linear import assert_linear
 from tests.support.planted_files import plant

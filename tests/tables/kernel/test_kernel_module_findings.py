@@ -9,14 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tables.errors import TableError
 from tables.host import Host
-from tables.host.installed_modules import module_name, parse_modules_dep
-from tables.host.kernel_log import parse_taint_lines
-from tables.host.kernel_modules import parse_proc_modules, taint_letters
-from tables.host.module_code import tags
-from tables.host.module_memory import loader_areas, unaccounted
+from tables.host.kernel.installed_modules import module_name, parse_modules_dep
+from tables.host.kernel.log import parse_taint_lines
+from tables.host.kernel.module_code import tags
+from tables.host.kernel.module_memory import loader_areas, unaccounted
+from tables.host.kernel.modules import parse_proc_modules, taint_letters
 from tables.kernel.kernel_module_findings import KernelModuleFinding, kernel_module_findings
-from tables.schema import QueryContext, TableError
+from tables.schema import QueryContext
 from tests.support.kernel_samples import kernel_sample
 from tests.support.linear import assert_linear
 from tests.support.namespaces import run_in_namespaces

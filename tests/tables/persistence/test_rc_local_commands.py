@@ -11,7 +11,7 @@ from typing import Optional
 import pytest
 
 from tables.host import Host
-from tables.host.files import DEFAULT_LIMIT, Unreadable
+from tables.host.disk.files import DEFAULT_LIMIT, Unreadable
 from tables.persistence.rc_local_commands import RcLocalCommand, rc_local_commands
 from tables.schema import QueryContext
 from tests.support import planted_files
