@@ -127,10 +127,11 @@ def pack() -> None:
 @pack_option
 def check(folder: Optional[Path]) -> None:
     """Check every file of the pack, compile every query, and check documented ones; says file and line of what is wrong."""
-    from extension.pack.check import check_documented_queries, check_pack
-
     loaded = open_pack(folder)
     with closing(open_embedded(Host())) as engine:
+        # Where the engine is there, so is the parser that this needs.
+        from extension.pack.check import check_documented_queries, check_pack
+
         problems = check_pack(loaded, engine) + check_documented_queries(loaded)
     for problem in problems:
         click.echo(str(problem), err=True)
