@@ -345,7 +345,7 @@ def test_the_running_host(tmp_path: Path) -> None:
         "import json\n"
         "from extension.engines.embedded import EmbeddedEngine\n"
         "from tables.host import Host\n"
-        "sql = 'SELECT path, line, reasons FROM rc_local_commands WHERE reasons <> '''\n"
+        "sql = \"SELECT path, line, reasons FROM rc_local_commands WHERE reasons <> ''\"\n"
         "print(json.dumps(EmbeddedEngine(Host()).query(sql)))\n"
     )
     script = 'set -e; mount -t tmpfs none /etc; cp -p "$1" /etc/rc.local; exec "$2" -c "$3"'
