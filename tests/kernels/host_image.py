@@ -10,7 +10,7 @@ from build import packages
 from tests.kernels import requirements
 from tests.kernels.cache import CACHE, forget_others, key, made_whole, run
 from tests.kernels.debian import Suite
-from tests.kernels.images import USERLAND, Image, add_agent, add_kernel, copy_of, debootstrap, rig_sources, seal
+from tests.kernels.images import USERLAND, Image, add_agent, add_kernel, rig_sources, scratch_tree, seal, unpack, userland
 
 _PACKAGES = (
     "auditd", "bsdextrautils", "bsdutils", "busybox-static", "ca-certificates", "cron", "crun", "dbus", "gcc", "iproute2", "kmod",
@@ -45,11 +45,12 @@ def host_image() -> Image:
     kernel = suite.kernel()
     release = kernel.removeprefix("linux-image-")
     versions = suite.versions(kernel, LIBRARY, "base-files", *_PACKAGES)
-    sources = [*rig_sources(), Path(__file__).read_text(), Path(requirements.__file__).read_text()]
-    folder = CACHE / f"host-{key(versions, requirements.locked(), *sources)}"
+    folder = CACHE / f"host-{key(versions, requirements.locked(), Path(__file__).read_text(), *rig_sources())}"
     if not folder.exists():
+        tar = userland("host", versions, _PACKAGES)
         print(f"building a host of Debian's {USERLAND} with Linux {release}", flush=True)
-        with made_whole(folder) as part, copy_of(_userland(versions)) as tree:
+        with scratch_tree() as tree, made_whole(folder) as part:
+            unpack(tar, tree)
             add_kernel(tree, suite.download(kernel))
             add_agent(tree)
             _furnish(tree, suite)
@@ -62,17 +63,6 @@ def minehunt_package() -> bytes:
     """The .deb of this checkout."""
     with tempfile.TemporaryDirectory(prefix="minehunt-deb-") as folder:
         return next(file for file in packages.build(Path(folder)) if file.suffix == ".deb").read_bytes()
-
-
-def _userland(versions: str) -> Path:
-    """The folder of the host's userland with our requirements, as the release has it: no security update yet."""
-    tree = CACHE / f"hostland-{key(versions, requirements.locked(), Path(requirements.__file__).read_text(), _PACKAGES)}"
-    if not tree.exists():
-        with made_whole(tree) as part:
-            debootstrap(part, _PACKAGES)
-            requirements.install(part)
-        forget_others(tree, "hostland-*")
-    return tree
 
 
 def _furnish(tree: Path, suite: Suite) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.kernels import initrd, requirements
-from tests.kernels.cache import CACHE, forget_others, key, made_whole, run
+from tests.kernels.cache import CACHE, forget_others, key, made_whole, remove, run
 from tests.kernels.debian import Suite, mirror
 
 HERE = Path(__file__).parent
@@ -64,11 +64,13 @@ def kernel_image(name: str) -> Image:
     suite = Suite(suite_name)
     package = suite.kernel(is_oldest)
     release = package.removeprefix("linux-image-")
-    folder = CACHE / f"kernel-{name}-{key(package, suite.versions(package), _userland_key(), *rig_sources())}"
+    versions = Suite(USERLAND).versions("base-files", *_PACKAGES)
+    folder = CACHE / f"kernel-{name}-{key(suite.versions(package), versions, requirements.locked(), *rig_sources())}"
     if not folder.exists():
-        userland = _userland()
+        tar = userland("plain", versions, _PACKAGES)
         print(f"{name}: building an image with Linux {release}", flush=True)
-        with made_whole(folder) as part, copy_of(userland) as tree:
+        with scratch_tree() as tree, made_whole(folder) as part:
+            unpack(tar, tree)
             add_kernel(tree, suite.download(package))
             add_agent(tree)
             seal(tree, release, part)
@@ -109,12 +111,38 @@ def add_agent(tree: Path) -> None:
 
 
 @contextmanager
-def copy_of(tree: Path) -> Iterator[Path]:
-    """A copy of a folder in the cache, removed afterwards."""
+def scratch_tree() -> Iterator[Path]:
+    """A folder for a whole system, removed afterwards: its setuid programs must lie in no cache."""
+    CACHE.mkdir(mode=0o700, parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="building-", dir=CACHE) as folder:
-        copy = Path(folder) / "root"
-        run("cp", "--archive", "--reflink=auto", tree, copy)
-        yield copy
+        tree = Path(folder) / "root"
+        tree.mkdir()
+        try:
+            yield tree
+        finally:
+            remove(tree)
+
+
+def userland(name: str, made_of: str, packages: Sequence[str]) -> Path:
+    """A tar of a minimal system with these packages and our requirements, made where the cache lacks it.
+
+    `made_of` names what it depends on besides: versions of packages.
+    """
+    installer = Path(requirements.__file__).read_text()
+    tar = CACHE / f"userland-{name}-{key(made_of, *packages, requirements.locked(), installer)}.tar"
+    if not tar.exists():
+        print(f"building a userland of Debian's {USERLAND} with {len(packages)} chosen packages", flush=True)
+        with scratch_tree() as tree, made_whole(tar) as part:
+            debootstrap(tree, packages)
+            requirements.install(tree)
+            run("tar", "--numeric-owner", "--xattrs", "--xattrs-include=*", "-C", tree, "-cf", part, ".")
+        forget_others(tar, f"userland-{name}-*")
+    return tar
+
+
+def unpack(tar: Path, tree: Path) -> None:
+    """Unpack a userland."""
+    run("tar", "--numeric-owner", "--xattrs", "--xattrs-include=*", "--preserve-permissions", "-C", tree, "-xf", tar)
 
 
 def seal(tree: Path, release: str, folder: Path) -> None:
@@ -132,20 +160,3 @@ def _oldest_change(tree: Path) -> float:
     for folder, folders, files in os.walk(tree):
         oldest = min(oldest, *(os.lstat(os.path.join(folder, name)).st_ctime for name in [".", *folders, *files]))
     return oldest
-
-
-def _userland_key() -> str:
-    installer = Path(requirements.__file__).read_text()
-    return key(Suite(USERLAND).versions("base-files", *_PACKAGES), requirements.locked(), installer)
-
-
-def _userland() -> Path:
-    """The folder of the plain userland with our requirements."""
-    tree = CACHE / f"userland-{_userland_key()}"
-    if not tree.exists():
-        print(f"building a userland of Debian's {USERLAND}", flush=True)
-        with made_whole(tree) as part:
-            debootstrap(part, _PACKAGES)
-            requirements.install(part)
-        forget_others(tree, "userland-*")
-    return tree
