@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections import defaultdict
 from collections.abc import Callable
@@ -39,7 +38,7 @@ def holders(host: Host, check_time: Callable[[], None]) -> Holders:
     asked = 0
     for process in procfs.processes():
         check_time()
-        for fd in _descriptors(procfs.fd, process.pid):
+        for fd in procfs.descriptors(process.pid):
             link = procfs.try_readlink(f"{process.pid}/fd/{fd}") or ""
             if _BPF.match(link):
                 numbers = parse_fdinfo(procfs.try_read(f"{process.pid}/fdinfo/{fd}", 4096) or b"")
@@ -56,16 +55,3 @@ def holders(host: Host, check_time: Callable[[], None]) -> Holders:
                 found.programs[program][process.pid] = process
                 found.targets[program].add(target)
     return found
-
-
-def _descriptors(procfs: int, pid: int) -> list[str]:
-    try:
-        fd = os.open(f"{pid}/fd", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=procfs)
-    except OSError:
-        return []
-    try:
-        return os.listdir(fd)
-    except OSError:
-        return []
-    finally:
-        os.close(fd)

@@ -42,15 +42,17 @@ def find_owners(procfs: Procfs, pids: Iterable[int], inodes: Iterable[int], ever
 
 def held_sockets(procfs: Procfs, pid: int) -> set[int]:
     """Inodes of the sockets that `pid` has open, of whatever kind."""
-    folder = f"{pid}/fd"
-    links = (procfs.try_readlink(f"{folder}/{name}") or "" for name in _listdir(procfs, folder))
+    links = (procfs.try_readlink(f"{pid}/fd/{name}") or "" for name in procfs.descriptors(pid))
     return {int(link[8:-1]) for link in links if link.startswith("socket:[")}
 
 
 def _descriptor_folders(procfs: Procfs, pid: int, every_thread: bool) -> list[str]:
     if not every_thread:
         return [f"{pid}/fd"]
-    return [f"{pid}/task/{thread}/fd" for thread in _listdir(procfs, f"{pid}/task")]
+    try:
+        return [f"{pid}/task/{thread}/fd" for thread in procfs.thread_ids(pid)]
+    except OSError:
+        return []
 
 
 def _count_descriptors(procfs: Procfs, folder: str) -> int:
@@ -59,20 +61,6 @@ def _count_descriptors(procfs: Procfs, folder: str) -> int:
         return procfs.stat(folder).st_size
     except OSError:
         return 0
-
-
-def _listdir(procfs: Procfs, folder: str) -> list[str]:
-    """The names in a folder; [] when it is gone or not ours to read."""
-    try:
-        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=procfs.fd)
-    except OSError:
-        return []
-    try:
-        return os.listdir(fd)
-    except OSError:
-        return []
-    finally:
-        os.close(fd)
 
 
 class _OwnerSearch:
