@@ -20,7 +20,7 @@ from tests.lab.enter import REPOSITORY
 from tests.lab.programs import IS_SUPPORTED
 
 SUBJECTS = sorted(path.stem for path in Path(__file__).parent.glob("cases_*.py"))
-_TIMEOUT = 120
+_TIMEOUT = 600
 
 
 @dataclass(frozen=True)
