@@ -24,8 +24,6 @@ _RESIDUAL_CORES = 0.25
 class ProcessCensus(Row):
     """One count of the whole host, or of a cgroup in which it disagrees; NULL where a number cannot be had or compared here."""
 
-    cgroup_path: str = column(TEXT, "cgroup that the row counts, with those below it; empty for the whole host")
-    unit: Optional[str] = column(TEXT, "innermost systemd unit of that cgroup")
     pid_namespace_initial: int = column(BIGINT, "1 in the initial pid namespace, where the kernel's counts are comparable")
     proc_mounts: int = column(BIGINT, "mounts stacked at /proc (1 is normal)")
     hidepid: Optional[str] = column(TEXT, "hidepid option of /proc, empty when it shows every process to everyone")
@@ -48,6 +46,8 @@ class ProcessCensus(Row):
     pid_max: int = column(BIGINT, "pids are handed out below this number")
     degraded: int = column(BIGINT, "1 if something could not be counted")
     degraded_why: Optional[str] = column(TEXT, "what, and why, separated by `; `")
+    cgroup_path: str = column(TEXT, "cgroup that the row counts, with those below it; empty for the whole host")
+    unit: Optional[str] = column(TEXT, "innermost systemd unit of that cgroup")
 
 
 def _round(value: Optional[float]) -> Optional[float]:
