@@ -6,8 +6,11 @@ import errno
 import hashlib
 import os
 import stat
+import weakref
 from collections.abc import Iterator
 from typing import Optional
+
+from tables.host.disk.tree import PATH, open_in_root
 
 _OPEN_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 _MAX_LINKS = 40
@@ -52,6 +55,21 @@ class Files:
 
     def __init__(self, root: str = "/") -> None:
         self.root = os.path.realpath(root)
+        self._folder: Optional[int] = None
+
+    def _open(self, path: str, flags: int, follow: bool = True) -> int:
+        """A descriptor of whatever is at `path`, which no link and no exchange of folders leads out of the root."""
+        if not _can_exist(path):
+            raise Unreadable(path, os.strerror(errno.ENOENT), errno.ENOENT)
+        try:
+            if self.root == "/":
+                return os.open(path, flags | (0 if follow else os.O_NOFOLLOW))
+            if self._folder is None:
+                self._folder = os.open(self.root, PATH | os.O_DIRECTORY)
+                weakref.finalize(self, os.close, self._folder)
+            return open_in_root(self._folder, path, flags, follow)
+        except OSError as error:
+            raise _unreadable(path, error) from None
 
     def locate(self, path: str, follow: bool = True) -> str:
         """The path at which our own process finds `path`; links are resolved inside the root folder.
@@ -91,10 +109,7 @@ class Files:
 
     def open(self, path: str) -> int:
         """A descriptor of the regular file at `path`; Unreadable for anything else, FIFOs and devices included."""
-        try:
-            fd = os.open(self.locate(path), _OPEN_FLAGS)
-        except OSError as error:
-            raise _unreadable(path, error) from None
+        fd = self._open(path, _OPEN_FLAGS)
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             os.close(fd)
             raise Unreadable(path, "not a regular file", errno.EINVAL)
@@ -140,10 +155,16 @@ class Files:
 
     def stat(self, path: str, follow: bool = True) -> os.stat_result:
         """The file's status; of the link itself where `follow` is false."""
+        if self.root == "/" and _can_exist(path):
+            try:
+                return os.stat(path, follow_symlinks=follow)
+            except OSError as error:
+                raise _unreadable(path, error) from None
+        fd = self._open(path, PATH, follow)
         try:
-            return os.stat(self.locate(path, follow), follow_symlinks=follow)
-        except OSError as error:
-            raise _unreadable(path, error) from None
+            return os.fstat(fd)
+        finally:
+            os.close(fd)
 
     def exists(self, path: str) -> bool:
         """Whether anything is at `path`, a dangling link included."""
@@ -156,19 +177,28 @@ class Files:
     def names(self, path: str) -> list[str]:
         """The sorted names in the folder at `path`, dotfiles included; [] when there is no such folder."""
         try:
-            return sorted(os.listdir(self.locate(path)))
-        except OSError as error:
-            found = _unreadable(path, error)
-            if found.is_missing:
+            fd = self._open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except Unreadable as error:
+            if error.is_missing:
                 return []
-            raise found from None
+            raise
+        try:
+            return sorted(os.listdir(fd))
+        except OSError as error:
+            raise _unreadable(path, error) from None
+        finally:
+            os.close(fd)
 
     def link_target(self, path: str) -> str:
         """What the symbolic link at `path` names, as it is written there."""
+        fd = self._open(path, PATH, follow=False)
         try:
-            return os.readlink(self.locate(path, follow=False))
+            return os.readlink("", dir_fd=fd)
         except OSError as error:
-            raise _unreadable(path, error) from None
+            # No link: readlinkat(2) says ENOENT of a descriptor that is none.
+            raise Unreadable(path, os.strerror(errno.EINVAL), errno.EINVAL) from error
+        finally:
+            os.close(fd)
 
     def paths(self, folder: str) -> Iterator[str]:
         """The absolute paths of all entries of `folder`, sorted."""

@@ -155,7 +155,7 @@ class _Merged:
 
 def _is_link_to(files: Files, link: str, target: str) -> bool:
     try:
-        named = os.readlink(files.locate(link, follow=False))
+        named = files.link_target(link)
     except OSError:
         return False
     return os.path.normpath(os.path.join(os.path.dirname(link), named)) == target

@@ -7,6 +7,7 @@ import stat
 from typing import Optional
 
 from tables.host.disk.mounts import parse_mountinfo
+from tables.host.disk.tree import PATH, open_in_root
 from tables.host.processes.procfs import Procfs
 
 # Looking up a name on these may wait for another machine, or for a program of the very user we examine, without end.
@@ -24,23 +25,17 @@ class ProcessFiles:
     def read(self, pid: int, path: str, limit: int) -> Optional[bytes]:
         """The first `limit` bytes of the regular file that `pid` calls `path`; None when there is no such file to read.
 
-        `path` may be relative, to the process's working folder. Links are followed as the kernel follows them for us.
+        `path` may be relative, to the process's working folder. Links are followed inside the process's own root folder.
         """
         found = self.read_with_status(pid, path, limit)
         return found[0] if found else None
 
     def read_with_status(self, pid: int, path: str, limit: int) -> Optional[tuple[bytes, os.stat_result]]:
         """Like `read`, with the status of the file that was read."""
-        if "\0" in path:
-            return None
-        folder = self.procfs.try_readlink(f"{pid}/cwd") or "/" if not path.startswith("/") else "/"
-        if self.is_remote(pid, os.path.normpath(os.path.join(folder, path))):
-            return None
-        inside = f"{pid}/root{path}" if path.startswith("/") else f"{pid}/cwd/{path}"
-        try:
-            # Opening a device can already do something (a watchdog starts); O_PATH opens nothing.
-            found = os.open(inside, os.O_PATH | os.O_CLOEXEC, dir_fd=self.procfs.fd)
-        except (OSError, ValueError):
+        inside = path if path.startswith("/") else os.path.join(self._working_folder(pid), path)
+        # Opening a device can already do something (a watchdog starts); O_PATH opens nothing.
+        found = self._open(pid, inside, PATH)
+        if found is None:
             return None
         try:
             status = os.fstat(found)
@@ -53,11 +48,8 @@ class ProcessFiles:
 
     def names(self, pid: int, folder: str) -> list[str]:
         """The names in the folder that `pid` calls `folder` (an absolute path), sorted; [] when it cannot be listed."""
-        if "\0" in folder or self.is_remote(pid, folder):
-            return []
-        try:
-            fd = os.open(f"{pid}/root{folder}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self.procfs.fd)
-        except (OSError, ValueError):
+        fd = self._open(pid, folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        if fd is None:
             return []
         try:
             return sorted(os.listdir(fd))
@@ -65,6 +57,28 @@ class ProcessFiles:
             return []
         finally:
             os.close(fd)
+
+    def _working_folder(self, pid: int) -> str:
+        """The process's working folder, as it is named inside its root."""
+        root = self.procfs.try_readlink(f"{pid}/root") or "/"
+        folder = self.procfs.try_readlink(f"{pid}/cwd") or "/"
+        # Both are named from our own root, where that leads there (proc_pid_cwd(5)).
+        return folder[len(root) :] or "/" if root != "/" and (folder + "/").startswith(root + "/") else folder
+
+    def _open(self, pid: int, path: str, flags: int) -> Optional[int]:
+        """A descriptor of the absolute `path` inside the process's root; None when it cannot be had."""
+        if "\0" in path or self.is_remote(pid, os.path.normpath(path)):
+            return None
+        try:
+            root = os.open(f"{pid}/root", PATH | os.O_DIRECTORY, dir_fd=self.procfs.fd)
+        except OSError:
+            return None
+        try:
+            return open_in_root(root, path, flags)
+        except (OSError, ValueError):
+            return None
+        finally:
+            os.close(root)
 
     def is_remote(self, pid: int, path: str) -> bool:
         """Whether the absolute `path` of `pid` is on (or below the mount point of) a network or FUSE file system."""

@@ -9,11 +9,10 @@ import stat
 from collections.abc import Iterator
 from typing import NamedTuple, Optional
 
+from tables.host.disk.tree import walk
 from tables.host.processes.procfs import Procfs
 
-_PATH_FLAGS = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
-_MAX_LINKS = 40
 _MISSING = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG})
 
 
@@ -38,51 +37,17 @@ class RootFolder:
         self.fd = fd
 
     def locate(self, path: str) -> Optional[Located]:
-        """The file at the absolute `path`, None when there is none; OSError when it cannot be reached.
-
-        One component at a time, because openat2(2) with RESOLVE_IN_ROOT is missing before Linux 5.6.
-        """
-        pending = _components(path)
-        opened: list[int] = []
-        names: list[str] = []
-        links = 0
-        by_alternatives = False
+        """The file at the absolute `path`, None when there is none; OSError when it cannot be reached."""
         try:
-            while pending:
-                part = pending.pop()
-                if part == "..":
-                    if opened:
-                        os.close(opened.pop())
-                        names.pop()
-                    continue
-                fd = os.open(part, _PATH_FLAGS, dir_fd=opened[-1] if opened else self.fd)
-                opened.append(fd)
-                names.append(part)
-                if not stat.S_ISLNK(os.fstat(fd).st_mode):
-                    continue
-                links += 1
-                target = os.readlink("", dir_fd=fd)
-                if links > _MAX_LINKS or not target:
-                    return None
-                by_alternatives |= target.startswith("/etc/alternatives/")
-                keep = 0 if target.startswith("/") else len(opened) - 1
-                for folder in opened[keep:]:
-                    os.close(folder)
-                del opened[keep:], names[keep:]
-                pending += _components(target)
-            fd = opened[-1] if opened else self.fd
-            return Located("/" + "/".join(names), os.fstat(fd), _head(fd), by_alternatives)
+            found = walk(self.fd, path)
         except OSError as error:
             if error.errno in _MISSING:
                 return None
             raise
+        try:
+            return Located(found.path, os.fstat(found.fd), _head(found.fd), found.by_alternatives)
         finally:
-            for fd in opened:
-                os.close(fd)
-
-
-def _components(path: str) -> list[str]:
-    return [part for part in path.split("/") if part not in ("", ".")][::-1]
+            os.close(found.fd)
 
 
 def _head(fd: int) -> bytes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Iterator
 from typing import NamedTuple, Optional
 
@@ -109,7 +108,7 @@ class RestartFiles:
         own counter NRestarts is to be had over D-Bus only.
         """
         try:
-            link = os.readlink(self.files.locate(f"{_INVOCATIONS}/invocation:{name}", follow=False))
+            link = self.files.link_target(f"{_INVOCATIONS}/invocation:{name}")
         except OSError:
             return None
         before, count = self._invocations.get(name, (link, 0))
