@@ -13,7 +13,7 @@ import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from extension.pack import PackError
+from extension.pack.model import PackError
 
 ROOT = Path(__file__).resolve().parents[1]
 PACK = ROOT / "packs" / "cryptominer_triage"

@@ -10,8 +10,8 @@ from pathlib import Path
 from build import extension, fleet, osquery_pack, packages, siem
 from build.deliver import PACK, ROOT, BuildError, sha256_sums, whole
 from extension.engines.embedded import EmbeddedEngine
-from extension.pack import PackError, load_pack
-from extension.pack_check import check_pack
+from extension.pack.check import check_pack
+from extension.pack.model import PackError, load_pack
 from tables.host import Host
 
 

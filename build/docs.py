@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import tables
-from extension.pack import Pack, load_pack
+from extension.pack.model import Pack, load_pack
 from tables.schema import OPTION_HIDDEN, OPTION_INDEX, OPTION_REQUIRED, Column, Table
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -16,7 +16,7 @@ import yaml
 
 from build import osquery_pack
 from build.deliver import PACK, plain_sql, run
-from extension.pack import Pack, Query, load_pack
+from extension.pack.model import Pack, Query, load_pack
 
 LABEL = "minehunt"
 # Fleet logs a result as pack/Global/NAME: with the pack's name in it, one rule in a SIEM fits osquery's own packs too.

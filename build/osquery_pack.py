@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from build.deliver import PACK, plain_sql, run
-from extension.pack import Pack, Query, load_pack
+from extension.pack.model import Pack, Query, load_pack
 
 # The oldest osquery whose SQLite and functions the pack's SQL needs (design.md).
 OSQUERY_VERSION = "5.12.0"

@@ -21,8 +21,8 @@ import yaml
 from build import extension, osquery_pack
 from build.deliver import PACK, ROOT, BuildError, source_date
 from extension import __version__
+from tables.errors import TableError
 from tables.indicators.pools import PoolIndicators, add_list
-from tables.schema import TableError
 
 _FILES = ROOT / "build" / "package_files"
 _CONFIG = "config|noreplace"

@@ -26,7 +26,7 @@ from sigma.processing.pipeline import ProcessingPipeline
 
 from build.deliver import PACK, ROOT, BuildError, plain_sql, run, source_date
 from extension.engines.embedded import EmbeddedEngine
-from extension.pack import Pack, Query, load_pack
+from extension.pack.model import Pack, Query, load_pack
 from tables.host import Host
 
 PIPELINES = ROOT / "build" / "siem_pipelines"

@@ -22,7 +22,7 @@ from extension.baseline.commands import baseline
 from extension.command_line import FOUND, CannotRunError, EngineOptions, engine_options, open_embedded, open_pack, pack_option
 from extension.engines import EngineError, ResultRow
 from extension.intel.commands import intel
-from extension.pack import SEVERITIES
+from extension.pack.model import SEVERITIES
 from extension.report import json as json_report
 from extension.report import text as text_report
 from extension.report.facts import Facts, collect
@@ -127,10 +127,11 @@ def pack() -> None:
 @pack_option
 def check(folder: Optional[Path]) -> None:
     """Check every file of the pack, compile every query, and check documented ones; says file and line of what is wrong."""
-    from extension.pack_check import check_documented_queries, check_pack
-
     loaded = open_pack(folder)
     with closing(open_embedded(Host())) as engine:
+        # Where the engine is there, so is the parser that this needs.
+        from extension.pack.check import check_documented_queries, check_pack
+
         problems = check_pack(loaded, engine) + check_documented_queries(loaded)
     for problem in problems:
         click.echo(str(problem), err=True)
@@ -143,7 +144,7 @@ def check(folder: Optional[Path]) -> None:
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def extension(arguments: tuple[str, ...]) -> None:
     """Serve the tables to an osquery: what osquery starts, with --socket PATH."""
-    from extension.__main__ import serve
+    from extension.serving.start import serve
 
     sys.exit(serve(arguments))
 

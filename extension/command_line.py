@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, Optional
 import click
 
 from extension.engines import Engine, EngineError
-from extension.pack import Pack, PackError, load_pack, shipped_pack
+from extension.pack.model import Pack, PackError, load_pack, shipped_pack
+from tables.errors import TableError
 from tables.host import Host
 from tables.host.settings import Settings
 from tables.indicators.known_good_list import known_good_entries
 from tables.indicators.pools import pool_indicators
-from tables.schema import TableError, clean_text
+from tables.schema import clean_text
 
 if TYPE_CHECKING:
     from extension.engines.embedded import EmbeddedEngine

@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 from typing import Optional
 
 from extension.engines import Engine, EngineError, ResultRow
-from extension.pack import SEVERITIES, Pack, Query, Step
+from extension.pack.model import SEVERITIES, Pack, Query, Step
 from tables.host.status import TRUNCATED
 
 NORMAL = "normal"

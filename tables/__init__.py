@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from tables.schema import Table
 
 # Folders that serve the tables and hold none.
-_SUPPORT = frozenset({"host", "indicators"})
+_SUPPORT = frozenset({"host", "indicators", "reasons", "text"})
 
 
 def modules() -> dict[str, str]:

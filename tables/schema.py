@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Optional, TypeVar, Union
 
+from tables.errors import BudgetExceeded
+
 if TYPE_CHECKING:
     from tables.host import Host
 
@@ -44,18 +46,6 @@ _UNSAFE = {
     code: (f"\\x{code:02X}" if code < 0x100 else f"\\u{code:04X}")
     for code in (*range(0x20), *range(0x7F, 0xA0), *range(0x200B, 0x2010), *range(0x2028, 0x202F), *range(0x2060, 0x2070), 0xFEFF)
 }
-
-
-class TableError(Exception):
-    """A table could not answer; the message names what failed and reaches the user as the query's error."""
-
-
-class BadQuestion(TableError):
-    """A constraint that no answer can fit, such as a folder that does not exist: the asker's fault, and no failed scan."""
-
-
-class BudgetExceeded(TableError):
-    """A scan ran longer than its table's budget."""
 
 
 def clean_text(value: Union[str, bytes]) -> str:

@@ -18,7 +18,7 @@ from extension.baseline.drift import Drift, compare
 from extension.baseline.listing import included, render, step_title
 from extension.baseline.seen import Reports, Seen, look, with_packages
 from extension.command_line import COULD_NOT_RUN, FOUND, CannotRunError, EngineOptions, engine_options, open_pack, pack_option
-from extension.pack import Pack
+from extension.pack.model import Pack
 from tables.host import Host
 from tables.indicators.known_good_list import in_force, known_good_entries
 from tables.schema import clean_text

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import yaml
 
 from extension.baseline.seen import Entry, Seen
-from extension.pack import Pack
+from extension.pack.model import Pack
 from tables.indicators.known_good_list import CATEGORIES, glob_escape, pattern_problem
 
 _HEAD = """\

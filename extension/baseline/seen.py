@@ -9,9 +9,9 @@ from string import Formatter
 from typing import NamedTuple, Optional
 
 from extension.engines import Engine, EngineError, ResultRow
-from extension.pack import Pack
+from extension.pack.model import Pack
 from tables.host import Host
-from tables.host.packages import OwnerUnknown, owners
+from tables.host.packages.owners import OwnerUnknown, owners
 from tables.indicators.known_good_list import CATEGORIES
 
 

@@ -15,7 +15,7 @@ from extension.engines import EngineError, ResultRow, core
 from extension.engines.facts import host_facts
 from extension.engines.functions import register_functions
 from extension.engines.vtable import VirtualTable
-from extension.runner import TableRunner
+from extension.serving.runner import TableRunner
 from tables.host import Host
 from tables.schema import Table, clean_text
 

@@ -6,7 +6,7 @@ import os
 import socket
 
 from tables.host import Host
-from tables.host.files import Unreadable
+from tables.host.disk.files import Unreadable
 from tables.schema import clean_text
 
 _OS_RELEASE = ("/etc/os-release", "/usr/lib/os-release")

@@ -15,7 +15,7 @@ from typing import Optional
 
 from extension.engines import EngineError, ResultRow
 from extension.engines.facts import host_facts
-from extension.registration import Core, CoreError
+from extension.serving.registration import Core, CoreError
 from tables.host import Host
 from tables.host.settings import Settings
 

@@ -15,6 +15,7 @@ from typing import Any, Optional, Union
 import apsw
 
 from extension.engines.sql_values import text_of
+from tables.errors import TableError
 from tables.schema import (
     BIGINT,
     BLOB,
@@ -28,7 +29,6 @@ from tables.schema import (
     TEXT,
     UNSIGNED_BIGINT,
     Column,
-    TableError,
     WireRow,
 )
 

@@ -17,10 +17,11 @@ from extension.intel.feed_commands import import_list, update_lists
 from extension.intel.in_force import read_lines
 from extension.intel.ranges import RangeSet
 from extension.intel.resolve_command import resolve_names
-from tables.host.files import Files
+from tables.errors import TableError
+from tables.host.disk.files import Files
 from tables.host.settings import Settings
 from tables.indicators.pool_lists import PoolList
-from tables.schema import TableError, clean_text
+from tables.schema import clean_text
 
 
 class _Intel(click.Group):

@@ -13,10 +13,11 @@ from extension.intel.collect import Collected, Rejected, first
 from extension.intel.in_force import shared_in_force
 from extension.intel.ranges import RangeSet
 from extension.intel.store import write
+from tables.errors import TableError
 from tables.host import Host
 from tables.host.settings import Settings
 from tables.indicators.pools import PoolIndicators, pool_indicators
-from tables.schema import TableError, clean_text
+from tables.schema import clean_text
 
 NAMED = 10
 config_option = click.option("--config", metavar="FILE", help="Configuration instead of /etc/minehunt/minehunt.yaml.")

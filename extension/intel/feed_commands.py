@@ -14,11 +14,12 @@ from extension.intel.console import NAMED, config_option, shared_ranges, tell, u
 from extension.intel.feeds import FeedsError, FeedSource, RefusedFeedError, configured_feeds, in_order, last_seen, update
 from extension.intel.formats import FORMATS, FormatError, read_feed
 from extension.intel.store import is_list_name, render
-from tables.host.files import Files
+from tables.errors import TableError
+from tables.host.disk.files import Files
 from tables.host.settings import Settings
 from tables.indicators.pool_lists import CONFIDENCES, KINDS, ListHeader, parse_date
 from tables.indicators.pools import MAX_LIST_BYTES
-from tables.schema import TableError, clean_text
+from tables.schema import clean_text
 
 
 def _day(context: click.Context, parameter: Union[click.Option, click.Parameter], value: Optional[str]) -> Optional[str]:

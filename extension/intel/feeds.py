@@ -13,7 +13,7 @@ from extension.intel.in_force import read_lines
 from extension.intel.normalise import is_web_address
 from extension.intel.ranges import RangeSet
 from extension.intel.store import is_list_name, render, write
-from tables.host.files import Unreadable
+from tables.host.disk.files import Unreadable
 from tables.indicators.pool_lists import (
     CONFIDENCES,
     KINDS,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from extension.intel.ranges import RangeSet, shared_ranges
-from tables.host.files import Files
+from tables.host.disk.files import Files
 from tables.host.settings import Settings
 from tables.indicators.networks import Network
 from tables.indicators.pool_lists import SHARED, ignore, parse_entries, parse_header, split_lines

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Optional
 
 from extension.engines import ResultRow
-from extension.pack import SEVERITIES
+from extension.pack.model import SEVERITIES
 from extension.triage import QueryResult, Triage
 
 _MAX_SUSPECTS = 100

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from extension.engines import ResultRow
-from extension.pack import SEVERITIES
+from extension.pack.model import SEVERITIES
 from extension.report.values import moment
 from extension.triage import QueryResult, Triage
 

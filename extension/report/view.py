@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from extension import __version__
 from extension.engines import ResultRow
-from extension.pack import SEVERITIES
+from extension.pack.model import SEVERITIES
 from extension.report import drawing, suspects, timeline
 from extension.report.facts import Facts
 from extension.report.responses import RESPONSES_SHOWN, Segments, prose, responses

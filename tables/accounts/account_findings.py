@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Optional
 
 from tables.host import Host
-from tables.host.accounts import (
+from tables.host.accounts.databases import (
     NOBODY,
     Account,
     PasswdLine,
@@ -23,12 +23,12 @@ from tables.host.accounts import (
     password_state,
     uid_min,
 )
-from tables.host.files import Unreadable
-from tables.host.network_mounts import NetworkMounts
-from tables.host.sudoers import read_sudoers
+from tables.host.accounts.sudoers import read_sudoers
+from tables.host.disk.files import Unreadable
+from tables.host.disk.network_mounts import NetworkMounts
 from tables.indicators.accounts import admin_groups, service_accounts_with_shell
-from tables.indicators.commands import place_reasons
-from tables.indicators.sudo_judge import SudoJudge
+from tables.reasons.commands import place_reasons
+from tables.reasons.sudo import SudoJudge
 from tables.schema import BIGINT, TEXT, QueryContext, Row, column, table
 
 _TABLE = "account_findings"
@@ -68,7 +68,7 @@ class AccountFinding(Row):
     last_change: Optional[int] = column(BIGINT, "day of the last password change, in unix seconds")
     expires: Optional[int] = column(BIGINT, "day on which the account expires, in unix seconds; NULL for never")
     admin_groups: Optional[str] = column(
-        TEXT, "its groups whose members can become root (indicators/accounts.yaml), comma separated"
+        TEXT, "its groups whose members can become root (indicators/data/accounts.yaml), comma separated"
     )
     sudo_rules: Optional[str] = column(TEXT, "sudoers entries that name it or its groups: `path:line: text`, separated by ` | `")
     is_nopasswd: Optional[int] = column(BIGINT, "1 if one of them asks for no password; NULL when sudoers could not be read")

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Optional
 
 from tables.host import Host
-from tables.host.accounts import parse_passwd
-from tables.host.files import Unreadable
-from tables.host.login_records import LoginRecords
-from tables.indicators.login_judge import LoginJudge
+from tables.host.accounts.databases import parse_passwd
+from tables.host.disk.files import Unreadable
+from tables.host.logins.records import LoginRecords
+from tables.reasons.logins import LoginJudge
 from tables.schema import BIGINT, TEXT, QueryContext, Row, column, table
 
 _TABLE = "login_failures"

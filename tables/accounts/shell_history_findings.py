@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import Optional
 
 from tables.host import Host
-from tables.host.accounts import Account, parse_passwd
-from tables.host.command_secrets import mask_secrets
-from tables.host.files import Unreadable
-from tables.host.shell_histories import NAMES, Entered, parse_history
-from tables.indicators.commands import command_reasons
+from tables.host.accounts.databases import Account, parse_passwd
+from tables.host.accounts.shell_histories import NAMES, Entered, parse_history
+from tables.host.disk.files import Unreadable
+from tables.reasons.commands import command_reasons
 from tables.schema import BIGINT, TEXT, QueryContext, Row, column, table
+from tables.text.secrets import mask_secrets
 
 _TABLE = "shell_history_findings"
 _FILE_LIMIT = 8 * 1024 * 1024
@@ -53,7 +53,7 @@ class ShellHistoryFinding(Row):
     command: str = column(TEXT, "the command, at most 4096 characters; what looks like a password or token is `***`")
     download_host: Optional[str] = column(TEXT, "host in the first URL of the command, the user part left out")
     download_by_address: int = column(BIGINT, "1 if it fetches from a bare IP address outside private networks")
-    reasons: str = column(TEXT, "what is suspicious, comma separated (patterns in indicators/command_patterns.yaml)")
+    reasons: str = column(TEXT, "what is suspicious, comma separated (patterns in indicators/data/command_patterns.yaml)")
 
 
 @table(

@@ -9,15 +9,23 @@ from dataclasses import dataclass
 from typing import Optional
 
 from tables.host import Host
-from tables.host.accounts import Account, groups_by_account, is_login_shell, is_system_uid, parse_group, parse_passwd, uid_min
-from tables.host.files import Unreadable
-from tables.host.network_mounts import NetworkMounts
-from tables.host.ssh_key_files import MAX_LINES, KeyFile, KeyPlace, all_values, key_places, named_by, read_key_file
-from tables.host.ssh_keys import KeyLine
-from tables.host.sshd_config import effective
-from tables.host.sshd_settings import SshdConfig
-from tables.indicators.commands import command_reasons, place_reasons
+from tables.host.accounts.databases import (
+    Account,
+    groups_by_account,
+    is_login_shell,
+    is_system_uid,
+    parse_group,
+    parse_passwd,
+    uid_min,
+)
+from tables.host.disk.files import Unreadable
+from tables.host.disk.network_mounts import NetworkMounts
+from tables.host.ssh.key_files import MAX_LINES, KeyFile, KeyPlace, all_values, key_places, named_by, read_key_file
+from tables.host.ssh.keys import KeyLine
+from tables.host.ssh.sshd_config import effective
+from tables.host.ssh.sshd_settings import SshdConfig
 from tables.indicators.ssh_keys import known_key
+from tables.reasons.commands import command_reasons, place_reasons
 from tables.schema import BIGINT, TEXT, QueryContext, Row, column, table
 
 _TABLE = "ssh_key_findings"

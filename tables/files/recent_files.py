@@ -11,18 +11,19 @@ from dataclasses import dataclass
 from itertools import product
 from typing import NamedTuple, Optional
 
+from tables.errors import BadQuestion, TableError
 from tables.host import Host
-from tables.host.file_heads import ELF, SCRIPT, file_head
-from tables.host.file_status import FileStatus
-from tables.host.files import Files, Unreadable
-from tables.host.local_mounts import boundaries
-from tables.host.mounts import parse_mountinfo
-from tables.host.packages import OwnerUnknown, owners
-from tables.host.time_span import LIMITS, Span, asked_span
-from tables.host.tree_walk import KINDS, TreeWalk
-from tables.indicators.borrowed_times import BorrowedTimes
-from tables.indicators.file_oddities import is_program, oddities
-from tables.schema import BIGINT, EQUALS, TEXT, BadQuestion, QueryContext, Row, TableError, clean_text, column, table
+from tables.host.disk.file_heads import ELF, SCRIPT, file_head
+from tables.host.disk.file_status import FileStatus
+from tables.host.disk.files import Files, Unreadable
+from tables.host.disk.local_mounts import boundaries
+from tables.host.disk.mounts import parse_mountinfo
+from tables.host.disk.tree_walk import KINDS, TreeWalk
+from tables.host.packages.owners import OwnerUnknown, owners
+from tables.reasons.borrowed_times import BorrowedTimes
+from tables.reasons.new_files import is_program, oddities
+from tables.schema import BIGINT, EQUALS, TEXT, QueryContext, Row, clean_text, column, table
+from tables.time_span import LIMITS, Span, asked_span
 
 _TABLE = "recent_files"
 # The last quarter is kept for looking up packages and handing over the rows.
@@ -239,7 +240,7 @@ class _Scan:
             raise BadQuestion(f"root: {self.root!r} is no absolute path")
         try:
             located = os.path.realpath(self.host.files.locate(self.root))
-            is_folder = stat.S_ISDIR(os.stat(located).st_mode)
+            is_folder = stat.S_ISDIR(self.host.files.stat(self.root).st_mode)
         except OSError as error:
             raise BadQuestion(f"root: {self.root}: {error.strerror or error}") from None
         if not is_folder:

@@ -6,14 +6,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Optional
 
+from tables.errors import TableError
 from tables.host import Host
-from tables.host.files import Unreadable
-from tables.host.hardening import Check, Outcome, unknown
-from tables.host.kernel_checks import CHECKS as KERNEL_CHECKS
-from tables.host.login_checks import CHECKS as LOGIN_CHECKS
-from tables.host.system_checks import CHECKS as SYSTEM_CHECKS
+from tables.host.disk.files import Unreadable
 from tables.indicators.hosts_file import blocked_names
-from tables.schema import BIGINT, TEXT, QueryContext, Row, TableError, column, table
+from tables.reasons.hardening.checks import Check, Outcome, unknown
+from tables.reasons.hardening.kernel import CHECKS as KERNEL_CHECKS
+from tables.reasons.hardening.logins import CHECKS as LOGIN_CHECKS
+from tables.reasons.hardening.system import CHECKS as SYSTEM_CHECKS
+from tables.schema import BIGINT, TEXT, QueryContext, Row, column, table
 
 _NAME = "hardening_checks"
 _HOSTS = "/etc/hosts"

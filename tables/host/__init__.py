@@ -8,11 +8,11 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any, Optional, TypeVar
 
-from tables.host.files import Files
-from tables.host.procfs import Procfs
+from tables.host.disk.files import Files
+from tables.host.processes.procfs import Procfs
+from tables.host.processes.task_lists import Unlisted
 from tables.host.settings import Settings
 from tables.host.status import StatusBoard
-from tables.host.task_lists import Unlisted
 
 T = TypeVar("T")
 

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
-from tables.host.files import Files
-from tables.schema import TableError
+from tables.errors import TableError
+from tables.host.disk.files import Files
 
 DEFAULT_CONFIG = "/etc/minehunt/minehunt.yaml"
 CONFIG_VARIABLE = "MINEHUNT_CONFIG"

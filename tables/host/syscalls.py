@@ -20,6 +20,7 @@ _GETDENTS64 = {"x86_64": 217, "aarch64": 61}.get(_MACHINE)
 _OPENAT = {"x86_64": 257, "aarch64": 56}.get(_MACHINE)
 _READ = {"x86_64": 0, "aarch64": 63}.get(_MACHINE)
 _STATX = {"x86_64": 332, "aarch64": 291}.get(_MACHINE)
+_BPF = {"x86_64": 321, "aarch64": 280}.get(_MACHINE)
 
 _FSOPEN_CLOEXEC = 1
 _FSCONFIG_CMD_CREATE = 6
@@ -111,11 +112,16 @@ def pidfd_open(pid: int) -> int:
 
 
 def mount_private_procfs() -> int:
-    """A descriptor of a procfs of our pid namespace that is attached nowhere, so nothing can be mounted over it.
+    """A descriptor of a procfs of our pid namespace that is attached nowhere; as `mount_private`."""
+    return mount_private("proc")
+
+
+def mount_private(kind: str) -> int:
+    """A descriptor of a file system of this kind that is attached nowhere: unseen, and nothing can be mounted over it.
 
     Needs CAP_SYS_ADMIN and Linux 5.2 (fsopen(2), fsmount(2)); OSError otherwise.
     """
-    context = _call(_FSOPEN, b"proc", ctypes.c_uint(_FSOPEN_CLOEXEC))
+    context = _call(_FSOPEN, kind.encode("ascii"), ctypes.c_uint(_FSOPEN_CLOEXEC))
     try:
         _call(_FSCONFIG, ctypes.c_int(context), ctypes.c_uint(_FSCONFIG_CMD_CREATE), None, None, ctypes.c_int(0))
         return _call(_FSMOUNT, ctypes.c_int(context), ctypes.c_uint(_FSMOUNT_CLOEXEC), ctypes.c_uint(0))
@@ -127,3 +133,10 @@ def clone_mount(path: str) -> int:
     """A descriptor of a detached copy of the mount at `path`, without the mounts on top of its folders (open_tree(2))."""
     flags = _OPEN_TREE_CLONE | os.O_CLOEXEC
     return _call(_OPEN_TREE, ctypes.c_int(_AT_FDCWD), os.fsencode(path), ctypes.c_uint(flags))
+
+
+def bpf(command: int, attribute: ctypes.Array[ctypes.c_char]) -> int:
+    """The result of a command for BPF objects; `attribute` is a union bpf_attr (bpf(2)), which it may fill. OSError if not."""
+    if _BPF is None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+    return _call(_BPF, ctypes.c_int(command), attribute, ctypes.c_uint(len(attribute)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 
-from tables.indicators.commands import load_yaml
+from tables.indicators.loader import load_yaml
 
 
 @functools.cache

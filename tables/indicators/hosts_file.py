@@ -7,7 +7,7 @@ import ipaddress
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from tables.indicators.commands import load_yaml
+from tables.indicators.loader import load_yaml
 
 _MAX_LINE = 4096
 

@@ -18,9 +18,10 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple, Optional
 
+from tables.errors import TableError
 from tables.host import Host
-from tables.host.files import Files
-from tables.schema import TableError, clean_text
+from tables.host.disk.files import Files
+from tables.schema import clean_text
 
 if TYPE_CHECKING:
     import yaml

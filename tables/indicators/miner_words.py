@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Optional
 
-from tables.indicators.commands import miner_programs
+from tables.indicators.loader import miner_programs
 
 _MAX_NAME = 255
 _MAX_VALUE = 512

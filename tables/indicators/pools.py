@@ -6,14 +6,15 @@ import datetime
 import hashlib
 import ipaddress
 import os
-import pkgutil
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any, NamedTuple, Optional
 
+from tables.errors import TableError
 from tables.host import Host
-from tables.host.files import Files
-from tables.host.sockets import address_text, decode_address, endpoint_token
+from tables.host.disk.files import Files
+from tables.host.network.sockets import address_text, decode_address, endpoint_token
+from tables.indicators.loader import read_data
 from tables.indicators.networks import Network, NetworkIndex, parse_network
 from tables.indicators.pool_lists import (
     SHARED,
@@ -25,7 +26,6 @@ from tables.indicators.pool_lists import (
     parse_indicator,
     split_lines,
 )
-from tables.schema import TableError
 
 HIGH, MEDIUM, LOW = "high", "medium", "low"
 RANK = {HIGH: 2, MEDIUM: 1, LOW: 0}
@@ -122,7 +122,7 @@ class PoolIndicators:
         return None
 
     def candidates(self, tokens: set[bytes], is_tcp: bool) -> set[bytes]:
-        """Those of the remote tokens (`tables.host.sockets.remote_tokens`) that `match` will have an answer for, and few more."""
+        """Those of the remote tokens (sockets.remote_tokens) that `match` will have an answer for, and few more."""
         found = {token for token in tokens if token in self.endpoints}
         if self.addresses:
             found |= {token for token in tokens if token[:-5] in self.addresses}
@@ -226,8 +226,7 @@ def _load_yaml(name: str) -> tuple[Any, str]:
     """What the data file holds, and its SHA-256."""
     import yaml  # Start-up does not need it.
 
-    # get_data also reads from a zipapp.
-    data = pkgutil.get_data(__name__, name) or b""
+    data = read_data(name)
     loaded = yaml.load(data, getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both loaders are safe ones
     return loaded, hashlib.sha256(data).hexdigest()
 

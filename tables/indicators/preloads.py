@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Optional
 
-from tables.indicators.commands import load_yaml
+from tables.indicators.loader import load_yaml
 from tables.indicators.process_names import Names
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import functools
-import pkgutil
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, Optional
+
+from tables.indicators.loader import load_yaml
 
 # TASK_COMM_LEN of include/linux/sched.h, without the closing NUL.
 COMM_LENGTH = 15
@@ -162,8 +163,4 @@ def hidden_component(path: str) -> Optional[str]:
 @functools.lru_cache(maxsize=1)
 def process_names() -> ProcessNames:
     """The built-in lists, read when first asked for."""
-    import yaml  # Parsing YAML takes tens of milliseconds of import time, which start-up does not need.
-
-    data = pkgutil.get_data("tables.indicators", "process_names.yaml")
-    assert data is not None
-    return ProcessNames(yaml.safe_load(data))
+    return ProcessNames(load_yaml("process_names.yaml"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from typing import NamedTuple, Optional
 
-from tables.indicators.commands import load_yaml
+from tables.indicators.loader import load_yaml
 
 
 class KnownKey(NamedTuple):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import functools
-import pkgutil
 import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Optional
 
+from tables.indicators.loader import load_yaml
 from tables.indicators.wallet_checksums import (
     BECH32,
     BECH32M,
@@ -97,11 +97,7 @@ class Forms(NamedTuple):
 @functools.lru_cache(maxsize=1)
 def wallet_forms() -> Forms:
     """The built-in forms, read when first asked for."""
-    import yaml  # Parsing YAML takes tens of milliseconds of import time, which start-up does not need.
-
-    data = pkgutil.get_data("tables.indicators", "wallets.yaml")
-    assert data is not None
-    return Forms.of(yaml.safe_load(data))
+    return Forms.of(load_yaml("wallets.yaml"))
 
 
 def find_wallets(text: str, limit: int = 8) -> list[Wallet]:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Optional
 
-from tables.host import Host, kernel_modules
-from tables.host.kernel_modules import LIVE, TAINTS, Loaded, Look, OnDisk
-from tables.host.packages import OwnerUnknown, owners
-from tables.indicators.kernel_modules import module_origins
-from tables.schema import BIGINT, TEXT, QueryContext, Row, TableError, column, table
+from tables.errors import TableError
+from tables.host import Host
+from tables.host.kernel import modules as kernel_modules
+from tables.host.kernel.log import taint_log
+from tables.host.kernel.module_code import unlisted_modules
+from tables.host.kernel.module_memory import unaccounted_memory
+from tables.host.kernel.modules import PROC, SYSFS, TAINTS, Loaded, Look
+from tables.reasons.module_facts import ModuleFacts
+from tables.schema import BIGINT, TEXT, QueryContext, Row, column, table
 
 _TABLE = "kernel_module_findings"
-# Between the two looks: longer than loading or unloading a module takes.
-_PAUSE = 0.2
-_PROC, _SYSFS, _SYMBOLS, _TRACED = "proc_modules", "sysfs", "kallsyms", "tracefs"
 _BY_TAINT = {"O": "out_of_tree", "E": "unsigned", "F": "forced"}
 # Taints that only a module brings (kernel/module/main.c).
 _MODULE_TAINTS = "PFOE"
@@ -29,8 +29,8 @@ class KernelModuleFinding(Row):
     module: Optional[str] = column(TEXT, "name of the module; empty where the finding is about the kernel as a whole")
     reason: str = column(
         TEXT,
-        "what is odd: hidden_from_proc_modules, hidden_from_sysfs, mounted_over, out_of_tree, unsigned, forced, no_file, "
-        "unowned_file or taint_without_module",
+        "what is odd: hidden_from_proc_modules, hidden_from_sysfs, unaccounted_module_memory, mounted_over, out_of_tree, "
+        "unsigned, forced, no_file, unowned_file, taint_without_module or tainting_module_gone",
     )
     how_hidden: Optional[str] = column(TEXT, "lists that leave it out, comma separated: proc_modules, sysfs")
     how_seen: Optional[str] = column(TEXT, "lists that show it, comma separated: proc_modules, sysfs, kallsyms, tracefs")
@@ -40,8 +40,9 @@ class KernelModuleFinding(Row):
         TEXT, "file that modules.dep names for it under the running kernel's release, or the mount point"
     )
     package: Optional[str] = column(TEXT, "package that owns that file")
-    module_size: Optional[int] = column(BIGINT, "bytes of memory it takes")
+    module_size: Optional[int] = column(BIGINT, "bytes of memory it takes, or that no module shown takes")
     load_state: Optional[str] = column(TEXT, "Live, Loading or Unloading")
+    load_time: Optional[int] = column(BIGINT, "when the kernel's log names it, in unix seconds; only of a module that is gone")
     exception: Optional[str] = column(
         TEXT, "built-in explanation that makes the row harmless as a rule; empty when there is none"
     )
@@ -52,7 +53,7 @@ class KernelModuleFinding(Row):
     _TABLE,
     KernelModuleFinding,
     needs_live=True,
-    description="Kernel modules missing from one of the kernel's lists, out of tree, unsigned, forced, or of unknown origin.",
+    description="Kernel modules missing from one of the kernel's lists, out of tree, unsigned, forced, gone, or unknown.",
     sop_steps=(11,),
     examples=[
         "SELECT module, reason, how_hidden, how_seen, taint_names, path FROM kernel_module_findings WHERE exception = ''",
@@ -64,47 +65,30 @@ def kernel_module_findings(host: Host, query: QueryContext) -> Iterator[KernelMo
 
     /proc/modules, /sys/module (its live modules and its link count), the names behind symbols in /proc/kallsyms and
     ftrace's lists of functions must agree: a module that takes itself off one list is seen on another. What a look at
-    them finds missing counts only when a second look finds it missing again. A module that leaves no trace in any list
-    shows at most as a taint that no loaded module explains. tracefs is read only where it is mounted. A kernel without
-    loadable modules gives no row. Lists that could not be read are named in minehunt_status.
+    them finds missing counts only when a second look finds it missing again. A module that left all lists still takes
+    memory: /proc/vmallocinfo shows what the module loader gave out, and unaccounted_module_memory what of it no module
+    shown takes. The kernel's log (/dev/kmsg) names modules that tainted the kernel, shown or not. tracefs is read from a
+    mount of our own, which nobody else sees. A kernel without loadable modules gives no row.
+
+    What costs little comes first; when the time ends in the long lists (kallsyms, ftrace's), the rows so far stay and
+    minehunt_status says that the answer was cut. Lists that could not be read are named there, too.
     """
     try:
         release = kernel_modules.kernel_release(host)
     except OSError as error:
         raise TableError(f"kernel modules can be examined on a running system only: {error}") from None
-    first = kernel_modules.look(host, query.check_time)
-    hidden = _hidden(first)
-    if hidden or first.uncounted:
-        time.sleep(_PAUSE)
-        again = kernel_modules.look(host, query.check_time)
-        lasting = _hidden(again)
-        hidden = {name: lasting[name] for name in hidden if lasting.get(name) == hidden[name]}
-        again.uncounted = min(first.uncounted, again.uncounted)
-        first = again
-    scan = _Scan(host, release, first)
-    yield from scan.mounts()
-    yield from scan.hidden(hidden)
-    yield from scan.loaded(query)
-    yield from scan.kernel()
-    host.status.degrade(_TABLE, *first.gaps, *scan.gaps)
-
-
-def _hidden(look: Look) -> dict[str, tuple[str, ...]]:
-    """The modules that run but are missing from a list that must have them: which lists, by name."""
-    running = set(look.sysfs or ()) | (look.symbols or set()) | (look.traced or set())
-    running |= {name for name, found in (look.proc or {}).items() if found.state == LIVE}
-    # Without a live module in sysfs, a missing /proc/modules only means a kernel without loadable modules.
-    has_modules = look.proc is not None or bool(look.sysfs)
-    found = {}
-    for name in running if has_modules else ():
-        missing = []
-        if not look.is_proc_unreadable and name not in (look.proc or {}):
-            missing.append(_PROC)
-        if look.sysfs is not None and name not in look.folders:
-            missing.append(_SYSFS)
-        if missing:
-            found[name] = tuple(missing)
-    return found
+    look, hidden = kernel_modules.two_looks(host)
+    scan = _Scan(host, release, look)
+    try:
+        yield from scan.mounts()
+        yield from scan.hidden(hidden)
+        yield from scan.memory(query)
+        yield from scan.loaded(query)
+        yield from scan.kernel()
+        yield from scan.log()
+        yield from scan.unlisted(query)
+    finally:
+        host.status.degrade(_TABLE, *look.gaps, *scan.facts.gaps, *scan.gaps)
 
 
 class _Scan:
@@ -114,24 +98,10 @@ class _Scan:
         self.host = host
         self.look = look
         self.gaps: list[str] = []
-        self.modules: dict[str, Loaded] = {**(look.sysfs or {}), **(look.proc or {})}
-        self.origins = module_origins()
-        self.disk = OnDisk.of(host.files, release)
-        self.dkms = kernel_modules.dkms_modules(host.files, release)
-        self.packages = self._packages()
-        if self.modules and self.disk.paths is None:
+        self.modules = look.modules
+        self.facts = ModuleFacts(host, release, self.modules)
+        if self.modules and self.facts.disk.paths is None:
             self.gaps.append(f"no modules.dep for {release}: the files of modules are not known")
-
-    def _packages(self) -> Optional[dict[str, Optional[str]]]:
-        paths = [path for name in self.modules if (path := self._path(name)) is not None]
-        try:
-            return owners(self.host, paths) if paths else None
-        except OwnerUnknown as error:
-            self.gaps.append(str(error))
-            return None
-
-    def _path(self, name: str) -> Optional[str]:
-        return (self.disk.paths or {}).get(name)
 
     def mounts(self) -> Iterator[KernelModuleFinding]:
         """What is mounted on top of the lists, in our own mount namespace."""
@@ -142,28 +112,46 @@ class _Scan:
     def hidden(self, hidden: dict[str, tuple[str, ...]]) -> Iterator[KernelModuleFinding]:
         """Modules missing from a list, and folders of /sys/module that its listing leaves out."""
         for name, missing in sorted(hidden.items()):
-            reason = "hidden_from_proc_modules" if _PROC in missing else "hidden_from_sysfs"
-            evidence = f"{', '.join(self._seen(name))} show it, {', '.join(missing)} twice did not"
-            yield self._row(name, reason, evidence, how_hidden=",".join(missing))
+            yield self._hidden(name, missing, self._seen(name))
         if self.look.uncounted:
             evidence = f"the link count of /sys/module says that it has {self.look.uncounted} more folders than it lists"
-            yield KernelModuleFinding(reason="hidden_from_sysfs", how_hidden=_SYSFS, evidence=evidence)
+            yield KernelModuleFinding(reason="hidden_from_sysfs", how_hidden=SYSFS, evidence=evidence)
+
+    def memory(self, query: QueryContext) -> Iterator[KernelModuleFinding]:
+        """Memory that the module loader gave out and that no module shown takes."""
+        found = unaccounted_memory(self.host, self.gaps, query.check_time) if self.look.has_modules else None
+        if found is None:
+            return
+        parts = f", in areas for modules of {', '.join(map(str, found.areas))} bytes" if found.areas else ""
+        evidence = f"the module loader holds {found.total} bytes more than all modules shown take{parts}"
+        yield KernelModuleFinding(
+            reason="unaccounted_module_memory",
+            how_hidden=f"{PROC},{SYSFS}",
+            how_seen="vmallocinfo",
+            module_size=found.total,
+            evidence=evidence,
+        )
 
     def loaded(self, query: QueryContext) -> Iterator[KernelModuleFinding]:
         """Modules that stand out by their taint, or by what is known of their file."""
         for name, found in sorted(self.modules.items()):
             query.check_time()
-            for letter, reason in _BY_TAINT.items():
-                if letter in found.taint:
-                    yield self._row(name, reason, self._origin(name, found), exception=self._exception(name, found))
-            if self.disk.paths is None:
-                continue
-            path = self._path(name)
-            if path is None or not self.host.files.exists(path):
-                named = "modules.dep names no file for it" if path is None else f"{path}, which modules.dep names, is missing"
-                yield self._row(name, "no_file", named, exception=self._exception(name, found))
-            elif self.packages is not None and self.packages.get(path, "") is None:
-                yield self._row(name, "unowned_file", f"no package owns {path}", exception=self._unowned_exception(name, found))
+            yield from self._loaded(name, found)
+
+    def _loaded(self, name: str, found: Loaded) -> Iterator[KernelModuleFinding]:
+        excuse = self.facts.exception(name, found.taint)
+        for letter, reason in _BY_TAINT.items():
+            if letter in found.taint:
+                yield self._row(name, reason, self.facts.origin(name, found.taint), exception=excuse)
+        path = self.facts.path(name)
+        if self.facts.disk.paths is None:
+            return
+        if path is None or not self.host.files.exists(path):
+            named = "modules.dep names no file for it" if path is None else f"{path}, which modules.dep names, is missing"
+            yield self._row(name, "no_file", named, exception=excuse)
+        elif self.facts.is_unowned(path):
+            excuse = self.facts.unowned_exception(name, found.taint)
+            yield self._row(name, "unowned_file", f"no package owns {path}", exception=excuse)
 
     def kernel(self) -> Iterator[KernelModuleFinding]:
         """Taints of the kernel that only a module brings, when no loaded module has them."""
@@ -173,7 +161,7 @@ class _Scan:
         ]
         if not left:
             return
-        added = sorted(path for path in (self.disk.paths or {}).values() if self.origins.is_added(self.disk.inside(path)))
+        added = self.facts.added()
         yield KernelModuleFinding(
             reason="taint_without_module",
             taint="".join(left),
@@ -182,53 +170,74 @@ class _Scan:
             evidence="a module with this taint was loaded since boot, and no module shown has it: it was unloaded, or hides",
         )
 
+    def log(self) -> Iterator[KernelModuleFinding]:
+        """Modules that tainted the kernel by its own log, and that no list shows now."""
+        if not self.look.has_modules:
+            return
+        try:
+            log = taint_log(self.host)
+        except OSError as error:
+            self.gaps.append(f"/dev/kmsg: {error.strerror or error}: which modules tainted the kernel is not known")
+            return
+        if log.is_cut and any(letter in _MODULE_TAINTS for letter in kernel_modules.kernel_taint(self.host)):
+            self.gaps.append("/dev/kmsg: the kernel's log has lost its beginning, and with it the first module that tainted it")
+        gone = {line.module: line for line in reversed(log.lines) if line.module not in self.modules}
+        if not gone:
+            return
+        facts = ModuleFacts(self.host, self.facts.release, gone)
+        for name, line in sorted(gone.items()):
+            yield KernelModuleFinding(
+                module=name,
+                reason="tainting_module_gone",
+                how_seen="kernel_log",
+                taint=line.taint,
+                taint_names=_names(line.taint),
+                path=facts.path(name),
+                package=facts.package(name),
+                load_time=self.host.procfs.boot_time + line.microseconds // 1_000_000,
+                exception=facts.unowned_exception(name, line.taint),
+                evidence=f"the kernel's log: {line.text}; no list shows it now: it was unloaded, or hides",
+            )
+
+    def unlisted(self, query: QueryContext) -> Iterator[KernelModuleFinding]:
+        """Modules that own symbols or functions, and that neither /proc/modules nor /sys/module shows."""
+        if not self.look.has_modules:
+            return
+
+        found = unlisted_modules(self.host, self.look, query)
+        for name, (seen, missing) in sorted(found.modules.items()):
+            yield self._hidden(name, missing, seen)
+        self.gaps += found.gaps
+        if found.cut:
+            query.truncate(found.cut)
+
+    def _hidden(self, name: str, missing: tuple[str, ...], seen: list[str]) -> KernelModuleFinding:
+        reason = "hidden_from_proc_modules" if PROC in missing else "hidden_from_sysfs"
+        evidence = f"{', '.join(seen)} show it, {', '.join(missing)} twice did not"
+        return self._row(name, reason, evidence, how_hidden=",".join(missing), seen=seen)
+
     def _seen(self, name: str) -> list[str]:
-        lists = {_PROC: self.look.proc, _SYSFS: self.look.sysfs, _SYMBOLS: self.look.symbols, _TRACED: self.look.traced}
-        return [what for what, names in lists.items() if names is not None and name in names]
-
-    def _origin(self, name: str, found: Loaded) -> str:
-        path = self._path(name)
-        if path is None:
-            return "its file is not known"
-        if self._is_impostor(path, found):
-            return f"{path} is a file of the kernel's own, but what is loaded under its name was not built with the kernel"
-        return f"modules.dep names {path}"
-
-    def _is_impostor(self, path: str, found: Loaded) -> bool:
-        """Whether something from outside the kernel runs under the name of a module that was built with it."""
-        return "O" in found.taint and self.origins.is_in_tree(self.disk.inside(path))
-
-    def _exception(self, name: str, found: Loaded) -> Optional[str]:
-        path = self._path(name)
-        if name in self.dkms and path is not None:
-            return f"built by DKMS: {self.dkms[name]}"
-        package = (self.packages or {}).get(path) if path is not None else None
-        if package is not None and path is not None and not self._is_impostor(path, found):
-            return f"package {package}"
-        known = self.origins.known_driver(name)
-        if known is not None and (path is not None or any(map(self.host.files.exists, known.folders))):
-            return known.exception
-        return None
-
-    def _unowned_exception(self, name: str, found: Loaded) -> Optional[str]:
-        if not any((self.packages or {}).values()) and not found.taint:
-            return "built here: no package owns any module of this kernel"
-        return self._exception(name, found)
+        return [what for what, names in ((PROC, self.look.proc), (SYSFS, self.look.sysfs)) if name in (names or ())]
 
     def _row(
-        self, name: str, reason: str, evidence: str, how_hidden: Optional[str] = None, exception: Optional[str] = None
+        self,
+        name: str,
+        reason: str,
+        evidence: str,
+        how_hidden: Optional[str] = None,
+        exception: Optional[str] = None,
+        seen: Optional[list[str]] = None,
     ) -> KernelModuleFinding:
         found = self.modules.get(name)
-        path = self._path(name)
         return KernelModuleFinding(
             module=name,
             reason=reason,
             how_hidden=how_hidden,
-            how_seen=",".join(self._seen(name)),
+            how_seen=",".join(seen or self._seen(name)),
             taint=found.taint if found else None,
             taint_names=_names(found.taint) if found else None,
-            path=path,
-            package=(self.packages or {}).get(path) if path is not None else None,
+            path=self.facts.path(name),
+            package=self.facts.package(name),
             module_size=found.module_size if found else None,
             load_state=found.state if found else None,
             exception=exception,

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Optional
 
 from tables.host import Host
-from tables.host.command_secrets import mask_arguments
-from tables.host.listeners import (
+from tables.host.network.listeners import (
     WILDCARDS,
     Forward,
     Listener,
@@ -17,12 +16,13 @@ from tables.host.listeners import (
     outside_listeners,
     parse_docker_proxy,
 )
-from tables.host.process_files import ProcessFiles
-from tables.host.procfs import Process, Procfs
-from tables.indicators.entry_services import EntryService, entry_services
-from tables.indicators.service_auth import judge
-from tables.indicators.service_facts import ServiceFacts, Verdict
+from tables.host.processes.process_files import ProcessFiles
+from tables.host.processes.procfs import Process, Procfs
+from tables.reasons.services.auth import judge
+from tables.reasons.services.entry_services import EntryService, entry_services
+from tables.reasons.services.facts import ServiceFacts, Verdict
 from tables.schema import BIGINT, TEXT, QueryContext, Row, column, table
+from tables.text.secrets import mask_arguments
 
 _NAME = "exposed_services"
 _HOST, _PUBLISHED, _NAMESPACE = "host", "published", "namespace"
@@ -32,7 +32,7 @@ _HOST, _PUBLISHED, _NAMESPACE = "host", "published", "namespace"
 class ExposedService(Row):
     """One listener of one service."""
 
-    service: str = column(TEXT, "service, as indicators/entry_services.yaml names it: redis, docker, kubelet, postgresql …")
+    service: str = column(TEXT, "service, as indicators/data/entry_services.yaml names it: redis, docker, kubelet, postgresql …")
     address: str = column(TEXT, "address that it listens on: the host's for a published port of a container")
     port: int = column(BIGINT, "port that it listens on: the host's for a published port of a container")
     is_wildcard: int = column(BIGINT, "1 if it listens on every address")

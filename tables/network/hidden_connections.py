@@ -9,11 +9,11 @@ from socket import IPPROTO_TCP
 from typing import NamedTuple, Optional
 
 from tables.host import Host
-from tables.host.procfs import Process
-from tables.host.sock_diag import dump
-from tables.host.socket_owners import find_owners
-from tables.host.sockets import TABLES, Namespace, Socket, endpoint_token, network_namespaces, parse_line, socket_lines
-from tables.host.visibility import Visibility
+from tables.host.network.sock_diag import dump
+from tables.host.network.socket_owners import find_owners
+from tables.host.network.sockets import TABLES, Namespace, Socket, endpoint_token, network_namespaces, parse_line, socket_lines
+from tables.host.processes.procfs import Process
+from tables.host.processes.visibility import Visibility
 from tables.indicators.networks import parse_address
 from tables.indicators.pools import Match, pool_indicators
 from tables.schema import BIGINT, TEXT, QueryContext, Row, column, table

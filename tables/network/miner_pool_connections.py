@@ -8,9 +8,8 @@ from socket import IPPROTO_TCP
 from typing import NamedTuple, Optional
 
 from tables.host import Host
-from tables.host.procfs import Process
-from tables.host.socket_owners import Owners, find_owners, held_sockets
-from tables.host.sockets import (
+from tables.host.network.socket_owners import Owners, find_owners, held_sockets
+from tables.host.network.sockets import (
     TABLES,
     Namespace,
     Socket,
@@ -21,10 +20,11 @@ from tables.host.sockets import (
     remote_tokens,
     socket_lines,
 )
-from tables.indicators.named_pools import named_pools
+from tables.host.processes.procfs import Process
 from tables.indicators.networks import parse_address
-from tables.indicators.pool_references import Reference
 from tables.indicators.pools import LOW, RANK, Match, PoolIndicators, pool_indicators
+from tables.reasons.mining.named_pools import named_pools
+from tables.reasons.mining.references import Reference
 from tables.schema import BIGINT, TEXT, QueryContext, Row, column, table
 
 _NAME = "miner_pool_connections"

@@ -40,7 +40,7 @@ class MinerPool(Row):
 def miner_pools(host: Host, query: QueryContext) -> Iterator[MinerPool]:
     """One row per indicator that `miner_pool_connections` matches with.
 
-    Built in: tables/indicators/pools.yaml. The operator's own: the files named in the configuration, in indicators.d/
+    Built in: tables/indicators/data/pools.yaml. The operator's own: the files named in the configuration, in indicators.d/
     beside it and on the command line. An indicator in several lists is one row, as the last list has it. A list that
     cannot be read, is writable by others, or has a malformed line fails the query with the file's name (and line).
     """

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Optional
 
 from tables.host import Host
-from tables.host.package_caches import Offer, PackageSystem, package_systems
+from tables.host.packages.caches import Offer, PackageSystem, package_systems
 from tables.schema import BIGINT, TEXT, QueryContext, Row, column, table
 
 _TABLE = "pending_updates"

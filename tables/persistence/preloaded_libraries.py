@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import NamedTuple, Optional
 
 from tables.host import Host
-from tables.host.files import Unreadable
-from tables.host.mapped_libraries import most_mapped
-from tables.host.preload_sources import RunningSetting, entries, root_folder, running_settings, setting_files
-from tables.host.preloads import FOLDER_VARIABLE, LIBRARY_VARIABLES, parse_ld_so_conf, parse_ld_so_preload, parse_settings
-from tables.host.procfs import Process
-from tables.host.raw_files import differences, read_raw
-from tables.indicators.preload_judge import Judged, PreloadJudge
+from tables.host.disk.files import Unreadable
+from tables.host.disk.raw_files import differences, read_raw
+from tables.host.loader.mapped_libraries import most_mapped
+from tables.host.loader.preloads import FOLDER_VARIABLE, LIBRARY_VARIABLES, parse_ld_so_conf, parse_ld_so_preload, parse_settings
+from tables.host.loader.sources import RunningSetting, entries, root_folder, running_settings, setting_files
+from tables.host.processes.procfs import Process
+from tables.reasons.preloads import Judged, PreloadJudge
 from tables.schema import BIGINT, TEXT, QueryContext, Row, column, table
 
 _TABLE = "preloaded_libraries"

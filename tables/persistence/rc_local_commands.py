@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Optional
 
 from tables.host import Host
-from tables.host.files import Files, Unreadable
-from tables.host.start_files import StartFile, read_start_file
-from tables.host.unit_folders import INSTALLED, wanted_link
-from tables.indicators.started_commands import CommandFacts, StartedCommand
+from tables.host.disk.files import Files, Unreadable
+from tables.host.disk.start_files import StartFile, read_start_file
+from tables.host.systemd.folders import INSTALLED, wanted_link
+from tables.reasons.started_commands import CommandFacts, StartedCommand
 from tables.schema import BIGINT, TEXT, QueryContext, column, table
 
 # Debian and most others; EL; SUSE; and the System V script that on Debian only starts /etc/rc.local.

@@ -13,19 +13,19 @@ from dataclasses import dataclass
 from typing import Any, Optional
 
 from tables.host import Host
-from tables.host.accounts import Account, is_login_shell, is_system_uid, parse_passwd, uid_min
-from tables.host.crontab import STEERING_VARIABLES, JobLine, parse_crontab
-from tables.host.files import DEFAULT_LIMIT, Unreadable
-from tables.host.job_files import at_time, parse_anacrontab, parse_at_job, parse_fcrontab, parse_incrontab
-from tables.host.schedule_text import anacron_text, cron_text
-from tables.host.scheduler_files import CRON, SCRIPT_FOLDERS, Daemons, JobFile, job_files, listed
-from tables.host.shell import parse
-from tables.host.start_files import StartFile, read_start_file
-from tables.host.timers import timer_jobs
-from tables.indicators.commands import command_reasons, script_reasons, text_reasons
-from tables.indicators.job_reasons import environment_reasons, job_reasons, job_script
-from tables.indicators.started_commands import SEARCH_PATH, CommandFacts, StartedCommand
+from tables.host.accounts.databases import Account, is_login_shell, is_system_uid, parse_passwd, uid_min
+from tables.host.disk.files import DEFAULT_LIMIT, Unreadable
+from tables.host.disk.start_files import StartFile, read_start_file
+from tables.host.schedulers.crontab import STEERING_VARIABLES, JobLine, parse_crontab
+from tables.host.schedulers.files import CRON, SCRIPT_FOLDERS, Daemons, JobFile, job_files, listed
+from tables.host.schedulers.job_files import at_time, parse_anacrontab, parse_at_job, parse_fcrontab, parse_incrontab
+from tables.host.schedulers.schedule_text import anacron_text, cron_text
+from tables.host.systemd.timers import timer_jobs
+from tables.reasons.commands import command_reasons, script_reasons, text_reasons
+from tables.reasons.crontabs import environment_reasons, job_reasons, job_script
+from tables.reasons.started_commands import SEARCH_PATH, CommandFacts, StartedCommand
 from tables.schema import BIGINT, TEXT, QueryContext, column, table
+from tables.text.shell import parse
 
 _MAX_JOBS = 2000
 _MAX_VARIABLES_SHOWN = 32

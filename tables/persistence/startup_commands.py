@@ -11,23 +11,23 @@ from dataclasses import dataclass
 from typing import Any, Optional
 
 from tables.host import Host
-from tables.host.daemon_configs import inittab, interface_hooks, logrotate_scripts, network_daemons
-from tables.host.desktop_entries import dbus_services, xdg_autostart
-from tables.host.files import DEFAULT_LIMIT
-from tables.host.kernel_helpers import kernel_helpers, module_commands
-from tables.host.package_hooks import package_hooks
-from tables.host.pam_configs import pam_programs
-from tables.host.programs import resolve
-from tables.host.shell import Command, Script, parse
-from tables.host.start_files import parse_script
-from tables.host.startup_entries import NAME, SCRIPT, StartupEntry, StartupFiles
-from tables.host.startup_scripts import init_scripts, script_folders
-from tables.host.startup_shell_files import profile, shell_rc
-from tables.host.tool_hooks import git_hooks, preloads, python_startup, sudo_settings
-from tables.host.udev_rules import udev_programs
-from tables.indicators.commands import command_reasons, script_reasons
-from tables.indicators.started_commands import SEARCH_PATH, CommandFacts, StartedCommand
+from tables.host.disk.files import DEFAULT_LIMIT
+from tables.host.disk.start_files import parse_script
+from tables.host.startup.daemon_configs import inittab, interface_hooks, logrotate_scripts, network_daemons
+from tables.host.startup.desktop_entries import dbus_services, xdg_autostart
+from tables.host.startup.entries import NAME, SCRIPT, StartupEntry, StartupFiles
+from tables.host.startup.kernel_helpers import kernel_helpers, module_commands
+from tables.host.startup.package_hooks import package_hooks
+from tables.host.startup.pam_configs import pam_programs
+from tables.host.startup.scripts import init_scripts, script_folders
+from tables.host.startup.shell_files import profile, shell_rc
+from tables.host.startup.tool_hooks import git_hooks, preloads, python_startup, sudo_settings
+from tables.host.startup.udev_rules import udev_programs
+from tables.reasons.commands import command_reasons, script_reasons
+from tables.reasons.started_commands import SEARCH_PATH, CommandFacts, StartedCommand
 from tables.schema import BIGINT, TEXT, QueryContext, column, table
+from tables.text.programs import resolve
+from tables.text.shell import Command, Script, parse
 
 _TABLE = "startup_commands"
 _READERS: tuple[Callable[[StartupFiles], Iterator[StartupEntry]], ...] = (

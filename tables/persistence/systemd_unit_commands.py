@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Optional
 
 from tables.host import Host
-from tables.host.programs import resolve
-from tables.host.shell import parse
-from tables.host.start_files import StartFile
-from tables.host.systemd_units import Manager, SystemdUnits, Unit, UnitFile
-from tables.host.unit_commands import unit_commands, unit_environment, unit_specifiers
-from tables.host.unit_generators import read_generators
-from tables.host.unit_syntax import Setting, activated_unit, events, last_value, split_name
-from tables.indicators.commands import command_reasons, text_reasons
-from tables.indicators.started_commands import CommandFacts, StartedCommand, script_file_reasons
-from tables.indicators.unit_reasons import UnitProgram, change_reasons, joined, shadowed_file, unit_file_reasons
+from tables.host.disk.start_files import StartFile
+from tables.host.systemd.commands import unit_commands, unit_environment, unit_specifiers
+from tables.host.systemd.generators import read_generators
+from tables.host.systemd.syntax import Setting, activated_unit, events, last_value, split_name
+from tables.host.systemd.units import Manager, SystemdUnits, Unit, UnitFile
+from tables.reasons.commands import command_reasons, text_reasons
+from tables.reasons.started_commands import CommandFacts, StartedCommand, script_file_reasons
+from tables.reasons.units import UnitProgram, change_reasons, joined, shadowed_file, unit_file_reasons
 from tables.schema import BIGINT, TEXT, QueryContext, column, table
+from tables.text.programs import resolve
+from tables.text.shell import parse
 
 _MAX_ROWS = 20_000
 # No user may fill the table and so blind us to the others.

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Optional
 
 from tables.host import Host
-from tables.host.files import sha256_fd
-from tables.host.hidden_pids import Search, Suspect
-from tables.host.pidspace import hold
-from tables.host.procfs import Process, container_id
+from tables.host.processes.hidden_pids import Search, Suspect
+from tables.host.processes.pidspace import hold
+from tables.host.processes.procfs import Process, container_id
 from tables.schema import BIGINT, TEXT, QueryContext, Row, column, table
 
 
@@ -72,19 +70,6 @@ def _denied(host: Host, pid: int) -> str:
         return "pid_lookup"
     hand.close()
     return "proc_lookup"
-
-
-def _exe_sha256(process: Process) -> Optional[str]:
-    try:
-        fd = os.open(f"{process.pid}/exe", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=process.procfs.fd)
-    except OSError:
-        return None
-    try:
-        return sha256_fd(fd)
-    except OSError:
-        return None
-    finally:
-        os.close(fd)
 
 
 def _evidence(suspect: Suspect, how: str, process: Optional[Process]) -> str:
@@ -150,7 +135,7 @@ def _row(host: Host, suspect: Suspect) -> HiddenProcess:
         process_name=process.name if process else suspect.name,
         cmdline=process.cmdline if process else None,
         exe_path=process.exe_path if process else None,
-        exe_sha256=_exe_sha256(process) if process else None,
+        exe_sha256=process.exe_sha256() if process else None,
         cwd=process.cwd if process else None,
         parent=process.stat.ppid if process else None,
         parent_name=process.parent_name if process else None,

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import Optional
 
 from tables.host import Host
-from tables.host.procfs import Process
-from tables.indicators.config_search import MAX_ENTRIES, ConfigSearch, FoundConfig
-from tables.indicators.miner_config import MinerConfig
-from tables.indicators.named_configs import WORKING
-from tables.indicators.pool_references import parse_endpoint
+from tables.host.processes.procfs import Process
 from tables.indicators.pools import HIGH, LOW, MEDIUM, PoolIndicators, pool_indicators
 from tables.indicators.process_names import ProcessNames, hidden_component, is_below
+from tables.reasons.mining.config_search import MAX_ENTRIES, ConfigSearch, FoundConfig
+from tables.reasons.mining.configs import MinerConfig
+from tables.reasons.mining.named_configs import WORKING
+from tables.reasons.mining.references import parse_endpoint
 from tables.schema import BIGINT, TEXT, QueryContext, Row, column, table
 
 _TABLE = "miner_configs"

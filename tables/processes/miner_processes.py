@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Optional
 
+from tables.errors import TableError
 from tables.host import Host
-from tables.host.ancestry import ProcessTree
-from tables.host.files import sha256_fd
-from tables.host.procfs import CLOCK_TICKS, Process, Procfs
-from tables.host.socket_owners import find_owners
-from tables.host.visibility import Visibility
-from tables.indicators.miner_facts import Collector, Suspect
-from tables.indicators.pool_sockets import pool_sockets
+from tables.host.network.socket_owners import find_owners
+from tables.host.processes.ancestry import ProcessTree
+from tables.host.processes.procfs import CLOCK_TICKS
+from tables.host.processes.visibility import Visibility
 from tables.indicators.pools import pool_indicators
-from tables.schema import BIGINT, DOUBLE, TEXT, QueryContext, Row, TableError, column, table
+from tables.reasons.mining.facts import Collector, Suspect
+from tables.reasons.mining.pool_sockets import pool_sockets
+from tables.schema import BIGINT, DOUBLE, TEXT, QueryContext, Row, column, table
 
 _NAME = "miner_processes"
 _HASH_LIMIT = 64 << 20
@@ -45,7 +44,7 @@ class MinerProcess(Row):
         "high: one unmistakable signal, two strong ones that are independent, or a strong one and a program in an odd place; "
         "medium: one strong signal, or several weak ones; low: the rest",
     )
-    signals: str = column(TEXT, "names of the signals, sorted, separated by commas (tables/indicators/miner_signals.yaml)")
+    signals: str = column(TEXT, "names of the signals, sorted, separated by commas (tables/indicators/data/miner_signals.yaml)")
     pool: Optional[str] = column(TEXT, "pool that it names, without user and password")
     wallet: Optional[str] = column(TEXT, "wallet that it names, its checksum verified")
     coin: Optional[str] = column(TEXT, "coin that the wallet, the configuration or the pool is of")
@@ -133,22 +132,8 @@ def _connections(host: Host, pids: list[int], query: QueryContext) -> dict[int, 
     return found
 
 
-def _sha256(procfs: Procfs, process: Process) -> Optional[str]:
-    try:
-        fd = os.open(f"{process.pid}/exe", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY, dir_fd=procfs.fd)
-    except OSError:
-        return None
-    try:
-        return sha256_fd(fd, _HASH_LIMIT)
-    except OSError:
-        return None
-    finally:
-        os.close(fd)
-
-
 def _row(suspect: Suspect, tree: ProcessTree, query: QueryContext, is_hidden: bool) -> MinerProcess:
     process, facts, verdict = suspect
-    procfs = process.procfs
     return MinerProcess(
         pid=process.pid,
         process_name=facts.comm,
@@ -170,7 +155,7 @@ def _row(suspect: Suspect, tree: ProcessTree, query: QueryContext, is_hidden: bo
         coin=verdict.coin,
         algorithm=verdict.algorithm,
         config_path=verdict.config_path,
-        exe_sha256=_sha256(procfs, process) if query.uses("exe_sha256") else None,
+        exe_sha256=process.exe_sha256(_HASH_LIMIT) if query.uses("exe_sha256") else None,
         ancestry=tree.ancestry(process.stat),
         evidence=verdict.evidence[:_MAX_EVIDENCE],
         cpu_seconds=(process.stat.utime + process.stat.stime) / CLOCK_TICKS,

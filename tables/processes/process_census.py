@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from typing import Any, Optional
 
 from tables.host import Host
-from tables.host.census import Census, cpu_windows, take_census, wait_for_windows
-from tables.host.cgroup_census import CgroupCensus, CgroupCount
-from tables.host.cgroups import systemd_unit
-from tables.host.pidspace import SweepProgress, pid_max
+from tables.host.processes.census import Census, cpu_windows, take_census, wait_for_windows
+from tables.host.processes.cgroup_census import CgroupCensus, CgroupCount
+from tables.host.processes.cgroups import systemd_unit
+from tables.host.processes.pidspace import SweepProgress, pid_max
 from tables.schema import BIGINT, DOUBLE, TEXT, QueryContext, Row, column, table
 
 _RECOUNTS = 2

@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Optional
 
+from tables.errors import TableError
 from tables.host import Host
-from tables.host.cgroups import CpuQuotas
-from tables.host.cpu_use import CpuHistory, CpuUse
-from tables.host.procfs import CLOCK_TICKS, Process, Procfs, parse_cgroup
-from tables.host.visibility import Visibility
-from tables.schema import BIGINT, DOUBLE, TEXT, QueryContext, Row, TableError, column, table
+from tables.host.processes.cgroups import CpuQuotas
+from tables.host.processes.cpu_use import CpuHistory, CpuUse
+from tables.host.processes.procfs import CLOCK_TICKS, Process, Procfs, parse_cgroup
+from tables.host.processes.visibility import Visibility
+from tables.schema import BIGINT, DOUBLE, TEXT, QueryContext, Row, column, table
 
 _TABLE = "process_cpu_usage"
 # include/uapi/linux/sched.h

@@ -10,16 +10,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple, Optional
 
+from tables.errors import TableError
 from tables.host import Host
-from tables.host.accounts import parse_passwd
-from tables.host.executables import FULLY_SEALED, RunningFile, ancestor_programs, living, running_file
-from tables.host.files import Unreadable
-from tables.host.procfs import CLOCK_TICKS, Process
-from tables.host.visibility import Visibility
+from tables.host.accounts.databases import parse_passwd
+from tables.host.disk.files import Unreadable
+from tables.host.processes.executables import FULLY_SEALED, RunningFile, ancestor_programs, living, running_file
+from tables.host.processes.procfs import CLOCK_TICKS, Process
+from tables.host.processes.visibility import Visibility
 from tables.indicators.process_names import hidden_component, is_below, process_names
-from tables.indicators.program_claims import ProgramClaims
-from tables.indicators.program_places import placed_by_tool
-from tables.schema import BIGINT, TEXT, QueryContext, Row, TableError, column, table
+from tables.reasons.program_claims import ProgramClaims
+from tables.reasons.program_places import placed_by_tool
+from tables.schema import BIGINT, TEXT, QueryContext, Row, column, table
 
 _TABLE = "process_exe_mismatches"
 # A sealed memfd that has used this much CPU, at half a core or more since it started, is no idle helper.

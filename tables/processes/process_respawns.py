@@ -8,17 +8,18 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Optional
 
+from tables.errors import TableError
 from tables.host import Host
-from tables.host.cgroups import systemd_unit
-from tables.host.guards import Guard, Running, RunningPrograms, watching_each_other
-from tables.host.process_files import ProcessFiles
-from tables.host.procfs import CLOCK_TICKS, container_id
-from tables.host.respawn_memory import Program, RespawnMemory, Sighting, family
-from tables.host.restart_files import RestartFiles, Unit
-from tables.host.visibility import Visibility
+from tables.host.processes.cgroups import systemd_unit
+from tables.host.processes.guards import Guard, Running, RunningPrograms, watching_each_other
+from tables.host.processes.process_files import ProcessFiles
+from tables.host.processes.procfs import CLOCK_TICKS, container_id
+from tables.host.processes.respawn_memory import Program, RespawnMemory, Sighting, family
+from tables.host.processes.visibility import Visibility
+from tables.host.startup.restart_files import RestartFiles, Unit
 from tables.indicators.process_names import is_below, process_names
-from tables.indicators.program_places import DELETED_FILE, ProgramPlaces
-from tables.schema import BIGINT, TEXT, QueryContext, Row, TableError, column, table
+from tables.reasons.program_places import DELETED_FILE, ProgramPlaces
+from tables.schema import BIGINT, TEXT, QueryContext, Row, column, table
 
 _TABLE = "process_respawns"
 # Coming back once is a restart; what comes back again is kept alive.

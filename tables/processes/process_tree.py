@@ -10,15 +10,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Optional
 
+from tables.errors import TableError
 from tables.host import Host
-from tables.host.ancestry import ProcessTree, label
-from tables.host.cgroups import systemd_unit
-from tables.host.overmounts import find_proc_mounts
-from tables.host.pidspace import hold
-from tables.host.procfs import CLOCK_TICKS, Process, ProcStat, container_id, parse_cgroup
-from tables.host.visibility import Visibility
+from tables.host.processes.ancestry import ProcessTree, label
+from tables.host.processes.cgroups import systemd_unit
+from tables.host.processes.overmounts import find_proc_mounts
+from tables.host.processes.pidspace import hold
+from tables.host.processes.procfs import CLOCK_TICKS, Process, ProcStat, container_id, parse_cgroup
+from tables.host.processes.visibility import Visibility
 from tables.indicators.process_names import process_names
-from tables.schema import BIGINT, TEXT, QueryContext, Row, TableError, column, table
+from tables.schema import BIGINT, TEXT, QueryContext, Row, column, table
 
 _TABLE = "process_tree"
 # (uid_t) -1: no login has been recorded for the process (proc_pid_loginuid(5)).

@@ -11,7 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tables.schema import TableError
+from tables.errors import TableError
 from tests.benchmarks import connections, hidden, processes, recent_files, startup, triage
 from tests.benchmarks.measure import BenchmarkError, Options
 

@@ -12,7 +12,7 @@ from itertools import repeat
 from pathlib import Path
 
 from tables.host import Host
-from tables.host.pidspace import PID_MAX_LIMIT, SweepProgress, sweep
+from tables.host.processes.pidspace import PID_MAX_LIMIT, SweepProgress, sweep
 from tables.host.syscalls import PIDFD_OPEN
 from tables.processes.hidden_processes import hidden_processes
 from tests.benchmarks.measure import (
@@ -35,7 +35,7 @@ MANY = 5_000
 _PID_MAX = Path("/proc/sys/kernel/pid_max")
 _QUICK_LAST = 1 << 19
 
-# The same system call as tables.host.pidspace.sweep, for the same numbers.
+# The same system call as tables.host.processes.pidspace.sweep, for the same numbers.
 _SWEEP = r"""
 #include <stdlib.h>
 #include <unistd.h>

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from build import extension
-from extension.pack import load_pack, shipped_pack
+from extension.pack.model import load_pack, shipped_pack
 from tests.benchmarks.measure import Options, Taken, compare, program, show, show_lines
 from tests.support.osquery_wire import EXTENSION, Process, Wire, wire_in_folder
 

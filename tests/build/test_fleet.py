@@ -12,7 +12,7 @@ import yaml
 
 from build import fleet, osquery_pack
 from build.deliver import plain_sql
-from extension.pack import load_pack, shipped_pack
+from extension.pack.model import load_pack, shipped_pack
 
 PACK = load_pack(shipped_pack())
 REPORT_KEYS = {

@@ -12,7 +12,7 @@ import pytest
 from build import osquery_pack
 from build.deliver import plain_sql
 from extension.engines.embedded import EmbeddedEngine
-from extension.pack import load_pack, shipped_pack
+from extension.pack.model import load_pack, shipped_pack
 from tables.host import Host
 
 PACK = load_pack(shipped_pack())

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from build import siem
-from extension.pack import load_pack, shipped_pack
+from extension.pack.model import load_pack, shipped_pack
 from tests.lab.results import SUBJECTS, all_cases, run_subject, why_not
 from tests.packs.test_detections import HOSTS, run
 from tests.support.osquery_log import ResultLog, flattened

@@ -21,7 +21,7 @@ from extension.baseline.listing import render
 from extension.baseline.seen import SOURCES, Entry, Reports, Seen, look, with_packages
 from extension.cli import main
 from extension.command_line import EngineOptions
-from extension.pack import load_pack, shipped_pack
+from extension.pack.model import load_pack, shipped_pack
 from tables.host import Host
 from tables.indicators.known_good_list import CATEGORIES, parse_list
 from tables.indicators.known_good_list import Entry as Listed

@@ -15,7 +15,7 @@ import pytest
 from click.testing import Result
 
 from extension.cli import main
-from extension.pack import load_pack, shipped_pack
+from extension.pack.model import load_pack, shipped_pack
 from extension.report import json as json_report
 from tests.support.command_line import runner
 from tests.support.namespaces import REPOSITORY, needs_readable_repository

@@ -11,7 +11,7 @@ import pytest
 
 from extension import triage as triage_module
 from extension.engines import EngineError, ResultRow
-from extension.pack import Pack, Query, Step, Text
+from extension.pack.model import Pack, Query, Step, Text
 from extension.report import json as json_report
 from extension.report import text as text_report
 from extension.triage import Triage, run_triage

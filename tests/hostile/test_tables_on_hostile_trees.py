@@ -19,10 +19,11 @@ from typing import NamedTuple, Optional
 import pytest
 
 import tables
-from extension.runner import TableRunner
+from extension.serving.runner import TableRunner
+from tables.errors import TableError
 from tables.host import Host
-from tables.host.files import Files
-from tables.schema import Table, TableError, clean_text
+from tables.host.disk.files import Files
+from tables.schema import Table, clean_text
 
 READERS = {name: found for name, found in tables.discover().items() if not found.needs_live}
 MARKER = "minehunt-outside-marker"

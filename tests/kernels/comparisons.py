@@ -33,7 +33,7 @@ COMPARISONS = (
     Comparison(
         "unit files",
         "SELECT DISTINCT id FROM systemd_units WHERE unit_file_state = 'enabled' AND id NOT LIKE '%@%'",
-        "systemctl show --property=Id,UnitFileState -- $(systemctl list-units --all --plain --no-legend --full | awk '{print $1}')"
+        "systemctl show -p Id,UnitFileState -- $(systemctl list-units --all --plain --no-legend --full | awk '{print $1}')"
         ' | awk \'BEGIN {RS = ""} /UnitFileState=enabled/ && !/=enabled-/ {sub(/.*Id=/, ""); sub(/\\n.*/, ""); print}\''
         " | grep -v @",
     ),

@@ -17,15 +17,14 @@ from tests.kernels.triage import Findings, findings_of
 # Emulation is tens of times slower than the machine that it runs on.
 SLOW = {"MINEHUNT_BUDGET_FACTOR": "50"}
 SUBJECTS = (
-    "tests/tables/processes", "tests/tables/kernel", "tests/tables/network", "tests/tables/host/test_ancestry.py",
-    "tests/tables/host/test_cgroups.py", "tests/tables/host/test_proc_links.py", "tests/tables/host/test_process_files.py",
-    "tests/tables/host/test_procfs.py", "tests/tables/host/test_sockets.py", "tests/tables/host/test_visibility.py",
+    "tests/tables/processes", "tests/tables/kernel", "tests/tables/network", "tests/tables/host/processes",
+    "tests/tables/host/network/test_sockets.py",
 )  # fmt: skip
 # What depends most on the kernel, and ends within minutes.
 QUICK = (
-    "tests/tables/kernel", "tests/tables/host/test_cgroups.py", "tests/tables/host/test_proc_links.py",
-    "tests/tables/host/test_procfs.py", "tests/tables/host/test_sockets.py", "tests/tables/host/test_visibility.py",
-    "tests/tables/processes/test_process_census.py",
+    "tests/tables/kernel", "tests/tables/host/processes/test_cgroups.py", "tests/tables/host/processes/test_proc_links.py",
+    "tests/tables/host/processes/test_procfs.py", "tests/tables/host/processes/test_visibility.py",
+    "tests/tables/host/network/test_sockets.py", "tests/tables/processes/test_process_census.py",
 )  # fmt: skip
 _RESULTS = "/run/minehunt-tests.xml"
 

@@ -6,7 +6,7 @@ import fcntl
 import os
 import struct
 
-from tables.host.inode_flags import APPEND, IMMUTABLE
+from tables.host.disk.inode_flags import APPEND, IMMUTABLE
 from tests.lab.case import case
 from tests.lab.room import Planted, Room
 

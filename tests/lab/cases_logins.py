@@ -9,7 +9,7 @@ import lzma
 import os
 import time
 
-from tables.host.utmp import LAYOUT
+from tables.host.logins.utmp import LAYOUT
 from tests.lab.case import case
 from tests.lab.room import Planted, Room
 from tests.support.journal_writer import journal

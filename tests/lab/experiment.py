@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from extension.engines import EngineError
-from extension.pack import load_pack
+from extension.pack.model import load_pack
 from tests.lab.case import Case, cases_of
 from tests.lab.room import Planted, Room
 

@@ -17,7 +17,7 @@ from typing import Any, Optional, Union
 from extension.engines.embedded import EmbeddedEngine
 from extension.engines.osquery import OsqueryEngine, find_osquery
 from tables.host import Host
-from tables.host.pidspace import SweepProgress
+from tables.host.processes.pidspace import SweepProgress
 from tables.host.settings import Settings
 from tests.lab.namespaces import MS_BIND, end_with_parent, mount, unmount
 from tests.lab.programs import elf
@@ -33,7 +33,7 @@ _STAND_IN = "/usr/lib/lab/osqueryd"
 _SYSTEM_FOLDERS = ("/bin/", "/sbin/", "/usr/bin/", "/usr/sbin/", "/usr/lib/", "/usr/libexec/")
 # Addresses for documentation (RFC 5737) stand for the world outside; they lead to this room's own loopback device.
 POOL = ("198.51.100.7", 3333)
-# An address of Cloudflare's, and a Monero endpoint of Nanopool's in tables/indicators/pools.yaml; in here both are lo's as well.
+# An address of Cloudflare's, and a Monero endpoint of Nanopool's in pools.yaml; in here both are lo's as well.
 CDN_POOL = ("104.16.1.1", 9001)
 LISTED_POOL = ("51.15.65.182", 10300)
 CONTROL_SERVER = ("203.0.113.9", 443)

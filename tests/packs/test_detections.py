@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 import tables
-from extension.pack import Query, load_pack
+from extension.pack.model import Query, load_pack
 from tests.support.recorded_host import RecordedHost, Rows
 
 HERE = Path(__file__).parent

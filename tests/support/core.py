@@ -28,8 +28,9 @@ import tables
 from extension.engines import EngineError
 from extension.engines.embedded import EmbeddedEngine
 from extension.engines.vtable import VirtualTable
+from tables.errors import TableError
 from tables.host import Host
-from tables.schema import BIGINT, BLOB, DOUBLE, INTEGER, OPTION_INDEX, OPTION_REQUIRED, TEXT, UNSIGNED_BIGINT, Column, TableError
+from tables.schema import BIGINT, BLOB, DOUBLE, INTEGER, OPTION_INDEX, OPTION_REQUIRED, TEXT, UNSIGNED_BIGINT, Column
 
 Routes = list[dict[str, str]]
 

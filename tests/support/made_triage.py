@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Union
 
-from extension.pack import load_pack, shipped_pack
+from extension.pack.model import load_pack, shipped_pack
 from extension.report.facts import Facts
 from extension.triage import BlindSpot, QueryResult, StepResult, Triage
 

@@ -16,22 +16,10 @@ from typing import Any, Optional
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from extension import server
+from extension.serving import server
+from tables.errors import TableError
 from tables.host import Host
-from tables.schema import (
-    BIGINT,
-    BLOB,
-    DOUBLE,
-    INTEGER,
-    TEXT,
-    UNSIGNED_BIGINT,
-    QueryContext,
-    Row,
-    Table,
-    TableError,
-    column,
-    table,
-)
+from tables.schema import BIGINT, BLOB, DOUBLE, INTEGER, TEXT, UNSIGNED_BIGINT, QueryContext, Row, Table, column, table
 
 ABOUT: dict[str, Any] = {"description": "a test table", "sop_steps": (), "examples": ()}
 HOSTILE = [

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import tables
-from extension.registration import routes
+from extension.serving.registration import routes
 from tables import index
 from tables.host import Host
 from tables.schema import QueryContext

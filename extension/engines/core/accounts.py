@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from extension.engines.core import CoreRow, core_table
 from extension.engines.core.reading import Reader
 from tables.host import Host
-from tables.host.accounts import Account, Group, parse_group, parse_passwd, parse_shadow
+from tables.host.accounts.databases import Account, Group, parse_group, parse_passwd, parse_shadow
 from tables.schema import QueryContext
 
 _SHADOW_DAYS = ("last_change", "min", "max", "warning", "inactive", "expire")

@@ -11,7 +11,7 @@ from extension.engines.core import CoreRow, core_table
 from extension.engines.core.patterns import paths_asked_for
 from extension.engines.core.reading import Reader
 from tables.host import Host
-from tables.host.files import Unreadable
+from tables.host.disk.files import Unreadable
 from tables.schema import QueryContext
 
 _TYPES = {

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from extension.engines.core import CoreRow, core_table
 from extension.engines.core.reading import Reader
 from tables.host import Host
-from tables.host.utmp import DEAD_PROCESS, USER_PROCESS, parse_logins
+from tables.host.logins.utmp import DEAD_PROCESS, USER_PROCESS, parse_logins
 from tables.schema import QueryContext
 
 _LAST_TYPES = {USER_PROCESS: "user-process", DEAD_PROCESS: "dead-process"}

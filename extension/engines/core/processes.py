@@ -11,7 +11,7 @@ from extension.engines.core import CoreRow, core_table
 from extension.engines.core.reading import split
 from extension.engines.core.support import number, proc_text, wanted_pids
 from tables.host import Host
-from tables.host.procfs import CLOCK_TICKS, parse_stat
+from tables.host.processes.procfs import CLOCK_TICKS, parse_stat
 from tables.schema import QueryContext
 
 _DELETED = " (deleted)"

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Optional
 
 from tables.host import Host
-from tables.host.files import Unreadable
+from tables.host.disk.files import Unreadable
 
 log = logging.getLogger("minehunt")
 

@@ -8,8 +8,10 @@ from typing import Union
 
 from extension.engines.core import CoreRow, core_table
 from extension.engines.core.reading import Reader
-from tables.host import Host, rpm_database
-from tables.schema import QueryContext, TableError
+from tables.errors import TableError
+from tables.host import Host
+from tables.host.packages import rpm_database
+from tables.schema import QueryContext
 
 # Tags of a header entry (rpm: include/rpm/rpmtag.h).
 _TAGS = {

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from typing import Optional
 
+from tables.errors import TableError
 from tables.host import Host
-from tables.schema import QueryContext, TableError
+from tables.schema import QueryContext
 
 _NAMESPACE = re.compile(r"([a-z]+):\[([1-9][0-9]*)\]")
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 def require_live(host: Host, table: str) -> None:
@@ -42,17 +41,7 @@ def wanted_pids(host: Host, query: QueryContext) -> list[int]:
 
 def descriptors(host: Host, pid: int) -> Iterator[tuple[str, str]]:
     """(number, link target) of each open descriptor of a process; none when it is gone or not ours to read."""
-    try:
-        folder = os.open(f"{pid}/fd", _FOLDER, dir_fd=host.procfs.fd)
-    except OSError:
-        return
-    try:
-        names = os.listdir(folder)
-    except OSError:
-        return
-    finally:
-        os.close(folder)
-    for name in names:
+    for name in host.procfs.descriptors(pid):
         target = host.procfs.try_readlink(f"{pid}/fd/{name}")
         if target is not None:
             yield name, target

@@ -9,7 +9,7 @@ from typing import Optional
 from extension.engines.core import CoreRow, core_table
 from extension.engines.core.reading import SPACE, Reader, split
 from tables.host import Host
-from tables.host.mounts import parse_mountinfo
+from tables.host.disk.mounts import parse_mountinfo
 from tables.schema import LIKE, QueryContext
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC

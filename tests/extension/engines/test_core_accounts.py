@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from extension.engines.core import ssh
 from extension.engines.embedded import EmbeddedEngine
 from tables.host import Host
-from tables.host.accounts import parse_group, parse_passwd, parse_shadow
+from tables.host.accounts.databases import parse_group, parse_passwd, parse_shadow
 from tests.support.core_tables import PlantedHost
 
 REPOSITORY = Path(__file__).parents[3]

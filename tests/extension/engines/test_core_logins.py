@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from extension.engines.core import history
-from tables.host import utmp
+from tables.host.logins import utmp
 from tests.support.core_tables import PlantedHost
 
 

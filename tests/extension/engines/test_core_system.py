@@ -25,7 +25,7 @@ from extension.engines.core.network import parse_hosts, parse_resolv_conf
 from extension.engines.core.system import full_host_name, parse_cpuinfo, parse_os_release, parse_release
 from extension.engines.core.system_controls import parse_sysctl_conf
 from extension.engines.embedded import EmbeddedEngine
-from extension.runner import TableRunner
+from extension.serving.runner import TableRunner
 from tables.host import Host
 from tests.support.namespaces import REPOSITORY, run_in_namespaces
 

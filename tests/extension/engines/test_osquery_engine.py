@@ -14,7 +14,7 @@ import pytest
 from extension.engines import EngineError
 from extension.engines.embedded import EmbeddedEngine
 from extension.engines.osquery import OsqueryEngine, find_osquery
-from extension.pack import load_pack, shipped_pack
+from extension.pack.model import load_pack, shipped_pack
 from extension.triage import run_triage
 from tables.host import Host
 from tables.host.settings import Settings

@@ -104,9 +104,8 @@ def test_select_distinct_over_the_index_columns_of_an_extension_gives_each_once(
 
 def test_distinct_and_group_by_agree_on_minehunts_own_tables(tmp_path: Path) -> None:
     host = PlantedHost(tmp_path)
-    host.plant("/etc/profile", "/opt/a\n/opt/b\n/opt/c\n")
-    distinct = host.query("SELECT DISTINCT path, mechanism FROM startup_commands")
-    grouped = host.query("SELECT path, mechanism FROM startup_commands GROUP BY path, mechanism")
-    assert sorted(map(str, distinct)) == sorted(map(str, grouped))
-    assert len(distinct) < len(host.query("SELECT path FROM startup_commands"))
+    host.plant("/etc/crontab", "".join(f"{minute} * * * * root /opt/job{minute}\n" for minute in range(3)))
+    distinct = host.query("SELECT DISTINCT path, scheduler FROM scheduled_jobs")
+    assert distinct == host.query("SELECT path, scheduler FROM scheduled_jobs GROUP BY path, scheduler")
+    assert len(distinct) == 1 and len(host.query("SELECT path FROM scheduled_jobs")) == 3
     host.engine.close()

@@ -13,8 +13,8 @@ import pytest
 from extension.cli import main
 from extension.intel.store import write
 from tables.host import Host
+from tables.host.network.sockets import endpoint_token
 from tables.host.settings import Settings
-from tables.host.sockets import endpoint_token
 from tables.indicators.networks import parse_address
 from tables.indicators.pools import pool_indicators
 from tests.extension.intel.conftest import Intel

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from extension.pack import KINDS, SEVERITIES
+from extension.pack.model import KINDS, SEVERITIES
 from extension.report import html
 from extension.report.timeline import LANES
 from extension.report.words import MARKS, words

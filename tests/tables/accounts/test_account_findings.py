@@ -10,7 +10,7 @@ import pytest
 
 from tables.accounts.account_findings import AccountFinding, account_findings
 from tables.host import Host
-from tables.host.files import Unreadable
+from tables.host.disk.files import Unreadable
 from tables.schema import QueryContext
 
 DEBIAN = """root:x:0:0:root:/root:/bin/bash

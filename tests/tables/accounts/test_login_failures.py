@@ -9,8 +9,9 @@ from typing import Any, Optional
 import pytest
 
 from tables.accounts.login_failures import LoginFailures, login_failures
-from tables.host import Host, login_records
-from tables.host.utmp import LAYOUT
+from tables.host import Host
+from tables.host.logins import records as login_records
+from tables.host.logins.utmp import LAYOUT
 from tables.schema import QueryContext
 from tests.support.journal_writer import journal
 

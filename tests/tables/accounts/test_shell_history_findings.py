@@ -8,7 +8,7 @@ import pytest
 
 from tables.accounts.shell_history_findings import ShellHistoryFinding, shell_history_findings
 from tables.host import Host
-from tables.host.files import Files, Unreadable
+from tables.host.disk.files import Files, Unreadable
 from tables.schema import QueryContext
 from tests.support.planted_files import plant
 

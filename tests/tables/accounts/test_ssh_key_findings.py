@@ -12,7 +12,7 @@ import pytest
 
 from tables.accounts.ssh_key_findings import SshKeyFinding, ssh_key_findings
 from tables.host import Host
-from tables.host.files import Unreadable
+from tables.host.disk.files import Unreadable
 from tables.schema import QueryContext
 
 ED25519 = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB7PVjVQmHfqqxDsSpWUW3tDpV7cGjC5vDhmy0eVvBGn"

@@ -11,7 +11,7 @@ import pytest
 from extension.engines.embedded import EmbeddedEngine
 from tables.files.file_attributes import FileAttributes, file_attributes
 from tables.host import Host
-from tables.host.inode_flags import APPEND, IMMUTABLE
+from tables.host.disk.inode_flags import APPEND, IMMUTABLE
 from tables.schema import Constraint, QueryContext
 
 _SETFLAGS = 0x4008_6602

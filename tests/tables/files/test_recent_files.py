@@ -11,9 +11,10 @@ import pytest
 
 from extension.engines import EngineError
 from extension.engines.embedded import EmbeddedEngine
+from tables.errors import TableError
 from tables.files.recent_files import RecentFile, recent_files
 from tables.host import Host
-from tables.schema import Constraint, QueryContext, TableError
+from tables.schema import Constraint, QueryContext
 
 EQ = 2
 ELF = b"\x7fELF" + bytes(60)

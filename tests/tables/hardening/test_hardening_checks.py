@@ -10,10 +10,11 @@ import pytest
 
 from extension.engines import EngineError
 from extension.engines.embedded import EmbeddedEngine
-from extension.pack import load_pack
+from extension.pack.model import load_pack
+from tables.errors import TableError
 from tables.hardening.hardening_checks import CHECKS, HardeningCheck, hardening_checks
 from tables.host import Host
-from tables.schema import QueryContext, TableError
+from tables.schema import QueryContext
 from tests.support.namespaces import REPOSITORY, run_in_namespaces
 
 SSHD = "/etc/ssh/sshd_config"

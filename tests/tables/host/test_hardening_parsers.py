@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tables.host.apt_config import apt_setting, parse_apt
-from tables.host.files import Files
-from tables.host.kernel_settings import parse_sysctl
-from tables.host.pam import pam_stack, parse_pam
+from tables.host.accounts.pam import pam_stack, parse_pam
+from tables.host.disk.files import Files
+from tables.host.kernel.settings import parse_sysctl
+from tables.host.packages.apt_config import apt_setting, parse_apt
 from tables.indicators.hosts_file import blocked_names
 
 TEXT = st.text(max_size=300) | st.text(alphabet='aA:{};"/*#\\\n\t =[]-.@0', max_size=300)

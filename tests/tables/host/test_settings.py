@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tables.errors import TableError
 from tables.host.settings import (
     BUDGET_FACTOR_VARIABLE,
     CONFIG_VARIABLE,
@@ -14,7 +15,6 @@ from tables.host.settings import (
     KNOWN_GOOD_VARIABLE,
     Settings,
 )
-from tables.schema import TableError
 
 
 def test_the_command_line_comes_before_the_environment(tmp_path: Path) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tables.host.daemon_configs import parse_rotate_scripts
-from tables.host.desktop_entries import unescape_exec
-from tables.host.key_files import Setting, first_values, parse_key_file
-from tables.host.text_lines import logical_lines
+from tables.host.startup.daemon_configs import parse_rotate_scripts
+from tables.host.startup.desktop_entries import unescape_exec
+from tables.text.key_files import Setting, first_values, parse_key_file
+from tables.text.lines import logical_lines
 
 
 def test_settings_of_a_key_file() -> None:

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from tables.indicators.accounts import admin_groups, service_accounts_with_shell
-from tables.indicators.commands import load_yaml
+from tables.indicators.loader import load_yaml
 from tables.indicators.ssh_keys import known_key, known_keys
 
 

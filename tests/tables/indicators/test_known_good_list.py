@@ -10,6 +10,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tables.errors import TableError
 from tables.indicators.known_good_list import (
     CATEGORIES,
     MAX_PATTERN_BYTES,
@@ -19,7 +20,7 @@ from tables.indicators.known_good_list import (
     parse_list,
     pattern_problem,
 )
-from tables.schema import TableError, clean_text
+from tables.schema import clean_text
 
 LIST = """\
 # reviewed by ops

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tables.errors import TableError
 from tables.indicators.networks import parse_address
 from tables.indicators.pool_lists import (
     ListHeader,
@@ -19,7 +20,6 @@ from tables.indicators.pool_lists import (
     split_lines,
 )
 from tables.indicators.pools import PoolIndicators, add_list, builtin_indicators
-from tables.schema import TableError
 
 HEADER = """\
 # Kept by the SOC.

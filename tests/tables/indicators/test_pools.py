@@ -15,13 +15,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tables.errors import TableError
 from tables.host import Host
+from tables.host.network.sockets import endpoint_token
 from tables.host.settings import Settings
-from tables.host.sockets import endpoint_token
 from tables.indicators.networks import Network, NetworkIndex, parse_address, parse_network
 from tables.indicators.pool_lists import parse_indicator
 from tables.indicators.pools import Match, PoolIndicators, add_list, builtin_indicators, pool_indicators
-from tables.schema import TableError
 from tests.support.connections import host_with_list
 from tests.support.namespaces import REPOSITORY
 

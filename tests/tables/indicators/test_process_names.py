@@ -8,7 +8,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tables.host.procfs import Procfs
+from tables.host.processes.procfs import Procfs
 from tables.indicators.process_names import claimed_program, enclosing, hidden_component, is_below, process_names
 
 NAMES = process_names()
@@ -181,7 +181,7 @@ def test_no_name_is_too_odd(text: str, program: str) -> None:
 
 
 def test_every_entry_says_where_it_is_from_and_when() -> None:
-    data = yaml.safe_load(pkgutil.get_data("tables.indicators", "process_names.yaml") or b"")
+    data = yaml.safe_load(pkgutil.get_data("tables.indicators", "data/process_names.yaml") or b"")
     assert set(data) >= {"kernel_threads", "interpreters", "multi_call", "families", "memfd_runtimes", "tool_folders"}
     for section, entries in data.items():
         for entry in entries:

@@ -12,10 +12,10 @@ from typing import NamedTuple, Optional
 import pytest
 
 from tables.host import Host
-from tables.host.procfs import Process, Procfs, parse_stat
-from tables.indicators.entry_services import entry_services
-from tables.indicators.service_auth import JUDGES
+from tables.host.processes.procfs import Process, Procfs, parse_stat
 from tables.network.exposed_services import ExposedService, exposed_services
+from tables.reasons.services.auth import JUDGES
+from tables.reasons.services.entry_services import entry_services
 from tables.schema import QueryContext
 from tests.lab.namespaces import bring_up_loopback, end_with_parent, new_network
 from tests.lab.programs import IS_SUPPORTED, elf

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from extension.engines.embedded import EmbeddedEngine
 from tables.host import Host
-from tables.host.procfs import Procfs
-from tables.host.sock_diag import dump, parse_messages
-from tables.host.sockets import TABLES, network_namespaces, parse_line, socket_lines
+from tables.host.network.sock_diag import dump, parse_messages
+from tables.host.network.sockets import TABLES, network_namespaces, parse_line, socket_lines
+from tables.host.processes.procfs import Procfs
 from tables.network.hidden_connections import differences
 from tests.support.namespaces import run_in_namespaces
 
@@ -119,9 +119,9 @@ def test_a_namespace_that_has_no_process_of_ours_is_looked_into() -> None:
     )
     started.append(other)
     other.stdout.readline()
-    from tables.host.procfs import Procfs
-    from tables.host.sock_diag import dump
-    from tables.host.sockets import network_namespaces
+    from tables.host.processes.procfs import Procfs
+    from tables.host.network.sock_diag import dump
+    from tables.host.network.sockets import network_namespaces
     procfs = Procfs.open()
     before = os.stat("/proc/self/ns/net").st_ino
     found = [(one.socket.local_port, one.socket.net_namespace) for space in network_namespaces(procfs, procfs.listed())

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tables.host import Host
-from tables.host.preloads import (
+from tables.host.loader.preloads import (
     Setting,
     library_stem,
     parse_environ,

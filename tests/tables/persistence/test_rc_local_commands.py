@@ -11,7 +11,7 @@ from typing import Optional
 import pytest
 
 from tables.host import Host
-from tables.host.files import DEFAULT_LIMIT, Unreadable
+from tables.host.disk.files import DEFAULT_LIMIT, Unreadable
 from tables.persistence.rc_local_commands import RcLocalCommand, rc_local_commands
 from tables.schema import QueryContext
 from tests.support import planted_files
@@ -345,7 +345,7 @@ def test_the_running_host(tmp_path: Path) -> None:
         "import json\n"
         "from extension.engines.embedded import EmbeddedEngine\n"
         "from tables.host import Host\n"
-        "sql = 'SELECT path, line, reasons FROM rc_local_commands WHERE reasons <> '''\n"
+        "sql = \"SELECT path, line, reasons FROM rc_local_commands WHERE reasons <> ''\"\n"
         "print(json.dumps(EmbeddedEngine(Host()).query(sql)))\n"
     )
     script = 'set -e; mount -t tmpfs none /etc; cp -p "$1" /etc/rc.local; exec "$2" -c "$3"'

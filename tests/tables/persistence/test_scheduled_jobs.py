@@ -423,7 +423,7 @@ def test_an_ordinary_user_sees_what_may_be_seen_and_is_told_of_the_rest() -> Non
     # Python itself may lie where another user cannot go: all that is needed is loaded before.
     code = (
         "import os, sys\nfrom tables.host import Host\nfrom tables.persistence.scheduled_jobs import scheduled_jobs\n"
-        "from tables.schema import QueryContext\nfrom tables.indicators.commands import command_reasons\n"
+        "from tables.schema import QueryContext\nfrom tables.reasons.commands import command_reasons\n"
         "command_reasons('x'); os.setgroups([]); os.setgid(65534); os.setuid(65534); host = Host(sys.argv[1])\n"
         "print([row.command for row in scheduled_jobs.generate(host, QueryContext())])\n"
         "print(host.status.get('scheduled_jobs').degraded)\n"

@@ -154,11 +154,11 @@ def test_a_hidden_process_that_computes_is_met_on_a_cpu() -> None:
     process = start(sys.executable, "-c", "while True: pass")
     time.sleep(0.3)
     host = Host()
-    from tables.host.census import take_census, wait_for_windows
+    from tables.host.processes.census import take_census, wait_for_windows
     mount("none", f"/proc/{process.pid}", "tmpfs", 0)
     take_census(host)
     wait_for_windows(host)
-    from tables.host.cpu_sampling import sample_cpus
+    from tables.host.processes.cpu_sampling import sample_cpus
     try:
         samples = sample_cpus(host.truth, 0.5)[process.pid]
         answer([process.pid, query("SELECT pid, how_seen FROM hidden_processes", host), samples])
@@ -217,7 +217,7 @@ def test_finds_a_process_at_the_top_of_the_pid_space(wanted: int) -> None:
     open("/proc/sys/kernel/ns_last_pid", "w").write("{wanted - 1}")
     process = start("{SLEEP}", "600")
     mount("none", f"/proc/{{process.pid}}", "tmpfs", 0)
-    from tables.host.pidspace import sweep
+    from tables.host.processes.pidspace import sweep
     answer([process.pid, query("SELECT pid, process_name FROM hidden_processes"), list(sweep({wanted - 70000}, 4194304, 30))])
     """
     before = Path("/proc/sys/kernel/pid_max").read_text()

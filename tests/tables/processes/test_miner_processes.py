@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from tables.errors import TableError
 from tables.host import Host
 from tables.processes.miner_processes import MinerProcess, miner_processes
-from tables.schema import EQUALS, Constraint, QueryContext, TableError
+from tables.schema import EQUALS, Constraint, QueryContext
 from tests.support.connections import host_with_list, listener
 from tests.support.planted_programs import SHELL, WAIT, Memfd, Planter, copy_shell
 

@@ -13,8 +13,8 @@ import pytest
 
 from extension.engines.embedded import EmbeddedEngine
 from tables.host import Host
-from tables.host.census import cpu_windows, take_census, wait_for_windows
-from tables.host.cgroup_census import cpu_stat
+from tables.host.processes.census import cpu_windows, take_census, wait_for_windows
+from tables.host.processes.cgroup_census import cpu_stat
 from tests.support.namespaces import run_in_namespaces
 from tests.support.patience import patient
 
@@ -125,9 +125,9 @@ def test_counts_that_a_mount_fakes_are_read_behind_it_or_not_used() -> None:
 
 # A cgroup of its own, at the same path in each hierarchy that counts, with one process that a hooked listing leaves out.
 IN_CGROUP = """
-from tables.host.cgroup_census import _controllers
-from tables.host.procfs import Procfs
-from tables.host.task_lists import cgroup_members
+from tables.host.processes.cgroup_census import _controllers
+from tables.host.processes.procfs import Procfs
+from tables.host.processes.task_lists import cgroup_members
 host = Host()
 name = f"minehunt-test-{{os.getpid()}}"
 top = next(cgroup_members(host.truth))[0]

@@ -16,11 +16,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tables.host import Host, cpu_use
-from tables.host.cpu_use import CpuHistory, CpuUse, parse_schedstat
-from tables.host.mounts import parse_mountinfo
+from tables.errors import TableError
+from tables.host import Host
+from tables.host.disk.mounts import parse_mountinfo
+from tables.host.processes import cpu_use
+from tables.host.processes.cpu_use import CpuHistory, CpuUse, parse_schedstat
 from tables.processes.process_cpu_usage import ProcessCpuUsage, parse_status, process_cpu_usage
-from tables.schema import QueryContext, TableError
+from tables.schema import QueryContext
 from tests.support.planted_programs import Planter
 
 BUSY = "print('ready', flush=True)\nwhile True: pass"

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from tables.errors import TableError
 from tables.host import Host
 from tables.processes.process_exe_mismatches import ProcessExeMismatch, process_exe_mismatches
-from tables.schema import EQUALS, Constraint, QueryContext, TableError
+from tables.schema import EQUALS, Constraint, QueryContext
 from tests.support.namespaces import run_in_namespaces
 from tests.support.planted_programs import PIVOT_ROOT, SHELL, WAIT, Memfd, Planter, container_code, copy_shell, fill_root
 

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from tables.errors import TableError
 from tables.host import Host
 from tables.processes.process_respawns import ProcessRespawn, process_respawns
-from tables.schema import QueryContext, TableError
+from tables.schema import QueryContext
 from tests.support.namespaces import run_in_namespaces
 
 SLEEP = os.path.realpath("/bin/sleep")

@@ -15,10 +15,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tables.errors import TableError
 from tables.host import Host
-from tables.host.mounts import parse_mountinfo
+from tables.host.disk.mounts import parse_mountinfo
 from tables.processes.process_tree import ProcessInTree, parse_uids, process_tree, terminal
-from tables.schema import QueryContext, TableError
+from tables.schema import QueryContext
 from tests.support.namespaces import run_in_namespaces
 from tests.support.planted_programs import SHELL, Planter, copy_shell
 

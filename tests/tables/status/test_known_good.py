@@ -10,10 +10,11 @@ import pytest
 
 from extension.engines import EngineError
 from extension.engines.embedded import EmbeddedEngine
+from tables.errors import TableError
 from tables.host import Host
 from tables.host.settings import Settings
 from tables.indicators.known_good_list import known_good_entries
-from tables.schema import QueryContext, TableError
+from tables.schema import QueryContext
 from tables.status.known_good import known_good
 
 ONE = "known_good:\n  process:\n    - pattern: '/opt/[[]x]/*'\n      note: ours\n"

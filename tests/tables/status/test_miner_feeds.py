@@ -10,7 +10,7 @@ import pytest
 
 from extension.engines import EngineError
 from extension.engines.embedded import EmbeddedEngine
-from extension.pack import load_pack, shipped_pack
+from extension.pack.model import load_pack, shipped_pack
 from tables.host import Host
 from tests.support.connections import host_with_list
 

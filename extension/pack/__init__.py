@@ -1,0 +1,1 @@
+"""The pack: its model, read from YAML, and what it must keep to."""

@@ -1,0 +1,1 @@
+"""What osquery starts: registers the tables, and answers for them over Thrift."""

@@ -1,0 +1,152 @@
+"""Runs one table's scans: one at a time, briefly cached, bounded in time and rows, every failure a message."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+from typing import Optional
+
+from tables.errors import BadQuestion, BudgetExceeded, TableError
+from tables.host import Host
+from tables.host.status import Notes
+from tables.schema import DOUBLE, TEXT, QueryContext, Table, WireRow
+
+log = logging.getLogger("minehunt")
+
+# A cached answer serves a few times longer than it took to make, so that a JOIN over a slow table costs one scan.
+_CACHE_FACTOR = 10.0
+_CACHE_LIMIT_SECONDS = 60.0
+# A JOIN that pushes its key down asks for thousands of different answers, of which few are asked for again.
+_CACHE_ENTRIES = 64
+# A scan that honours its deadline ends a little after it; only one stuck in the kernel is left behind.
+_GRACE_SECONDS = 2.0
+
+
+class _Scan(threading.Thread):
+    """One scan in a thread of its own, so that a system call that never returns cannot take the caller with it."""
+
+    def __init__(self, table: Table, host: Host, query: QueryContext) -> None:
+        super().__init__(name=f"scan {table.name}", daemon=True)
+        self.table = table
+        self.host = host
+        self.query = query
+        self.rows: list[WireRow] = []
+        self.error: Optional[str] = None
+        self.is_question_at_fault = False
+
+    def run(self) -> None:
+        try:
+            for row in self.table.generate(self.host, self.query):
+                if len(self.rows) >= self.table.max_rows:
+                    self.query.truncate(f"more than {self.table.max_rows} rows")
+                    break
+                self.rows.append(row.to_wire())
+                self.query.check_time()
+        except (TableError, OSError) as error:
+            self.error = str(error)
+            self.is_question_at_fault = isinstance(error, BadQuestion)
+        except MemoryError:
+            self.error = "out of memory"
+        # A defect in one table must reach the user as that query's error, and must not end the extension.
+        except (Exception, SystemExit) as error:
+            log.exception("table %s failed", self.table.name)
+            self.error = f"internal error: {type(error).__name__}: {error}"
+
+
+class TableRunner:
+    """Answers generate requests for one table; safe to call from many threads."""
+
+    def __init__(self, table: Table, host: Host) -> None:
+        self.table = table
+        self.host = host
+        self._budget_seconds = table.budget_seconds * host.settings.budget_factor
+        self._lock = threading.Lock()
+        self._cached: dict[str, tuple[float, list[WireRow], Notes]] = {}
+        self._stuck: Optional[_Scan] = None
+
+    def generate(self, context: Optional[str]) -> list[WireRow]:
+        """Rows for osquery's query context (JSON), at least all that match it.
+
+        Raises TableError, with the table's name in the message, when the scan failed or took too long.
+        """
+        query = QueryContext.from_wire(context, self._budget_seconds)
+        self.host.status.called(self.table.name)
+        if not self._lock.acquire(timeout=self._budget_seconds):
+            raise TableError(f"{self.table.name}: busy for more than {self._budget_seconds:g} s with an earlier query")
+        try:
+            rows = self._rows(query)
+        finally:
+            self._lock.release()
+        return [row for row in rows if may_match(self.table, row, query)]
+
+    def forget_expired(self) -> int:
+        """Drop the answers that are too old to serve again; how many rows they had. Does nothing during a scan."""
+        if not self._cached or not self._lock.acquire(blocking=False):
+            return 0
+        try:
+            now = time.monotonic()
+            expired = [key for key, (expires, _, _) in self._cached.items() if expires <= now]
+            return sum(len(self._cached.pop(key)[1]) for key in expired)
+        finally:
+            self._lock.release()
+
+    def _rows(self, query: QueryContext) -> list[WireRow]:
+        if not self.table.uses_constraints:
+            query = QueryContext(budget_seconds=self._budget_seconds)
+        key = json.dumps(sorted(query.constraints.items()))
+        now = time.monotonic()
+        expires, rows, notes = self._cached.get(key, (0.0, [], Notes()))
+        if expires <= now:
+            if len(self._cached) >= _CACHE_ENTRIES:
+                self._cached.clear()
+            rows, notes = self._scan(query)
+            took = time.monotonic() - now
+            if self.table.cache_seconds:
+                lifetime = max(self.table.cache_seconds, min(took * _CACHE_FACTOR, _CACHE_LIMIT_SECONDS))
+                self._cached[key] = (time.monotonic() + lifetime, rows, notes)
+        self.host.status.answered(self.table.name, query.question, notes)
+        return rows
+
+    def _scan(self, query: QueryContext) -> tuple[list[WireRow], Notes]:
+        if self._stuck is not None and self._stuck.is_alive():
+            raise TableError(f"{self.table.name}: an earlier scan is still stuck in the kernel")
+        self.host.status.taken(self.table.name)
+        scan = _Scan(self.table, self.host, query)
+        started = time.monotonic()
+        if self.table.own_thread:
+            scan.start()
+            scan.join(self._budget_seconds + _GRACE_SECONDS * self.host.settings.budget_factor)
+        else:
+            scan.run()
+        error = scan.error
+        self._stuck = None
+        if scan.is_alive():
+            self._stuck = scan
+            error = str(BudgetExceeded(f"no answer within {self._budget_seconds:g} s"))
+        duration_ms = round((time.monotonic() - started) * 1000)
+        notes = Notes(error, query.truncated, self.host.status.taken(self.table.name))
+        # What nobody could have answered says nothing of the table's health.
+        lasting = Notes() if scan.is_question_at_fault else notes
+        self.host.status.scanned(self.table.name, query.question, duration_ms, None if error else len(scan.rows), lasting)
+        if error:
+            self.host.status.answered(self.table.name, query.question, notes)
+            raise TableError(f"{self.table.name}: {error}")
+        return scan.rows, notes
+
+
+def may_match(table: Table, row: WireRow, query: QueryContext) -> bool:
+    """Whether SQLite could accept `row`: false only where an `=` cannot hold under any collation or number format."""
+    for column in table.columns:
+        wanted = query.equals(column.name)
+        if wanted is None or column.type == DOUBLE:
+            continue
+        value = row.get(column.name, "")
+        if column.type == TEXT:
+            folded = value.rstrip(" ").casefold()
+            if not any(folded == text.rstrip(" ").casefold() for text in wanted):
+                return False
+        elif value and all(text.lstrip("-").isdecimal() and int(text) != int(value) for text in wanted):
+            return False
+    return True

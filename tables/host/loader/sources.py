@@ -1,0 +1,99 @@
+"""Where the dynamic loader's variables are set: systemd units, environment files, shell profiles, and running processes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple, Union
+
+from tables.host.disk.files import Files, Unreadable
+from tables.host.loader.preloads import parse_environ
+from tables.host.processes.procfs import Process, Procfs
+
+_UNIT_FOLDERS = tuple(
+    f"{folder}/{kind}"
+    for folder in ("/etc/systemd", "/run/systemd", "/usr/local/lib/systemd", "/usr/lib/systemd", "/lib/systemd")
+    for kind in ("system", "user", "system.conf.d", "user.conf.d")
+)
+_UNIT_FILES = ("/etc/systemd/system.conf", "/etc/systemd/user.conf")
+_ENVIRONMENT_FILES = ("/etc/environment", "/etc/profile", "/etc/bash.bashrc", "/etc/bashrc", "/etc/zsh/zshenv", "/etc/zshenv")
+_ENVIRONMENT_FOLDERS = ("/etc/environment.d", "/etc/profile.d", "/etc/default", "/etc/sysconfig", "/etc/conf.d")
+_ENVIRON_LIMIT = 1 << 20
+
+
+def setting_files(files: Files) -> Iterator[tuple[str, str]]:
+    """Yield (unit or environment, path) of each file that may set variables, drop-ins included; none twice."""
+    seen: set[str] = set()
+    for kind, path in _all_files(files):
+        # Most distributions link /lib to /usr/lib.
+        try:
+            real = os.path.realpath(files.locate(path))
+        except Unreadable:
+            continue
+        if real not in seen:
+            seen.add(real)
+            yield kind, path
+
+
+def _all_files(files: Files) -> Iterator[tuple[str, str]]:
+    for path in _UNIT_FILES:
+        yield "unit", path
+    for folder in _UNIT_FOLDERS:
+        for path in entries(files, folder):
+            if path.endswith(".d"):
+                yield from (("unit", inside) for inside in entries(files, path) if inside.endswith(".conf"))
+            elif not path.endswith((".wants", ".requires", ".upholds")):
+                yield "unit", path
+    for path in _ENVIRONMENT_FILES:
+        yield "environment", path
+    for folder in _ENVIRONMENT_FOLDERS:
+        yield from (("environment", path) for path in entries(files, folder))
+
+
+def entries(files: Files, folder: str) -> list[str]:
+    """The paths of all entries of `folder`, sorted; [] when it is missing, no folder, or not ours to list."""
+    try:
+        return list(files.paths(folder))
+    except Unreadable:
+        return []
+
+
+class RunningSetting(NamedTuple):
+    """A library or folder that the environment of processes names: `users` are these processes, the oldest first.
+
+    They all have the root folder `root` (device, inode), which decides what the value means.
+    """
+
+    variable: str
+    value: str
+    root: tuple[int, int]
+    users: list[Process]
+
+
+def running_settings(
+    procfs: Procfs, processes: Iterable[Process], check_time: Callable[[], None]
+) -> tuple[list[RunningSetting], dict[tuple[int, int], Process]]:
+    """What the environments of `processes` tell the loader, and the oldest process of each root folder.
+
+    A process whose environment is not ours to read is left out. No other variable than the loader's is looked at.
+    """
+    found: dict[tuple[str, str, tuple[int, int]], list[Process]] = {}
+    roots: dict[tuple[int, int], Process] = {}
+    for process in sorted(processes, key=lambda one: one.stat.start_ticks):
+        check_time()
+        try:
+            root = root_folder(procfs, process.pid)
+            data = procfs.read(f"{process.pid}/environ", _ENVIRON_LIMIT)
+        except OSError:
+            continue
+        roots.setdefault(root, process)
+        for variable, values in parse_environ(data).items():
+            for value in dict.fromkeys(values):
+                found.setdefault((variable, value, root), []).append(process)
+    return [RunningSetting(*key, users) for key, users in found.items()], roots
+
+
+def root_folder(procfs: Procfs, pid: Union[int, str]) -> tuple[int, int]:
+    """Device and inode of the root folder of a process (or `self`); OSError when it is gone or not ours to see."""
+    status = procfs.stat(f"{pid}/root")
+    return status.st_dev, status.st_ino

@@ -1,0 +1,1 @@
+"""Sockets and packet filters of every network namespace."""

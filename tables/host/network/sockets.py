@@ -1,0 +1,180 @@
+"""Internet sockets of every network namespace, read in bulk from /proc/PID/net/{tcp,tcp6,udp,udp6}."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import struct
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple, Optional
+
+from tables.host.processes.procfs import Procfs
+
+# File below /proc/PID/net, and the protocol number that osquery's process_open_sockets shows for it.
+TABLES = (("tcp", socket.IPPROTO_TCP), ("tcp6", socket.IPPROTO_TCP), ("udp", socket.IPPROTO_UDP), ("udp6", socket.IPPROTO_UDP))
+
+# include/net/tcp_states.h; a connected UDP socket says ESTABLISHED, any other one CLOSE.
+STATES = {
+    1: "ESTABLISHED", 2: "SYN_SENT", 3: "SYN_RECV", 4: "FIN_WAIT1", 5: "FIN_WAIT2", 6: "TIME_WAIT", 7: "CLOSE",
+    8: "CLOSE_WAIT", 9: "LAST_ACK", 10: "LISTEN", 11: "CLOSING", 12: "SYN_RECV",
+}  # fmt: skip
+
+_BATCH = 256 * 1024
+_READ = 64 * 1024
+# The words before the IPv4 address in an IPv4-mapped IPv6 address, as the kernel prints them.
+_MAPPED = b"".join(b"%08X" % word for word in struct.unpack("=3I", bytes(10) + b"\xff\xff"))
+_LINE = re.compile(
+    rb" *\d+: ([0-9A-F]{8}|[0-9A-F]{32}):([0-9A-F]{4}) ([0-9A-F]{8}|[0-9A-F]{32}):([0-9A-F]{4}) ([0-9A-F]{2}) "
+    rb"\S+ \S+ \S+ +\d+ +\d+ (\d+)(?: .*)?"
+)
+_NO_REMOTES = frozenset({b"00000000:0000", b"0" * 32 + b":0000"})
+
+
+class Namespace(NamedTuple):
+    """A network namespace: its inode as in /proc/PID/ns/net, and pids in it, any of which serves to read it."""
+
+    inode: Optional[int]
+    members: list[int]
+
+
+class Socket(NamedTuple):
+    """One socket; addresses are plain text, IPv4-mapped ones as IPv4; `inode` is 0 once no process can hold it."""
+
+    protocol: int
+    local_address: str
+    local_port: int
+    remote_address: str
+    remote_port: int
+    state: Optional[str]
+    inode: int
+    net_namespace: Optional[int]
+
+
+def endpoint_token(packed: bytes, port: Optional[int] = None) -> bytes:
+    """An address of 4 or 16 bytes, with its port if given, spelled as the kernel spells it in /proc/net (`0100007F:0D05`)."""
+    words = b"".join(b"%08X" % word for word in struct.unpack(f"={len(packed) // 4}I", packed))
+    return words if port is None else b"%b:%04X" % (words, port)
+
+
+def decode_address(token: bytes) -> bytes:
+    """The 4 or 16 address bytes behind a token without port; an IPv4-mapped address comes out as IPv4."""
+    token = token[24:] if len(token) == 32 and token.startswith(_MAPPED) else token
+    return struct.pack(f"={len(token) // 8}I", *(int(token[at : at + 8], 16) for at in range(0, len(token), 8)))
+
+
+def address_text(packed: bytes) -> str:
+    """The usual spelling of a packed address."""
+    return socket.inet_ntop(socket.AF_INET if len(packed) == 4 else socket.AF_INET6, packed)
+
+
+def network_namespaces(procfs: Procfs, pids: Iterable[int]) -> list[Namespace]:
+    """The network namespaces that the processes `pids` are in.
+
+    Processes whose namespace link is not ours to read are told apart by the inode of their /proc/PID/net/tcp, of which
+    each namespace has its own; `Namespace.inode` is None where that leaves it unnamed.
+    """
+    found: dict[int, list[int]] = {}
+    by_table: dict[int, list[int]] = {}
+    for pid in pids:
+        namespace = _namespace_link(procfs, pid)
+        if namespace is not None:
+            found.setdefault(namespace, []).append(pid)
+        elif (table := _table_inode(procfs, pid)) is not None:
+            by_table.setdefault(table, []).append(pid)
+    namespaces = [Namespace(inode, members) for inode, members in found.items()]
+    if by_table:
+        named = {_table_inode(procfs, members[0]): members for members in found.values()}
+        for table, members in by_table.items():
+            if table in named:
+                named[table] += members
+            else:
+                namespaces.append(Namespace(None, members))
+    return namespaces
+
+
+def _namespace_link(procfs: Procfs, pid: int) -> Optional[int]:
+    link = procfs.try_readlink(f"{pid}/ns/net") or ""
+    number = link[len("net:[") : -1]
+    return int(number) if number.isdigit() else None
+
+
+def _table_inode(procfs: Procfs, pid: int) -> Optional[int]:
+    try:
+        return procfs.stat(f"{pid}/net/tcp").st_ino
+    except OSError:
+        return None
+
+
+def socket_lines(procfs: Procfs, namespace: Namespace, table: str) -> Iterator[list[bytes]]:
+    """Yield one table of a network namespace as batches of raw lines, without the heading.
+
+    OSError when the table is there and cannot be read; nothing where the kernel has no such table or the namespace is gone.
+    """
+    for pid in namespace.members:
+        try:
+            fd = os.open(f"{pid}/net/{table}", os.O_RDONLY | os.O_CLOEXEC, dir_fd=procfs.fd)
+        except (FileNotFoundError, ProcessLookupError, NotADirectoryError):
+            continue
+        try:
+            # The open file stays on its namespace; the pid may have moved on between the listing and now.
+            if _namespace_link(procfs, pid) in (namespace.inode, None):
+                yield from _batches(fd)
+                return
+        except OSError as error:
+            raise OSError(error.errno, f"/proc/{pid}/net/{table}: {error.strerror}") from None
+        finally:
+            os.close(fd)
+
+
+def _batches(fd: int) -> Iterator[list[bytes]]:
+    rest = b""
+    is_heading = True
+    while True:
+        chunks = [rest]
+        size = len(rest)
+        # The kernel fills one page a read, however much is asked for.
+        while size < _BATCH and (chunk := os.read(fd, _READ)):
+            chunks.append(chunk)
+            size += len(chunk)
+        is_last = size < _BATCH
+        body, _, rest = b"".join(chunks).rpartition(b"\n")
+        lines = body.split(b"\n") if body else []
+        yield lines[1:] if is_heading else lines
+        is_heading = False
+        if is_last:
+            return
+
+
+def remote_tokens(lines: list[bytes], table: str) -> list[bytes]:
+    """The remote `ADDRESS:PORT` of each line as the kernel spells it, IPv4-mapped addresses as IPv4; b"" for a damaged line."""
+    fields = [line.split(None, 3) for line in lines]
+    tokens = [field[2] if len(field) > 3 else b"" for field in fields]
+    if table.endswith("6"):
+        return [token[24:] if token.startswith(_MAPPED) and len(token) == 37 else token for token in tokens]
+    return tokens
+
+
+def parse_line(line: bytes, protocol: int, net_namespace: Optional[int]) -> Optional[Socket]:
+    """One line of a table as a Socket; None when it is none."""
+    match = _LINE.fullmatch(line)
+    if not match or len(match[1]) != len(match[3]):
+        return None
+    return Socket(
+        protocol,
+        address_text(decode_address(match[1])),
+        int(match[2], 16),
+        address_text(decode_address(match[3])),
+        int(match[4], 16),
+        STATES.get(int(match[5], 16)),
+        int(match[6]),
+        net_namespace,
+    )
+
+
+def listening_ports(lines: list[bytes], tokens: Iterable[bytes]) -> set[int]:
+    """The local ports of the listening TCP sockets among `lines`, whose remote tokens are `tokens`."""
+    # Only the first lines of a table are of listening sockets, so that one look at the tokens settles nearly every batch.
+    if _NO_REMOTES.isdisjoint(tokens):
+        return set()
+    return {int(line.split(None, 2)[1][-4:], 16) for line in lines if b":0000 0A " in line}

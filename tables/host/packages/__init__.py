@@ -1,0 +1,1 @@
+"""What package managers know: who owns a file, which versions are installed and offered."""

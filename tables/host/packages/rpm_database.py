@@ -1,0 +1,149 @@
+"""rpm's SQLite database (rpmdb.sqlite): the headers of its packages, and the package that lists a file."""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import closing
+from typing import TYPE_CHECKING, Optional, Union
+from urllib.parse import quote
+
+from tables.errors import TableError
+from tables.host.disk.files import Files
+
+if TYPE_CHECKING:
+    import sqlite3
+
+FOLDERS = ("/usr/lib/sysimage/rpm", "/var/lib/rpm")
+DATABASE = "rpmdb.sqlite"
+OTHER_DATABASES = {"Packages": "Berkeley DB", "Packages.db": "NDB"}
+
+# Types of a header entry (rpm: include/rpm/rpmtag.h), and the tags that together name a package's files.
+_NUMBERS = {2: "B", 3: "H", 4: "I", 5: "Q"}
+_STRING, _STRING_ARRAY, _I18N_STRING = 6, 8, 9
+_NAME, _DIR_INDEXES, _BASE_NAMES, _DIR_NAMES = 1000, 1116, 1117, 1118
+_FILE_TAGS = frozenset({_NAME, _DIR_INDEXES, _BASE_NAMES, _DIR_NAMES})
+_ENTRY = struct.Struct(">IIII")
+MAX_HEADER = 256 * 1024 * 1024
+
+Values = list[Union[str, int]]
+
+
+def parse_header(blob: bytes, tags: Collection[int]) -> dict[int, Values]:
+    """The values of the entries `tags` of a package header as the database stores it, without a package file's magic.
+
+    Two counts (index entries, bytes of data), the index (tag, type, offset, count), then the data, all big-endian.
+    Never raises: entries that point outside the data are left out, and an array that ends outside is cut.
+    """
+    if len(blob) < 8:
+        return {}
+    count, size = struct.unpack_from(">II", blob)
+    start = 8 + count * _ENTRY.size
+    end = start + size
+    if end > len(blob):
+        return {}
+    found: dict[int, Values] = {}
+    for position in range(8, start, _ENTRY.size):
+        tag, kind, offset, length = _ENTRY.unpack_from(blob, position)
+        if tag not in tags or tag in found or offset >= size:
+            continue
+        values: Values = []
+        if kind in (_STRING, _STRING_ARRAY, _I18N_STRING):
+            values = _strings(blob, start + offset, end, 1 if kind == _STRING else max(length, 1))
+        elif kind in _NUMBERS:
+            fitting = (size - offset) // struct.calcsize(_NUMBERS[kind])
+            values = list(struct.unpack_from(f">{min(max(length, 1), fitting)}{_NUMBERS[kind]}", blob, start + offset))
+        if values:
+            found[tag] = values
+    return found
+
+
+def _strings(blob: bytes, start: int, end: int, count: int) -> Values:
+    values: Values = []
+    while len(values) < count and (stop := blob.find(b"\0", start, end)) >= 0:
+        values.append(blob[start:stop].decode("utf-8", "surrogateescape"))
+        start = stop + 1
+    return values
+
+
+def find(files: Files) -> Optional[str]:
+    """The path of rpm's SQLite database, None where there is none."""
+    return next((path for folder in FOLDERS if files.exists(path := f"{folder}/{DATABASE}")), None)
+
+
+def find_other(files: Files) -> Optional[tuple[str, str]]:
+    """The path and the kind of a database in a format that is not read here, None where there is none."""
+    named = ((f"{folder}/{name}", kind) for folder in FOLDERS for name, kind in OTHER_DATABASES.items())
+    return next(((path, kind) for path, kind in named if files.exists(path)), None)
+
+
+def pending_log(files: Files, database: str) -> Optional[str]:
+    """The write-ahead log beside `database` when it holds changes, which are not read here; None when it is empty."""
+    log = f"{database}-wal"
+    return log if files.exists(log) and files.stat(log).st_size else None
+
+
+def open_database(files: Files, path: str) -> sqlite3.Connection:
+    """The database at `path`, for reading only; sqlite3.Error when it is none.
+
+    An ordinary read-only open may create files beside the database; an immutable one never does.
+    """
+    import sqlite3  # Hosts without rpm never need it.
+
+    location = f"file:{quote(files.locate(path))}?mode=ro&immutable=1"
+    return sqlite3.connect(location, uri=True, check_same_thread=False)
+
+
+def headers(files: Files, path: str) -> Iterator[bytes]:
+    """Every package header of at most MAX_HEADER bytes in the database at `path`; TableError when it cannot be read."""
+    import sqlite3
+
+    try:
+        with closing(open_database(files, path)) as database:
+            for (blob,) in database.execute("SELECT blob FROM Packages WHERE length(blob) <= ?", (MAX_HEADER,)):
+                yield bytes(blob)
+    except (sqlite3.Error, TypeError, ValueError) as error:
+        raise TableError(f"{path}: {error}") from None
+
+
+def file_owners(files: Files, path: str, wanted: Iterable[str]) -> dict[str, str]:
+    """The package of each of the `wanted` file names (absolute, spelled as rpm does) that some package lists.
+
+    Asks the database's own index of base names, so that only the headers of the few packages in question are read.
+    Raises TableError naming the database when it cannot be read.
+    """
+    import sqlite3
+
+    by_base: dict[str, list[str]] = {}
+    for name in wanted:
+        by_base.setdefault(name.rpartition("/")[2], []).append(name)
+    owners: dict[str, str] = {}
+    try:
+        with closing(open_database(files, path)) as database:
+            candidates: dict[int, list[tuple[int, str]]] = {}
+            for base in by_base:
+                # Bytes, because a base name need not be UTF-8.
+                sql = "SELECT hnum, idx FROM Basenames WHERE key IN (CAST(?1 AS TEXT), ?1)"
+                for number, index in database.execute(sql, (os.fsencode(base),)):
+                    candidates.setdefault(int(number), []).append((int(index), base))
+            for number, found in candidates.items():
+                sql = "SELECT blob FROM Packages WHERE hnum = ? AND length(blob) <= ?"
+                for (blob,) in database.execute(sql, (number, MAX_HEADER)):
+                    header = parse_header(bytes(blob), _FILE_TAGS)
+                    for index, base in found:
+                        listed = _file_name(header, index)
+                        if listed in by_base[base]:
+                            owners.setdefault(listed, str(header.get(_NAME, [""])[0]))
+    except (sqlite3.Error, TypeError, ValueError) as error:
+        raise TableError(f"{path}: {error}") from None
+    return owners
+
+
+def _file_name(header: dict[int, Values], index: int) -> str:
+    """The file number `index` of a header: its folder's name, which ends in a slash, and its base name; "" when there is none."""
+    try:
+        folder = header[_DIR_NAMES][int(header[_DIR_INDEXES][index])]
+        return f"{folder}{header[_BASE_NAMES][index]}"
+    except (KeyError, IndexError, ValueError):
+        return ""

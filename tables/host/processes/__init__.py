@@ -1,0 +1,1 @@
+"""Processes as procfs and the kernel's other views show them."""

@@ -1,0 +1,140 @@
+"""Files inside another root folder (a container's, a chroot's), reached without following a link out of it."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from typing import NamedTuple, Optional
+
+from tables.host.processes.procfs import Procfs
+
+_PATH_FLAGS = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+_READ_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+_MAX_LINKS = 40
+_MISSING = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG})
+
+
+class Located(NamedTuple):
+    """A file found inside a root folder: its path there with links followed, and the first bytes of a regular file."""
+
+    path: str
+    status: os.stat_result
+    head: bytes
+    by_alternatives: bool
+
+    @property
+    def is_elf(self) -> bool:
+        """Whether it is a program in machine code."""
+        return self.head == b"\x7fELF"
+
+
+class RootFolder:
+    """A root folder by an open descriptor; links are followed inside it, so that no path leads out of it."""
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+
+    def locate(self, path: str) -> Optional[Located]:
+        """The file at the absolute `path`, None when there is none; OSError when it cannot be reached.
+
+        One component at a time, because openat2(2) with RESOLVE_IN_ROOT is missing before Linux 5.6.
+        """
+        pending = _components(path)
+        opened: list[int] = []
+        names: list[str] = []
+        links = 0
+        by_alternatives = False
+        try:
+            while pending:
+                part = pending.pop()
+                if part == "..":
+                    if opened:
+                        os.close(opened.pop())
+                        names.pop()
+                    continue
+                fd = os.open(part, _PATH_FLAGS, dir_fd=opened[-1] if opened else self.fd)
+                opened.append(fd)
+                names.append(part)
+                if not stat.S_ISLNK(os.fstat(fd).st_mode):
+                    continue
+                links += 1
+                target = os.readlink("", dir_fd=fd)
+                if links > _MAX_LINKS or not target:
+                    return None
+                by_alternatives |= target.startswith("/etc/alternatives/")
+                keep = 0 if target.startswith("/") else len(opened) - 1
+                for folder in opened[keep:]:
+                    os.close(folder)
+                del opened[keep:], names[keep:]
+                pending += _components(target)
+            fd = opened[-1] if opened else self.fd
+            return Located("/" + "/".join(names), os.fstat(fd), _head(fd), by_alternatives)
+        except OSError as error:
+            if error.errno in _MISSING:
+                return None
+            raise
+        finally:
+            for fd in opened:
+                os.close(fd)
+
+
+def _components(path: str) -> list[str]:
+    return [part for part in path.split("/") if part not in ("", ".")][::-1]
+
+
+def _head(fd: int) -> bytes:
+    """The first four bytes of the regular file behind an O_PATH descriptor; b"" for all else."""
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        return b""
+    try:
+        reading = os.open(f"/proc/self/fd/{fd}", _READ_FLAGS)
+    except OSError:
+        return b""
+    try:
+        return os.read(reading, 4)
+    except OSError:
+        return b""
+    finally:
+        os.close(reading)
+
+
+class View(NamedTuple):
+    """A file system root: `through` is the pid by whose root link it is reached (None: our own root); `key` names it."""
+
+    procfs: Procfs
+    through: Optional[int]
+    key: tuple[str, str]
+
+    @contextlib.contextmanager
+    def open(self) -> Iterator[RootFolder]:
+        """The root folder, held open only for a moment: an open folder keeps a container from being unmounted."""
+        flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+        # The dir_fd of an absolute path is ignored (openat(2)).
+        fd = os.open("/" if self.through is None else f"{self.through}/root", flags, dir_fd=self.procfs.fd)
+        try:
+            yield RootFolder(fd)
+        finally:
+            os.close(fd)
+
+    def locate(self, path: str) -> Optional[Located]:
+        """The file at `path` inside this root; None when there is none, OSError when it cannot be reached."""
+        with self.open() as root:
+            return root.locate(path)
+
+    def stat_plain(self, path: str) -> Optional[os.stat_result]:
+        """The status of `path` in one call; right only when it turns out to be the file that was expected there."""
+        try:
+            if self.through is None:
+                return os.lstat(path)
+            with self.open() as root:
+                return os.stat(path.lstrip("/"), dir_fd=root.fd, follow_symlinks=False)
+        except (OSError, ValueError):
+            return None
+
+
+def same_file(one: Optional[os.stat_result], other: Optional[os.stat_result]) -> bool:
+    """Whether both are known and are the same inode."""
+    return one is not None and other is not None and (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino)

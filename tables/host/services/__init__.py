@@ -1,0 +1,1 @@
+"""The settings of network services in their own formats."""

@@ -1,0 +1,1 @@
+"""sshd's configuration, and the keys that it accepts."""

@@ -1,0 +1,157 @@
+"""What starts a program by itself, as the readers of start-up files hand it on, and how they read those files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
+from typing import NamedTuple, Optional
+
+from tables.host import Host
+from tables.host.accounts.databases import Account, parse_passwd
+from tables.host.disk.files import Unreadable
+from tables.host.disk.start_files import StartFile, read_start_file
+from tables.host.packages.owners import OwnerUnknown, owners
+
+# What an entry's command is.
+SHELL = "shell"  # a command line, or shell text
+SCRIPT = "script"  # the path of the file itself: a script or program that is run, or sourced, whole
+NAME = "name"  # something that is loaded, not run: a library, a module, Python code
+
+_MAX_ENTRIES = 20_000
+
+
+class StartupEntry(NamedTuple):
+    """One command that a file has started: `line` is 0 where the file itself is what is run."""
+
+    mechanism: str
+    trigger: str
+    file: StartFile
+    line: int
+    command: str
+    kind: str = SHELL
+    run_as: Optional[str] = None
+    disabled_why: Optional[str] = None
+    home: Optional[str] = None
+    # Where a bare name of a program is looked for, if not in PATH.
+    search_path: tuple[str, ...] = ()
+    # The program, where `command` is not shell text.
+    program: Optional[str] = None
+
+
+class HomeFile(NamedTuple):
+    """A file below an account's home, at `path` there."""
+
+    account: Account
+    path: str
+    file: StartFile
+
+
+class StartupFiles:
+    """Reads start-up files below a host's root folder, and counts those that it may not read."""
+
+    def __init__(self, host: Host, check_time: Callable[[], None]) -> None:
+        self.files = host.files
+        self._host = host
+        self._check_time = check_time
+        self._listed: dict[str, list[str]] = {}
+        # What kept a file or folder from being read, each once.
+        self.unreadable: dict[str, None] = {}
+        self.gaps: list[str] = []
+
+    @cached_property
+    def accounts(self) -> tuple[Account, ...]:
+        """The accounts of /etc/passwd, the first of those that share a home folder; () without that file."""
+        try:
+            data = self.files.read("/etc/passwd")
+        except Unreadable as error:
+            if not error.is_missing:
+                raise
+            return ()
+        by_home: dict[str, Account] = {}
+        for account in parse_passwd(data):
+            home = os.path.normpath(account.home)
+            # Commands in the root folder's dot files are reported for whoever has it as home; NIS lines have none.
+            if home.startswith("/"):
+                by_home.setdefault(home, account._replace(home=home))
+        return tuple(by_home.values())
+
+    def read(self, path: str) -> Optional[StartFile]:
+        """The file, None where there is no regular file or it may not be read; the latter is counted."""
+        self._check_time()
+        try:
+            return read_start_file(self.files, path)
+        except Unreadable as error:
+            # What starts programs reads regular files; a link to /dev/null is how a file is masked.
+            if not error.is_missing and error.why != "not a regular file":
+                self.unreadable[str(error)] = None
+            return None
+
+    def names(self, folder: str) -> list[str]:
+        """The sorted names in `folder`, [] where there is none or it may not be listed; the latter is counted."""
+        self._check_time()
+        if folder not in self._listed:
+            try:
+                self._listed[folder] = self.files.names(folder)[:_MAX_ENTRIES]
+            except Unreadable as error:
+                self.unreadable[str(error)] = None
+                self._listed[folder] = []
+            if len(self._listed[folder]) == _MAX_ENTRIES:
+                self.gaps.append(f"{folder}: only the first {_MAX_ENTRIES} entries were looked at")
+        return self._listed[folder]
+
+    def exists(self, path: str) -> bool:
+        """Whether anything is at `path`, which may be any text."""
+        return self.files.exists(path)
+
+    def real_path(self, path: str) -> str:
+        """`path` with its links resolved; as it is where they go round in a circle."""
+        try:
+            return self.files.real_path(path)
+        except OSError:
+            return path
+
+    def paths(self, folder: str) -> list[str]:
+        """The paths of what `names` finds in `folder`."""
+        return [f"{folder}/{name}" for name in self.names(folder)]
+
+    def read_each(self, paths: Iterable[str]) -> Iterator[StartFile]:
+        """The files among `paths`, none twice though several names lead to it (/lib is mostly a link to /usr/lib)."""
+        seen: set[str] = set()
+        for path in paths:
+            file = self.read(path)
+            if file is not None and file.path not in seen:
+                seen.add(file.path)
+                yield file
+
+    def in_folders(self, folders: Iterable[str], *endings: str) -> Iterator[StartFile]:
+        """The files in `folders` whose names end so, sorted within each folder."""
+        return self.read_each(f"{folder}/{name}" for folder in folders for name in self.names(folder) if name.endswith(endings))
+
+    def below_homes(self, paths: Iterable[str] = (), folders: Iterable[str] = ()) -> Iterator[HomeFile]:
+        """The files at these `paths`, and all those in these `folders`, in the home of each account, none twice."""
+        files, listed = tuple(paths), tuple(folders)
+        seen: set[str] = set()
+        for account in self.accounts:
+            present = set(self.names(account.home))
+            # Few homes have most of them, and many accounts have none.
+            wanted = [path for path in files if path.partition("/")[0] in present]
+            for folder in listed:
+                if folder.partition("/")[0] in present:
+                    wanted += [f"{folder}/{name}" for name in self.names(f"{account.home}/{folder}")]
+            for path in wanted:
+                file = self.read(os.path.join(account.home, path))
+                if file is not None and file.path not in seen:
+                    seen.add(file.path)
+                    yield HomeFile(account, path, file)
+
+    def unpackaged(self, paths: Iterable[str]) -> list[str]:
+        """Those of `paths` that no package owns, in their order; all of them where no package database is to be had."""
+        listed = list(paths)
+        real = {path: self.real_path(path) for path in listed}
+        try:
+            known = owners(self._host, [*real, *real.values()])
+        except OwnerUnknown:
+            # The table says so for all its rows.
+            return listed
+        return [path for path in listed if not known.get(path) and not known.get(real[path])]

@@ -1,0 +1,46 @@
+"""What PAM starts when somebody logs in or becomes another user (pam.conf(5), pam_exec(8))."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections.abc import Iterator
+
+from tables.host.accounts.pam import FOLDERS, PamRule, parse_pam
+from tables.host.startup.entries import NAME, StartupEntry, StartupFiles
+
+_LIBRARY_FOLDERS = (
+    "/lib",
+    "/lib64",
+    "/usr/lib",
+    "/usr/lib64",
+    "/usr/local/lib",
+    *(f"{place}/{machine}-linux-gnu" for place in ("/lib", "/usr/lib") for machine in ("x86_64", "aarch64")),
+)
+_MODULE_FOLDERS = tuple(f"{folder}/security" for folder in _LIBRARY_FOLDERS)
+_EXEC_OPTION = re.compile(r"(?:debug|expose_authtok|seteuid|quiet|quiet_log|stdout|(?:log|type)=.*)$", re.IGNORECASE)
+_BRACKETED = re.compile(r"\[((?:\\.|[^\[\]\\]){0,1000})\]")
+
+
+def exec_command(rule: PamRule) -> str:
+    """The program that a rule has pam_exec run, with its arguments; "" for another module. Words in brackets may hold blanks."""
+    if rule.name not in ("pam_exec.so", "pam_exec"):
+        return ""
+    words = _BRACKETED.sub(lambda match: shlex.quote(match[1]), rule.text).split()
+    start = next((index for index, word in enumerate(words) if not _EXEC_OPTION.match(word)), len(words))
+    return " ".join(words[start:])
+
+
+def pam_programs(source: StartupFiles) -> Iterator[StartupEntry]:
+    """What pam_exec runs, modules that rules take from other folders than PAM's, and modules that no package owns."""
+    for file in source.read_each(["/etc/pam.conf", *(path for folder in FOLDERS for path in source.paths(folder))]):
+        for rule in parse_pam(file.text):
+            command = exec_command(rule)
+            if command:
+                yield StartupEntry("pam", "login", file, rule.line, command, run_as="root")
+            elif rule.module.startswith("/") and os.path.dirname(rule.module) not in (*_MODULE_FOLDERS, *FOLDERS):
+                yield StartupEntry("pam", "login", file, rule.line, rule.module, NAME, "root", program=rule.module)
+    modules = [path for folder in _MODULE_FOLDERS for path in source.paths(folder) if path.endswith(".so")]
+    for file in source.read_each(source.unpackaged(modules)):
+        yield StartupEntry("pam", "login", file, 0, file.path, NAME, "root", program=file.path)

@@ -1,0 +1,1 @@
+"""systemd's units as they are on disk: folders, syntax, commands, timers, generators."""

@@ -1,0 +1,1 @@
+"""The host compared with the indicators: the only maker of `reasons` and `signals`."""

@@ -1,0 +1,302 @@
+"""Judges command lines and scripts by the patterns in command_patterns.yaml: the `reasons` of every persistence table."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import functools
+import posixpath
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple, Optional
+
+from tables.indicators.loader import load_yaml, miner_programs
+from tables.text.programs import SHELLS, Invocation, is_interpreter, resolve
+from tables.text.shell import Command, Script, parse
+
+# Scripts within scripts (sh -c, $(…), here-documents) that are looked into.
+_MAX_DEPTH = 4
+# What a pattern may look at; the head comment of command_patterns.yaml says what each is.
+VIEWS = ("text", "command", "fed", "program", "written")
+
+_STARTS_WITH_SCRIPT = ("$(", "`", "<(")
+_ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
+_CRON_SCHEDULE = re.compile(
+    r"^[ \t]*(?:@\w+|(?:[\d*][\d*/,-]*[ \t]+){3}(?:[\d*/,A-Za-z-]+[ \t]+)[\d*/,A-Za-z-]+)[ \t]+(?:root[ \t]+)?", re.MULTILINE
+)
+_STARTUP_FILE = re.compile(r"/cron|rc\.local|/init\.d/|/profile|\.(?:sh|bashrc|profile|bash_profile|start)$")
+_ENCODED = re.compile(r"[A-Za-z0-9+/]{24,}={0,2}")
+_URL = re.compile(r"[a-z]+://|[\w-]+(?:\.[\w-]+)+(?::\d+)?/")
+_ESCAPED = re.compile(r"(?:\\{1,2}x[0-9A-Fa-f]{2}){8,}")
+_PRINTABLE = bytes(range(0x20, 0x7F)) + b"\t\n\r"
+_ODD_PLACES = frozenset({"temp_path", "hidden_path"})
+_TRANSPARENT = frozenset({"echo", "printf"})
+
+
+class Pattern(NamedTuple):
+    """One entry of command_patterns.yaml; its head comment says what each field means."""
+
+    name: str
+    view: str
+    regex: re.Pattern[str]
+    must_match: tuple[str, ...]
+    must_not_match: tuple[str, ...]
+
+
+def command_reasons(command: str) -> list[str]:
+    """The sorted names of the patterns that the command line `command` matches, [] when it is unsuspicious.
+
+    The line may hold several commands; scripts inside it (`sh -c`, `$(…)`, base64) count. Never raises; linear time.
+    """
+    return sorted(text_reasons(command) | _Judge(0).union(command, is_run=False))
+
+
+def place_reasons(text: str) -> frozenset[str]:
+    """Whether the program or file that `text` begins with lies in an odd place: temp_path, hidden_path."""
+    return _ODD_PLACES.intersection(command_reasons(text))
+
+
+def script_reasons(script: Script) -> Iterator[list[str]]:
+    """Like `command_reasons`, for each command of a whole script, so that one may run what another has fetched."""
+    lines = _SourceLines(script.text)
+    for command, reasons in zip(script.commands, _Judge(0).judge(script, is_run=False)):
+        yield sorted(reasons | lines.reasons(command))
+
+
+@functools.cache
+def patterns() -> tuple[Pattern, ...]:
+    """All patterns, read once when first needed."""
+    return tuple(
+        Pattern(
+            entry["name"],
+            entry["view"],
+            re.compile(entry["pattern"], re.DOTALL),
+            tuple(entry["must_match"]),
+            tuple(entry["must_not_match"]),
+        )
+        for entry in load_yaml("command_patterns.yaml")["patterns"]
+    )
+
+
+@functools.cache
+def _patterns_on(view: str) -> tuple[Pattern, ...]:
+    return tuple(pattern for pattern in patterns() if pattern.view == view)
+
+
+def _matches(view: str, text: str) -> set[str]:
+    return {pattern.name for pattern in _patterns_on(view) if pattern.regex.search(text)}
+
+
+def text_reasons(text: str) -> set[str]:
+    """What the raw text of a file says by itself, whatever it means: characters or blanks that hide part of it."""
+    return _matches("text", text)
+
+
+class _SourceLines:
+    """Judges the source lines of commands; many commands may share one long line, which is then read once."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._span = (-1, -1)
+        self._found: set[str] = set()
+
+    def reasons(self, command: Command) -> set[str]:
+        """The reasons that the lines of `command` give, with the empty lines before them."""
+        if not self._span[0] <= command.start <= command.end <= self._span[1]:
+            start = self._text.rfind("\n", 0, command.start) + 1
+            while start >= 2 and self._text[start - 2] == "\n":
+                start -= 1
+            end = self._text.find("\n", command.end)
+            self._span = (start, end if end >= 0 else len(self._text))
+            self._found = text_reasons(self._text[self._span[0] : self._span[1]])
+        return self._found
+
+
+class _Judge:
+    """Judges one script; `depth` counts the scripts around it."""
+
+    def __init__(self, depth: int) -> None:
+        self.depth = depth
+        self.folders: list[tuple[int, str]] = []
+        self.written: dict[str, set[str]] = {}
+
+    def union(self, text: str, is_run: bool) -> set[str]:
+        """All reasons of a script given as text."""
+        found: set[str] = set()
+        return found.union(*self.judge(parse(text), is_run))
+
+    def judge(self, script: Script, is_run: bool) -> Iterator[set[str]]:
+        """The reasons of each command; `is_run` tells that an interpreter runs what the script prints."""
+        invocations = [resolve(command.words) for command in script.commands]
+        fed = _fed(script.commands, invocations)
+        for command, invocation, is_fed in zip(script.commands, invocations, fed):
+            yield self._command(command, invocation, is_fed or is_run)
+
+    def _command(self, command: Command, found: Optional[Invocation], is_fed: bool) -> set[str]:
+        line = _render(command, found)
+        reasons = _matches("command", line)
+        if is_fed:
+            reasons |= _matches("fed", line)
+        if found is not None:
+            if found.name in miner_programs():
+                reasons.add("known_miner")
+            reasons |= self._paths(command, found)
+        for pattern in _patterns_on("written"):
+            match = pattern.regex.search(line)
+            if match:
+                file = match["file"]
+                path = self._absolute(posixpath.basename(file) if _URL.match(file) else file)
+                self.written.setdefault(path, set()).add(pattern.name)
+                if posixpath.dirname(path).endswith("bin"):
+                    self.written.setdefault(posixpath.basename(path), set()).add(pattern.name)
+        if self.depth < _MAX_DEPTH:
+            reasons |= self._inner(command, found, is_fed)
+        if self.depth == 0:
+            reasons |= self._decoded(command)
+        return reasons
+
+    def _paths(self, command: Command, found: Invocation) -> set[str]:
+        """Reasons for the files that the command runs; follows the script's changes of folder."""
+        while self.folders and self.folders[-1][0] > command.subshell_depth:
+            self.folders.pop()
+        reasons = set(self.written.get(found.program, ()))
+        for path in _run_files(command, found):
+            full = self._absolute(path)
+            reasons |= self.written.get(full, set())
+            reasons |= _matches("program", f"source {full}" if found.name in (".", "source") else full)
+        if found.name in ("cd", "pushd") and found.arguments:
+            folder = self._absolute(found.arguments[-1])
+            self.folders = [entry for entry in self.folders if entry[0] < command.subshell_depth]
+            self.folders.append((command.subshell_depth, folder))
+        return reasons
+
+    def _absolute(self, path: str) -> str:
+        """`path` normalised, below the folder that the script last changed to."""
+        if self.folders and not path.startswith(("/", "~", "$", "`", "<(")):
+            path = posixpath.join(self.folders[-1][1], path)
+        normal = posixpath.normpath(path)
+        return "/" + normal.lstrip("/") if normal.startswith("/") else normal
+
+    def _inner(self, command: Command, found: Optional[Invocation], is_fed: bool) -> set[str]:
+        """Reasons of the scripts inside the command."""
+        inner = _Judge(self.depth + 1)
+        inner.written = self.written
+        inner.folders = [(0, folder) for _, folder in self.folders[-1:]]
+        reasons: set[str] = set()
+        runs_output = found is not None and any(
+            text.lstrip().startswith(_STARTS_WITH_SCRIPT) for text in (found.program, found.script, found.code) if text
+        )
+        for text in command.substitutions:
+            reasons |= inner.union(text, is_run=runs_output or is_fed)
+        for text in _prompt_commands(command):
+            reasons |= inner.union(text, is_run=False)
+        if found is None:
+            return reasons
+        if found.code is not None and found.is_shell_code:
+            reasons |= inner.union(found.code, is_run=False)
+        for text in _given_scripts(command, found, is_fed):
+            reasons |= inner.union(_CRON_SCHEDULE.sub("", text), is_run=False)
+        return reasons
+
+    def _decoded(self, command: Command) -> set[str]:
+        """Reasons of text that the command carries encoded, decoded once."""
+        reasons: set[str] = set()
+        for text in (command.text, *command.here_docs):
+            for literal in _literals(text):
+                found = _Judge(1).union(literal, is_run=False)
+                if found:
+                    reasons |= found | {"encoded_payload"}
+        return reasons
+
+
+def _fed(commands: Sequence[Command], invocations: Sequence[Optional[Invocation]]) -> list[bool]:
+    """Which commands' output reaches, through pipes, an interpreter that runs its input."""
+    opened = [0] * len(commands)
+    closed = [0] * len(commands)
+    fed = [False] * len(commands)
+    depth = 0
+    # Backwards: a pipe's readers come after its writers, and each marks a range of earlier commands.
+    for index in range(len(commands) - 1, -1, -1):
+        depth += opened[index]
+        fed[index] = depth > 0
+        depth -= closed[index]
+        first, end = commands[index].fed_by
+        found = invocations[index]
+        if end and (fed[index] or (found is not None and _runs_input(found))):
+            opened[end - 1] += 1
+            closed[first] += 1
+    return fed
+
+
+def _runs_input(found: Invocation) -> bool:
+    """Whether it runs its standard input: as a script, or line by line through a variable."""
+    return found.reads_input or (found.code is not None and found.code.startswith(("$", "{}")))
+
+
+def _render(command: Command, found: Optional[Invocation]) -> str:
+    """The command as the patterns read it (head comment of command_patterns.yaml)."""
+    parts = [found.name, *found.arguments] if found else []
+    parts += [f"{redirection.operator} {redirection.target}" for redirection in command.redirections]
+    parts += [f"{name}={value}" for name, value in command.assignments]
+    if found:
+        skipped = command.words[: len(command.words) - len(found.arguments) - 1]
+        parts += [word for word in skipped if _ASSIGNMENT.match(word)]
+        if found.reads_input and is_interpreter(found.name) and found.name not in SHELLS:
+            parts += command.here_docs
+    return " ".join(parts)
+
+
+def _run_files(command: Command, found: Invocation) -> list[str]:
+    """The files that the command runs, as far as they are given by path."""
+    files = [found.program] if "/" in found.program else []
+    if found.script:
+        files.append(found.script)
+    if found.reads_input:
+        files += [redirection.target for redirection in command.redirections if redirection.operator == "<"]
+    return files
+
+
+def _given_scripts(command: Command, found: Invocation, is_fed: bool) -> list[str]:
+    """Shell text that the command hands to something which will run it: on a shell's input, or into a start-up file."""
+    scripts: list[str] = []
+    if found.reads_input and (found.name in SHELLS or not is_interpreter(found.name)):
+        scripts += command.here_docs
+    is_kept = any(
+        ">" in redirection.operator and _STARTUP_FILE.search(redirection.target) for redirection in command.redirections
+    )
+    if is_fed or is_kept:
+        scripts += command.here_docs
+        if found.name in _TRANSPARENT:
+            scripts.append(" ".join(found.arguments))
+    return scripts
+
+
+def _prompt_commands(command: Command) -> Iterator[str]:
+    """Shell text that the command has an interactive shell run before each prompt (bash(1)), `export`ed or not."""
+    if "PROMPT_COMMAND" in command.text:
+        yield from (value for name, value in command.assignments if name == "PROMPT_COMMAND")
+        yield from (word.partition("=")[2] for word in command.words if word.startswith("PROMPT_COMMAND="))
+
+
+def _literals(text: str) -> Iterable[str]:
+    r"""The texts hidden in `text` as base64, hexadecimal or `\x41` escapes; what does not decode to text is left out."""
+    for match in _ENCODED.finditer(text):
+        word = match[0].rstrip("=")
+        for decode in (_from_base64, bytes.fromhex):
+            try:
+                decoded = decode(word)
+            except (ValueError, binascii.Error):
+                continue
+            if _is_text(decoded):
+                yield decoded.decode("utf-8", "replace")
+    for match in _ESCAPED.finditer(text):
+        yield bytes.fromhex(match[0].replace("\\", "").replace("x", "")).decode("utf-8", "replace")
+
+
+def _from_base64(word: str) -> bytes:
+    return base64.b64decode(word + "=" * (-len(word) % 4), validate=True)
+
+
+def _is_text(data: bytes) -> bool:
+    """Whether nearly all of it is printable ASCII."""
+    return len(data.translate(None, _PRINTABLE)) * 20 <= len(data)

@@ -1,0 +1,1 @@
+"""Hardening checks: what would have kept a miner out."""

@@ -1,0 +1,252 @@
+"""Collects what processes show of mining: cheaply for all of them, by deeper reads for suspects only."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import posixpath
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import NamedTuple, Optional
+
+from tables.host import Host
+from tables.host.disk.files import FileKey, file_key
+from tables.host.processes.binary_strings import BinaryCache, BinaryFacts, Needles
+from tables.host.processes.executables import DELETED, living, running_file
+from tables.host.processes.process_files import ProcessFiles
+from tables.host.processes.process_memory import parse_maps
+from tables.host.processes.procfs import Process
+from tables.indicators.pools import pool_indicators
+from tables.indicators.process_names import is_below, process_names
+from tables.reasons.mining.configs import parse_miner_config
+from tables.reasons.mining.named_configs import CONFIG, process_folders
+from tables.reasons.mining.references import config_paths
+from tables.reasons.mining.signals import DATASET_BYTES, ConfigFile, Facts, MinerSignals, Verdict, miner_signals
+
+_ENVIRONMENT_LIMIT = 1 << 17
+_MAPS_LIMIT = 4 << 20
+_CONFIG_LIMIT = 256 * 1024
+_MAX_CONFIGS = 8
+_HOME_CONFIGS = (".xmrig.json", ".config/xmrig.json")
+_MAX_OPEN_FILES = 1024
+_MAX_ARGUMENTS = 4000
+_REMEMBERED = 50_000
+# JavaScript engines and sanitizers reserve terabytes; RandomX does not.
+_LARGEST = 1 << 40
+_VARIABLES = (b"POOL", b"WALLET", b"MIN", b"XMR", b"MONERO", b"STRATUM", b"stratum", b"PAYOUT", b"=4", b"=8")
+# Seconds of one call for looking through programs: of suspects, of those outside system folders, of all others.
+_SUSPECTS_SECONDS = 3.0
+_PLACED_SECONDS = 0.3
+_SYSTEM_SECONDS = 0.08
+
+
+class Suspect(NamedTuple):
+    """A process that gives at least one signal, as it was at the second look."""
+
+    process: Process
+    facts: Facts
+    verdict: Verdict
+
+
+class _Quiet:
+    """Hashes of names and arguments that gave no signal by the indicators in force."""
+
+    def __init__(self) -> None:
+        self.words: set[int] = set()
+        self._indicators: object = None
+
+    def of(self, indicators: object) -> _Quiet:
+        """The memory itself, emptied when it is full or other indicators are in force now."""
+        if indicators is not self._indicators or len(self.words) > _REMEMBERED:
+            self.words.clear()
+            self._indicators = indicators
+        return self
+
+    def add(self, words: int) -> None:
+        """Remember one more."""
+        self.words.add(words)
+
+
+class Collector:
+    """Looks at the processes of one host during one scan; `connections` are pool endpoints by pid."""
+
+    def __init__(self, host: Host, connections: Mapping[int, Iterable[str]]) -> None:
+        self.procfs = host.truth
+        self.connections = connections
+        self.names = process_names()
+        self.signals: MinerSignals = miner_signals(self.names)
+        self.indicators = pool_indicators(host)
+        needles = Needles(self.signals.binary_filter, self.signals.binary_marks)
+        self.binaries = host.state("miner_processes: binaries", lambda: BinaryCache(needles))
+        self.quiet = host.state("miner_processes: quiet", _Quiet).of(self.indicators)
+        self.files = ProcessFiles(self.procfs)
+        self.own_namespace = self.procfs.try_readlink("self/ns/mnt")
+        self.unsearched: set[FileKey] = set()
+        self._configs: dict[tuple[object, ...], Optional[ConfigFile]] = {}
+
+    def first_look(self, process: Process) -> Optional[Facts]:
+        """What a process shows at little cost; None for a kernel thread, a zombie, and what has no program."""
+        subject = None if process.is_kernel_thread else living(process)
+        if subject is None or not subject.stat.vsize:
+            return None
+        argv = subject.argv
+        if len(argv) > 2 * _MAX_ARGUMENTS:
+            argv = [*argv[:_MAX_ARGUMENTS], *argv[-_MAX_ARGUMENTS:]]
+        link = subject.exe_link
+        if not argv and link is None:
+            return None
+        is_marked = link is not None and link.endswith(DELETED)
+        exe = link[: -len(DELETED)] if link and is_marked else link
+        is_memfd = is_marked and link is not None and link.startswith("/memfd:")
+        environ = self._environ(subject)
+        return Facts(
+            comm=process.name,
+            argv=argv,
+            exe=exe,
+            threads=subject.stat.num_threads,
+            is_memfd=is_memfd,
+            is_deleted=is_marked and not is_memfd,
+            environ=environ,
+            configs=self._config_files(subject, argv, exe),
+            memory=parse_maps(self._maps(subject), DATASET_BYTES),
+            connections=tuple(self.connections.get(process.pid, ())),
+        )
+
+    def is_suspicious(self, facts: Facts) -> bool:
+        """Whether `facts` give any signal that is a reason for a row; names and arguments once found quiet are remembered."""
+        if facts.environ or facts.configs or facts.connections or (facts.memory and (facts.memory.mappings or facts.memory.huge)):
+            return self._is_reason(self.signals.judge(facts, self.indicators))
+        words = hash((facts.comm, facts.exe, facts.is_deleted, facts.is_memfd, tuple(facts.argv)))
+        if words in self.quiet.words:
+            return False
+        if self._is_reason(self.signals.judge(facts, self.indicators)):
+            return True
+        self.quiet.add(words)
+        return False
+
+    def _is_reason(self, verdict: Verdict) -> bool:
+        return any(not self.signals.is_context(name) for name in verdict.signals)
+
+    def is_system_program(self, facts: Facts) -> bool:
+        """Whether the program lies where packages put theirs."""
+        return facts.exe is not None and is_below(facts.exe, self.signals.system_folders) is not None
+
+    def search_programs(self, looks: Mapping[int, Facts], suspects: Iterable[int]) -> set[int]:
+        """The pids whose program is a miner's by its strings, or is packed and lies outside system folders.
+
+        Each file is read once as long as it does not change, those of `suspects` first; what this call has no time for
+        is in `unsearched`, and the next call goes on with it.
+        """
+        suspects = set(suspects)
+        users: dict[FileKey, list[int]] = {}
+        for pid in looks:
+            with contextlib.suppress(OSError):
+                users.setdefault(file_key(self.procfs.stat(f"{pid}/exe")), []).append(pid)
+        started = time.monotonic()
+        found: set[int] = set()
+        waiting: dict[FileKey, float] = {}
+        for key, pids in users.items():
+            if not suspects.isdisjoint(pids):
+                waiting[key] = _SUSPECTS_SECONDS
+            else:
+                placed = not all(self.is_system_program(looks[pid]) for pid in pids)
+                waiting[key] = _PLACED_SECONDS if placed else _SYSTEM_SECONDS
+        for key, seconds in sorted(waiting.items(), key=lambda item: -item[1]):
+            facts = self._binary(users[key][0], key, looks, started + seconds)
+            if facts is None:
+                continue
+            is_placed = seconds != _SYSTEM_SECONDS
+            if len(facts.marks) > 1 or (facts.packer and is_placed):
+                found.update(users[key])
+        return found
+
+    def _binary(self, pid: int, key: FileKey, looks: Mapping[int, Facts], deadline: float) -> Optional[BinaryFacts]:
+        known = self.binaries.known(key)
+        if known is not None:
+            return known
+        if time.monotonic() > deadline:
+            self.unsearched.add(key)
+            return None
+        exe = looks[pid].exe or ""
+        if not exe.startswith("/memfd:") and self.files.is_remote(pid, exe):
+            return None
+        facts = self.binaries.examine(self.procfs, pid, key, deadline)
+        if facts is None and time.monotonic() > deadline:
+            self.unsearched.add(key)
+        return facts
+
+    def second_look(self, process: Process) -> Optional[Suspect]:
+        """Look at a suspect again, whole; None when it is none, has ended, or became another program meanwhile."""
+        facts = self.first_look(process)
+        subject = living(process)
+        if facts is None or subject is None:
+            return None
+        try:
+            file = running_file(subject, self.own_namespace)
+            key = file_key(file.status) if file.status else None
+        except OSError:
+            file, key = None, None
+        binary = self.binaries.known(key) if key else None
+        if file is not None:
+            facts = replace(facts, exe=file.path, is_memfd=file.is_memfd, is_deleted=file.is_deleted and file.on_disk is None)
+        facts = replace(facts, open_files=self._open_files(subject))
+        if binary is not None:
+            facts = replace(facts, marks=binary.marks, packer=binary.packer)
+        verdict = self.signals.judge(facts, self.indicators)
+        now = self.procfs.process(process.pid)
+        if not self._is_reason(verdict) or now is None or now.identity != process.identity:
+            return None
+        is_same = now.exe_link == process.exe_link and now.argv == process.argv
+        return Suspect(subject, facts, verdict) if is_same or subject is not process else None
+
+    def _environ(self, process: Process) -> dict[str, str]:
+        data = self.procfs.try_read(f"{process.pid}/environ", _ENVIRONMENT_LIMIT) or b""
+        if not any(word in data for word in _VARIABLES):
+            return {}
+        pairs = (entry.partition("=") for entry in os.fsdecode(data).split("\0"))
+        return {name.upper(): value for name, equals, value in pairs if equals and value}
+
+    def _maps(self, process: Process) -> bytes:
+        if not DATASET_BYTES <= process.stat.vsize < _LARGEST:
+            return b""
+        return self.procfs.try_read(f"{process.pid}/maps", _MAPS_LIMIT) or b""
+
+    def _open_files(self, process: Process) -> tuple[str, ...]:
+        names = self.procfs.descriptors(process.pid)[:_MAX_OPEN_FILES]
+        targets = (self.procfs.try_readlink(f"{process.pid}/fd/{name}") for name in names)
+        return tuple(sorted({target for target in targets if target and target.startswith("/")}))
+
+    def _config_files(self, process: Process, argv: list[str], exe: Optional[str]) -> tuple[ConfigFile, ...]:
+        """The miner configurations that a process is given, or that lie where xmrig looks: beside it, and in its home."""
+        wanted = list(config_paths(argv))[:_MAX_CONFIGS]
+        is_placed = exe is not None and is_below(exe, self.signals.system_folders) is None
+        folders = process_folders(self.procfs, process.pid) if wanted or is_placed else None
+        if folders is None:
+            return ()
+        if exe is not None and is_placed:
+            if folders.program is not None and not exe.startswith("/memfd:"):
+                wanted.append(posixpath.join(folders.program, CONFIG))
+            # An interpreter's working folder is a project's, which may well be a miner's sources.
+            if not self.names.interpreters.match(posixpath.basename(exe)):
+                wanted.append(CONFIG)
+            wanted += [posixpath.join(home, name) for home in self._home(process) for name in _HOME_CONFIGS]
+        found = {}
+        for path in wanted:
+            full = posixpath.normpath(posixpath.join(folders.working, path))
+            if (key := (*folders.view, full)) not in self._configs:
+                self._configs[key] = self._read_config(process.pid, path, full)
+            config = self._configs[key]
+            if config is not None:
+                found[full] = config
+        return tuple(found.values())
+
+    def _home(self, process: Process) -> list[str]:
+        data = self.procfs.try_read(f"{process.pid}/environ", _ENVIRONMENT_LIMIT) or b""
+        homes = (entry[5:] for entry in data.split(b"\0") if entry.startswith(b"HOME=/"))
+        return [os.fsdecode(home).rstrip("/") for home in homes][:1]
+
+    def _read_config(self, pid: int, path: str, full: str) -> Optional[ConfigFile]:
+        data = self.files.read(pid, path, _CONFIG_LIMIT)
+        content = parse_miner_config(data.decode("utf-8", "surrogateescape")) if data else None
+        return ConfigFile(full, content) if content is not None else None

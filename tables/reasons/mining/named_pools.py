@@ -1,0 +1,63 @@
+"""The pools that running processes name, by their command lines and by the configuration files these lead to."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+from tables.host.processes.process_files import ProcessFiles
+from tables.host.processes.procfs import Procfs
+from tables.indicators.pools import PoolIndicators
+from tables.reasons.mining.named_configs import process_folders
+from tables.reasons.mining.references import Reference, cmdline_references, config_references
+from tables.schema import QueryContext
+
+_CONFIG_LIMIT = 256 * 1024
+_CMDLINE_LIMIT = 1 << 20
+
+
+def named_pools(
+    procfs: Procfs, pids: Iterable[int], indicators: PoolIndicators, query: QueryContext
+) -> dict[int, list[Reference]]:
+    """The pools that each process names, by pid.
+
+    Configuration files are those behind -c and --config, and config.json in the working folder and beside the program
+    (where xmrig looks), read as the process sees them, 256 KiB at most.
+    """
+    found: dict[int, list[Reference]] = {}
+    configs = _Configs(procfs, indicators)
+    for pid in pids:
+        query.check_time()
+        data = procfs.try_read(f"{pid}/cmdline", _CMDLINE_LIMIT)
+        # Kernel threads and zombies have no command line.
+        if not data:
+            continue
+        argv = os.fsdecode(data).rstrip("\0").split("\0")
+        references = cmdline_references(argv, indicators) + configs.references(pid, argv)
+        if references:
+            found[pid] = references
+    return found
+
+
+class _Configs:
+    """Reads configuration files, each path once per mount namespace and root folder."""
+
+    def __init__(self, procfs: Procfs, indicators: PoolIndicators) -> None:
+        self.procfs = procfs
+        self.indicators = indicators
+        self.files = ProcessFiles(procfs)
+        self._known: dict[tuple[object, ...], list[Reference]] = {}
+
+    def references(self, pid: int, argv: list[str]) -> list[Reference]:
+        """The pools that the configuration files of `pid` name."""
+        folders = process_folders(self.procfs, pid)
+        if folders is None:
+            return []
+        found: list[Reference] = []
+        for key, (path, _) in folders.candidates(argv).items():
+            if (known := (*folders.view, key)) not in self._known:
+                data = self.files.read(pid, path, _CONFIG_LIMIT) or b""
+                text = data.decode("utf-8", "surrogateescape")
+                self._known[known] = config_references(text, key, self.indicators)
+            found += self._known[known]
+        return found

@@ -1,0 +1,1 @@
+"""How network services that miners come in by let clients in."""

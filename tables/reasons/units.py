@@ -1,0 +1,75 @@
+"""What is odd about a systemd unit beyond its commands: where its file lies, and what it changes in a vendor's unit."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Collection, Iterable, Mapping
+from typing import NamedTuple, Optional
+
+from tables.host.systemd.units import Manager, UnitFile
+from tables.reasons.commands import command_reasons
+
+# Distributions that keep every file there, and link to it.
+_STORES = ("/nix/store/", "/gnu/store/")
+
+
+def unit_file_reasons(found: UnitFile, folders: Collection[str]) -> list[str]:
+    """What is odd about a unit's file: `folders` are those that systemd reads.
+
+    link_outside (with temp_path, hidden_path …), hidden_unit, world_writable_unit.
+    """
+    reasons: list[str] = []
+    file = found.file
+    if file is not None and file.path.rpartition("/")[0] not in folders and not file.path.startswith(_STORES):
+        reasons += ["link_outside", *command_reasons(shlex.quote(file.path))]
+    if found.is_hidden:
+        reasons.append("hidden_unit")
+    if file is not None and file.status.st_mode & 0o002:
+        reasons.append("world_writable_unit")
+    return reasons
+
+
+def shadowed_file(manager: Manager, found: UnitFile) -> Optional[str]:
+    """The path of the vendor's unit file that `found` replaces."""
+    if found.is_drop_in or found.file is None:
+        return None
+    for other in manager.fragments_of(found.name):
+        if other.folder.origin == "vendor" and other.folder.rank > found.folder.rank and other.file is not None:
+            return other.file.path if other.file.path != found.file.path else None
+    return None
+
+
+class UnitProgram(NamedTuple):
+    """A program that a unit file starts, and what is known of both."""
+
+    unit: str
+    path: str
+    directive: Optional[str]
+    program: Optional[str]
+    program_is_packaged: Optional[int]
+    is_drop_in: int
+    shadows: Optional[str]
+
+
+def change_reasons(row: UnitProgram, manager: Manager, programs: Mapping[str, Collection[Optional[str]]]) -> list[str]:
+    """What an unpackaged file changes in a vendor's unit; `programs` are those that each unit file starts, by path.
+
+    shadows_vendor_command: it replaces the unit and starts a program that the vendor's does not. drop_in_changes_command: it
+    is a drop-in and does so. Beside ExecStart= only programs count that no package owns: many files add a mkdir or chown.
+    """
+    if row.directive != "ExecStart" and row.program_is_packaged != 0:
+        return []
+    if row.shadows:
+        return [] if row.program in programs.get(row.shadows, ()) else ["shadows_vendor_command"]
+    if not row.is_drop_in:
+        return []
+    fragment = manager.unit(row.unit).fragment
+    if fragment is not None and fragment.folder.origin != "vendor":
+        return []
+    known = programs.get(fragment.file.path, ()) if fragment and fragment.file else ()
+    return [] if row.program in known else ["drop_in_changes_command"]
+
+
+def joined(reasons: Optional[str], more: Iterable[str]) -> str:
+    """The text of a `reasons` column with more of them."""
+    return ",".join(sorted({*filter(None, (reasons or "").split(",")), *more}))

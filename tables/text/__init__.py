@@ -1,0 +1,1 @@
+"""Languages as pure functions: shell text, programs behind commands, key files, secrets, lines."""

@@ -1,0 +1,224 @@
+"""The pack model and its checks: what is shipped is right, and what is wrong is named with file and line."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Optional
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from extension.pack.check import check_pack
+from extension.pack.model import PackError, load_pack
+from tests.support.recorded_host import RecordedHost
+
+PACK_FOLDER = Path(__file__).parents[3] / "packs" / "cryptominer_triage"
+
+STEP = """\
+step: 11
+title: {en: Hidden processes, zh: 隐藏进程检查}
+asks: {en: Nothing is hidden., zh: 没有隐藏进程。}
+queries:
+  hidden:
+    kind: detection
+    severity: critical
+    attack: [T1014]
+    interval: 300
+    snapshot: false
+    needs_root: true
+    description: {en: A hidden process., zh: 隐藏进程。}
+    response: {en: Stop it., zh: 结束它。}
+    false_positives: [{en: None known., zh: 暂无已知误报。}]
+    sql: |
+      SELECT path, 'x' AS evidence FROM mounts
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A pack folder with one step, written by the test."""
+    (tmp_path / "11_hidden.yaml").write_text(STEP, encoding="utf-8")
+    return tmp_path
+
+
+def rewrite(folder: Path, old: str, new: str) -> Path:
+    file = folder / "11_hidden.yaml"
+    text = file.read_text(encoding="utf-8")
+    assert old in text
+    file.write_text(text.replace(old, new), encoding="utf-8")
+    return folder
+
+
+def problems(folder: Path) -> list[str]:
+    """What check_pack says of the one step, without the seventeen that the test's pack lacks."""
+    host = RecordedHost()
+    try:
+        found = check_pack(load_pack(folder), host)
+    finally:
+        host.close()
+    return [str(problem) for problem in found if "of the SOP has no file" not in problem.message]
+
+
+def test_the_shipped_pack_is_without_problems() -> None:
+    host = RecordedHost()
+    assert check_pack(load_pack(PACK_FOLDER), host) == []
+    host.close()
+
+
+def test_the_shipped_pack_covers_the_sop_in_order() -> None:
+    pack = load_pack(PACK_FOLDER)
+    assert [step.step for step in pack.steps] == list(range(1, 19))
+    assert all(step.queries for step in pack.steps)
+    assert pack.name == "cryptominer_triage"
+
+
+def test_every_step_but_the_policies_has_a_detection() -> None:
+    for step in load_pack(PACK_FOLDER).steps:
+        kinds = {query.kind for query in step.queries}
+        assert ("policy" if step.step == 18 else "detection") in kinds, step.step
+
+
+def chinese_texts() -> list[str]:
+    pack = load_pack(PACK_FOLDER)
+    texts = [text.zh for step in pack.steps for text in (step.title, step.asks)]
+    return texts + [text.zh for q in pack.queries() for text in (q.description, q.response, *q.false_positives)]
+
+
+def test_chinese_texts_are_chinese() -> None:
+    assert [text for text in chinese_texts() if not re.search(r"[\u4e00-\u9fff]{2}", text)] == []
+
+
+def test_signs_beside_chinese_are_wide() -> None:
+    beside = re.compile(r"(?<=[\u3001-\u9fff\uff01-\uff60])[,;:?!()]|[,;:?!()](?=[\u3001-\u9fff\uff01-\uff60])")
+    texts = [re.sub(r"`[^`]*`", "``", text) for text in chinese_texts()]
+    assert [text for text in texts if beside.search(text)] == []
+
+
+def test_line_breaks_leave_no_blanks_in_chinese(folder: Path) -> None:
+    folded = ">-\n        隐藏\n        进程\uff0c\n        如 ps\n        所见 ; ps -e\n        显示\uff1a\n        ps。\n"
+    rewrite(folder, "{en: A hidden process., zh: 隐藏进程。}", f"\n      en: A hidden\n        process.\n      zh: {folded}")
+    (query,) = load_pack(folder).queries()
+    assert query.description.zh == "隐藏进程\uff0c如 ps 所见 ; ps -e 显示\uff1aps。"
+    assert query.description.en == "A hidden process."
+
+
+def test_a_step_is_read_with_its_lines(folder: Path) -> None:
+    (step,) = load_pack(folder).steps
+    (query,) = step.queries
+    assert (step.step, step.title.get("zh"), step.title.get("en")) == (11, "隐藏进程检查", "Hidden processes")
+    assert (query.name, query.line, query.lines["sql"], query.attack) == ("hidden", 5, 15, ("T1014",))
+    assert problems(folder) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "message"),
+    [
+        ("step: 11", "step: eleven", 1, "`step` must be a whole number"),
+        ("interval: 300", "interval: true", 9, "`interval` must be a whole number"),
+        ("snapshot: false", "snapshot: 'false'", 10, "`snapshot` must be true or false"),
+        ("needs_root: true", "need_root: true", 5, "query 'hidden' lacks the key `needs_root`"),
+        ("needs_root: true", "need_root: true", 11, "query 'hidden' has the unknown key `need_root`"),
+        ("zh: 隐藏进程。", "zh: ''", 12, "`description` is empty in zh"),
+        ("{en: Stop it., zh: 结束它。}", "{en: Stop it.}", 13, "`response` lacks the key `zh`"),
+        ("{en: Stop it., zh: 结束它。}", "Stop it.", 13, "`response` must be a mapping"),
+        ("{en: None known., zh: 暂无已知误报。}", "None known.", 14, "a false positive has an English and a Chinese text"),
+        ("{en: None known., zh: 暂无已知误报。}", "{en: None known.}", 14, "`false_positives` lacks the key `zh`"),
+        ("{en: None known., zh: 暂无已知误报。}", "{}", 14, "`false_positives` lacks the key `en`"),
+        (
+            "[{en: None known., zh: 暂无已知误报。}]",
+            "\n      - en: None known.\n        zh: ' '",
+            16,
+            "`false_positives` is empty in zh",
+        ),
+        ("[{en: None known., zh: 暂无已知误报。}]", "None known.", 14, "`false_positives` must be a list"),
+        ("[T1014]", "[1014]", 8, "`attack` must be a list of texts"),
+        ("interval: 300", "interval: 300\n    interval: 400", 10, "not valid YAML: the key 'interval' appears twice"),
+        ("kind: detection", "kind: [detection", 7, "not valid YAML"),
+        ("queries:", "queries: {}\nmore:", 4, "`queries` holds no query"),
+    ],
+)
+def test_malformed_files_are_named_by_line(folder: Path, old: str, new: str, line: int, message: str) -> None:
+    with pytest.raises(PackError) as error:
+        load_pack(rewrite(folder, old, new))
+    assert any(f"11_hidden.yaml:{line}: {message}" in str(problem) for problem in error.value.problems), str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "message"),
+    [
+        ("step: 11", "step: 19", 1, "the SOP has no step 19"),
+        ("step: 11", "step: 12", 1, "must be named 12_"),
+        ("hidden:", "Hidden-ones:", 5, "may hold only a-z"),
+        ("hidden:", "fork_counter:", 5, "osquery refuses the query name"),
+        ("kind: detection", "kind: alert", 6, "unknown kind 'alert'"),
+        ("critical", "urgent", 7, "unknown severity 'urgent'"),
+        ("T1014", "T1562.001", 8, "ATT&CK replaced T1562.001 by T1685"),
+        ("T1014", "TA0005", 8, "is no ATT&CK technique id"),
+        ("interval: 300", "interval: 604801", 9, "outside 1..604800"),
+        ("kind: detection", "kind: inventory", 10, None),
+        ("kind: detection", "kind: evidence", 10, "are snapshots"),
+        ("[{en: None known., zh: 暂无已知误报。}]", "[]", 14, "what innocent thing may look like it"),
+        ("FROM mounts", "FROM mount", 15, "does not compile"),
+        ("SELECT path", "SELECT path, type", 15, "`type` is rewritten by SIEM pipelines"),
+        ("SELECT path", "SELECT path, blocks AS last_blocks", 15, "volatile column `last_blocks`"),
+        (", 'x' AS evidence", "", 15, "does not select evidence"),
+        ("SELECT path", "SELECT 1 AS pid, path", 15, "does not select cmdline, exe_path, parent"),
+        ("'x' AS evidence", '"x" AS evidence', 15, "strings take single quotes"),
+        ("FROM mounts", "FROM mounts; SELECT 1", 15, "must be one statement"),
+        ("SELECT path, 'x' AS evidence FROM mounts", "DELETE FROM mounts", 15, "must begin with SELECT or WITH"),
+        ("'x' AS evidence", "string_agg(path, ',') AS evidence", 15, "string_agg() is not in the SQLite 3.39"),
+        ("'x' AS evidence", "iif(1, octet_length(path), 0) AS evidence", 15, "octet_length() is not in"),
+        ("'x' AS evidence", f"regex_match(path, '{'a' * 257}', 0) AS evidence", 15, "over 256 bytes"),
+        ("SELECT path, 'x'", "SELECT path, path, 'x'", 15, "has the column `path` 2 times"),
+    ],
+)
+def test_rule_breaking_queries_are_named_by_line(folder: Path, old: str, new: str, line: int, message: Optional[str]) -> None:
+    found = problems(rewrite(folder, old, new))
+    if message is None:
+        assert found == []
+    else:
+        assert any(text.startswith(f"{folder}/11_hidden.yaml:{line}: ") and message in text for text in found), found
+
+
+def test_keywords_inside_strings_and_comments_are_no_problem(folder: Path) -> None:
+    rewrite(folder, "'x' AS evidence", '\'a; "b" REGEXP string_agg(\' AS evidence -- REGEXP; "c"\n     ')
+    assert problems(folder) == []
+
+
+def test_duplicates_over_files_and_missing_steps(folder: Path) -> None:
+    (folder / "11_again.yaml").write_text(STEP, encoding="utf-8")
+    found = problems(folder)
+    assert sum("query name 'hidden' is used 2 times" in text for text in found) == 2
+    assert any("step 11 has 2 files" in text for text in found)
+    host = RecordedHost()
+    missing = [problem.message for problem in check_pack(load_pack(folder), host) if "has no file" in problem.message]
+    host.close()
+    assert len(missing) == 17
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"- 1\n", b"\xff\xfe\x00", b"a: " + b"[" * 3000, b"? [1]\n: 2\n", b"step: 2001-13-45\n"]
+)
+def test_junk_is_a_message(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "01_junk.yaml").write_bytes(content)
+    with pytest.raises(PackError, match=r"01_junk\.yaml:1: "):
+        load_pack(tmp_path)
+
+
+def test_an_empty_or_missing_folder_is_a_message(tmp_path: Path) -> None:
+    for folder in (tmp_path, tmp_path / "none"):
+        with pytest.raises(PackError, match=r"no \*\.yaml file here"):
+            load_pack(folder)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(start=st.integers(0, len(STEP)), length=st.integers(0, 40), new=st.text(max_size=20))
+def test_damaged_files_never_end_in_a_traceback(tmp_path: Path, start: int, length: int, new: str) -> None:
+    damaged = STEP[:start] + new + STEP[start + length :]
+    (tmp_path / "11_hidden.yaml").write_bytes(damaged.encode("utf-8", "replace"))
+    try:
+        problems(tmp_path)
+    except PackError as error:
+        assert error.problems

