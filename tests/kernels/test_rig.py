@@ -94,7 +94,8 @@ def test_results_of_tests_name_what_failed_and_what_was_skipped() -> None:
 
 
 def test_every_test_that_a_guest_runs_is_there() -> None:
-    assert all((REPOSITORY / path).exists() for path in (*untouched.SUBJECTS, *untouched.QUICK))
+    paths = [word for word in (*untouched.SUBJECTS, *untouched.QUICK) if not word.startswith("-")]
+    assert all((REPOSITORY / path).exists() for path in paths)
     assert {"5.10", "6.1", "6.12"} <= set(KERNELS)
 
 

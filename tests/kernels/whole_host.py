@@ -39,7 +39,8 @@ def check(wanted: Sequence[str]) -> bool:
             findings = triage(guest)
             print(findings.text("  "), flush=True)
             differences = _differences(guest)
-            print(*(f"  DIFFERS {line}" for line in differences), sep="\n", flush=True)
+            for line in differences:
+                print(f"  DIFFERS {line}")
             print(f"  {time.monotonic() - started:.0f} s", flush=True)
             is_well &= findings.is_clean and not differences
     return is_well
