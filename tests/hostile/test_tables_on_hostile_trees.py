@@ -85,6 +85,10 @@ class RecordingFiles(Files):
         self.asked.setdefault(Place(os.path.normpath(path), False))
         return super().locate(path, follow)
 
+    def _open(self, path: str, flags: int, follow: bool = True) -> int:
+        self.asked.setdefault(Place(os.path.normpath(path), False))
+        return super()._open(path, flags, follow)
+
     def names(self, path: str) -> list[str]:
         self.asked.setdefault(Place(os.path.normpath(path), True))
         return super().names(path)
