@@ -9,8 +9,10 @@ from typing import Union
 # Values nest in lists and objects; type checkers cannot be told so under Python 3.9.
 Json = Union[None, bool, int, float, str, "list[Json]", "dict[str, Json]"]
 
-_COMMENT = re.compile(r'("(?:\\.|[^"\\])*")|//[^\n]*|/\*.*?\*/', re.DOTALL)
-_TRAILING_COMMA = re.compile(r'("(?:\\.|[^"\\])*")|,(?=\s*[}\]])', re.DOTALL)
+# What is never closed ends with the text: looking for the end again from each beginning would take quadratic time.
+_STRING = r'("(?:\\.|[^"\\])*"?)'
+_COMMENT = re.compile(_STRING + r"|//[^\n]*|/\*(?:.*?\*/|.*)", re.DOTALL)
+_TRAILING_COMMA = re.compile(_STRING + r"|,(?=\s*[}\]])", re.DOTALL)
 # Turning more digits into a number takes quadratic time.
 _MAX_DIGITS = 32
 
