@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Optional
 
-from tables.indicators.loader import miner_programs
+from tables.indicators.loader import load_yaml, miner_programs
 
 _MAX_NAME = 255
 _MAX_VALUE = 512
@@ -37,7 +38,7 @@ class _Lists:
 
 
 class MinerWords:
-    """The names, options and variables of miner_programs.yaml and miner_signals.yaml, as questions with answers."""
+    """The names, options and variables of miner_programs.yaml and miner_words.yaml, as questions with answers."""
 
     def __init__(self, data: Mapping[str, Any]) -> None:
         flags = _Lists(data["flags"])
@@ -48,10 +49,13 @@ class MinerWords:
         self.user_options = flags.exact("user_option")
         self._algorithm = flags.pattern("algorithms")
         self._everyday = flags.pattern("everyday_algorithms")
+        self._scheme = flags.pattern("mining_schemes")
         variables = _Lists(data["environment"])
         self.pool_variable = variables.pattern("pool")
         self.wallet_variable = variables.pattern("wallet")
         self.miner_variable = variables.pattern("miner")
+        names = sorted(miner_programs(), key=len, reverse=True)
+        self._program = re.compile(rf"(?<![\w-])(cpuminer[\w-]*|{'|'.join(map(re.escape, names))})(?![\w-])", re.IGNORECASE)
         self._mutable = {plain for name in miner_programs() if len(plain := _plain(name)) >= _LEAST_MUTATED}
 
     def miner_name(self, name: str) -> Optional[str]:
@@ -83,8 +87,27 @@ class MinerWords:
 
     def algorithm(self, argv: Sequence[str]) -> Optional[str]:
         """The mining algorithm (or coin) that an option names."""
-        values = (value for option, value in options(argv) if option in self._algorithm_options and len(value) < _MAX_VALUE)
-        return next((value for value in values if self._algorithm.fullmatch(value) or self._everyday.fullmatch(value)), None)
+        values = (value for option, value in options(argv) if option in self._algorithm_options)
+        return next((value for value in values if self.is_algorithm(value)), None)
+
+    def is_algorithm(self, value: str) -> bool:
+        """Whether `value` is the name of a mining algorithm, for where such a name is expected: some are everyday words."""
+        return len(value) < _MAX_VALUE and bool(self._algorithm.fullmatch(value) or self._everyday.fullmatch(value))
+
+    def is_mining_scheme(self, scheme: str) -> bool:
+        """Whether URLs with this scheme are of a mining protocol, stratum or a coin's node."""
+        return bool(self._scheme.fullmatch(scheme))
+
+    def program_in(self, text: str) -> Optional[str]:
+        """The first known mining program that `text` names as a word, in small letters; cpuminer-ANYTHING is cpuminer's."""
+        found = self._program.search(text)
+        return found[1].lower() if found else None
+
+
+@functools.lru_cache(maxsize=1)
+def miner_words() -> MinerWords:
+    """The built-in words, read when first asked for."""
+    return MinerWords(load_yaml("miner_words.yaml"))
 
 
 def _plain(name: str) -> str:

@@ -206,3 +206,8 @@ def _cryptonote(word: str) -> Optional[Wallet]:
     if form is None or len(decoded) != length + _KINDS[form[1]] + _CHECKSUM or not is_cryptonote_sum(decoded):
         return None
     return Wallet(word, *form)
+
+
+def is_cryptonote(wallet: Wallet) -> bool:
+    """Whether an address is of Monero's kind, 90 digits and more, which no other text is by chance."""
+    return len(wallet.address) >= 90

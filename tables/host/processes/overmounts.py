@@ -73,8 +73,9 @@ def find_proc_mounts(truth: Procfs, pids: list[int]) -> ProcMounts:
 
 
 def own_pid(procfs: Procfs) -> int:
-    """Our own pid as this procfs numbers it."""
-    return int(procfs.try_readlink("self") or 0)
+    """Our own pid as this procfs numbers it; 0 when it does not, as where something else lies at /proc/self."""
+    link = procfs.try_readlink("self") or ""
+    return int(link) if link.isascii() and link.isdigit() else 0
 
 
 def _foreign_overmounts(truth: Procfs, mounts: list[Mount], members: list[int], pids: list[int]) -> Iterator[Overmount]:

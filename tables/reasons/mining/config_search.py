@@ -15,11 +15,10 @@ from tables.host.disk.shallow_walk import Walk
 from tables.host.processes.process_files import ProcessFiles
 from tables.host.processes.procfs import Process
 from tables.indicators.process_names import hidden_component, is_below, process_names
-from tables.reasons.mining.configs import MinerConfig, parse_miner_config
-from tables.reasons.mining.named_configs import BESIDE, NAMED, WORKING, process_folders
+from tables.reasons.mining.configs import MinerConfig, read_miner_config
+from tables.reasons.mining.named_configs import BESIDE, CONFIG_LIMIT, HOME_CONFIGS, NAMED, WORKING, process_folders
 from tables.schema import QueryContext
 
-_MAX_FILE = 1 << 20
 # Below which a file under any name is read in places where anybody may write.
 _MAX_ODD_FILE = 64 * 1024
 MAX_ENTRIES = 5_000
@@ -29,11 +28,8 @@ _MAX_HOMES = 50
 # Folders below each place that are looked into.
 _PLACES = {"/tmp": 3, "/var/tmp": 3, "/dev/shm": 3, "/etc": 2, "/root": 2, "/opt": 2}  # noqa: S108 - read, never written
 _HOME_DEPTH = 2
-_HOME_FILES = (".xmrig.json", ".config/xmrig.json")
 _SUFFIXES = (".json", ".conf", ".cfg", ".ini", ".txt", ".env", ".bat", ".cmd", ".sh")
 _OTHER_SUFFIXES = re.compile(r".*(?:history|\.(?:log|md|rst|html?|py|pyc|yar|yara|rules|so|gz|xz|zip|png|jpg|pid|sock|lock|db))")
-# Without one of these in it, a text is no miner's configuration.
-_HINTS = (b"pool", b"stratum", b"wallet", b"donate", b"url", b"algo", b"-o ", b"server", b"wal ")
 _RANK = {NAMED: 0, BESIDE: 1, WORKING: 2}
 
 
@@ -75,10 +71,8 @@ class Contents:
 
     def put(self, status: os.stat_result, data: bytes) -> Content:
         """Read `data`, which is all of the file or as much as we read of any."""
-        is_whole = len(data) < _MAX_FILE
-        lower = data.lower()
-        is_hinted = any(hint in lower for hint in _HINTS)
-        config = parse_miner_config(data.decode("utf-8", "surrogateescape")) if is_hinted else None
+        is_whole = len(data) < CONFIG_LIMIT
+        config = read_miner_config(data)
         found = Content(config, hashlib.sha256(data).hexdigest() if config and is_whole else None)
         self._known[file_key(status)] = found
         return found
@@ -132,8 +126,8 @@ class ConfigSearch:
                     self._note(found, pid, how)
             if (at_home := (*folders.view, "")) not in folders_seen:
                 folders_seen[at_home] = []
-                passwd = files.read(pid, "/etc/passwd", _MAX_FILE) or b""
-                for path in (f"{home}/{name}" for home in _homes(passwd) for name in _HOME_FILES):
+                passwd = files.read(pid, "/etc/passwd", CONFIG_LIMIT) or b""
+                for path in (f"{home}/{name}" for home in _homes(passwd) for name in HOME_CONFIGS):
                     self._by_process(files, pid, path, path)
 
     def _in_folder(self, files: ProcessFiles, pid: int, folder: str) -> list[FoundConfig]:
@@ -147,7 +141,7 @@ class ConfigSearch:
         return self._named[key]
 
     def _by_process(self, files: ProcessFiles, pid: int, name: str, path: str) -> Optional[FoundConfig]:
-        read = files.read_with_status(pid, name, _MAX_FILE)
+        read = files.read_with_status(pid, name, CONFIG_LIMIT)
         return self._file(path, read[1], read[0]) if read else None
 
     def _file(self, path: str, status: os.stat_result, data: bytes) -> Optional[FoundConfig]:
@@ -169,13 +163,13 @@ class ConfigSearch:
         walk = Walk(self.host.files, MAX_ENTRIES, lambda path: remote is not None and remote(os.getpid(), path))
         homes = dict.fromkeys(self.homes, _HOME_DEPTH)
         for home in homes:
-            for name in _HOME_FILES:
+            for name in HOME_CONFIGS:
                 self._read(f"{home}/{name}")
         for place, depth in {**_PLACES, **homes}.items():
             for found in walk.below(place, depth, self._is_candidate):
                 self.query.check_time()
                 is_config = found.path.endswith(_SUFFIXES)
-                if 16 <= found.status.st_size <= (_MAX_FILE if is_config else _MAX_ODD_FILE):
+                if 16 <= found.status.st_size <= (CONFIG_LIMIT if is_config else _MAX_ODD_FILE):
                     self._read(found.path, found.status)
         return walk.cut
 
@@ -195,7 +189,7 @@ class ConfigSearch:
         except Unreadable:
             return
         try:
-            self._file(path, os.fstat(fd), read_fd(fd, _MAX_FILE))
+            self._file(path, os.fstat(fd), read_fd(fd, CONFIG_LIMIT))
         except OSError:
             return
         finally:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Optional
 
+from tables.indicators.miner_words import miner_words
 from tables.indicators.wallets import EIP55, Wallet, find_wallets
 from tables.reasons.mining.references import Endpoint, parse_endpoint
 from tables.text.lenient_json import Json, parse_json
@@ -39,14 +40,8 @@ _MINER_ONLY = _words("""
     rigname sortpools ewal zwal epool zpool cudadevices opencldevices lhrtune usenicehash selfselect
     """)
 _PROXY_ONLY = _words("customdiff customdiffstats accesslogfile reusetimeout workers")
-_ALGORITHM_NAME = re.compile(
-    r"(?:rx|cn|cn-lite|cn-heavy|cn-pico|cn-ccx|argon2|chukwa)/[\w-]{1,16}|randomx\w*|cryptonight[\w-]*|ghostrider|gr|kawpow|"
-    r"etc?hash|autolykos2?|verus(?:hash)?|yespower\w*|yescrypt\w*|octopus|k?heavyhash|blake3\w*|\w*progpow\w*|firopow|meowpow|"
-    r"equihash\S{0,8}|beamhash\w*|cuckatoo\w*|scryptn?\w{0,4}|sha256d|x1[1-7]\w{0,3}|lyra2\w*|neoscrypt|nexapow|dynex\w*|fishhash|"
-    r"karlsenhash\w*|pyrinhash\w*|xelishash\w*|walahash|spectrex|astrobwt\w*|minotaurx?|argon2d\w*|zhash|qubit|groestl|skein",
-    re.IGNORECASE,
-)
-_STRATUM = re.compile(r"(?:stratum[0-9]?|ethproxy|ethstratum[0-9]?|nicehash)(?:[+][a-z]{2,4})?|daemon[+]https?", re.IGNORECASE)
+# Without one of these in it, a text is no miner's configuration.
+_HINTS = (b"pool", b"stratum", b"wallet", b"donate", b"url", b"algo", b"-o ", b"server", b"wal ")
 _TRANSPORT = re.compile(r"|tcp|ssl|tls", re.IGNORECASE)
 
 _ASSIGNMENT = re.compile(
@@ -55,11 +50,6 @@ _ASSIGNMENT = re.compile(
 )
 _SECTION = re.compile(r"^[ \t]*\[([\w/-]{1,40})\][ \t]*$", re.MULTILINE)
 _OPTION = re.compile(r"""(?<![\w-])(-{1,2}[A-Za-z][\w-]{0,40})(?:[ \t]*=[ \t]*|[ \t]+)["']?([^\s"'<>|;]{1,512})""")
-_PROGRAM_NAME = re.compile(
-    r"(?<![\w-])(xmrig-proxy|xmrig|xmr-stak|srbminer-multi|lolminer|t-rex|nbminer|gminer|teamredminer|nanominer|bzminer|"
-    r"cpuminer[\w-]*|minerd|ccminer|ethminer|wildrig-multi|rigel)(?![\w-])",
-    re.IGNORECASE,
-)
 
 
 class MinerConfig(NamedTuple):
@@ -89,6 +79,12 @@ class Setting(NamedTuple):
     value: str
 
 
+def read_miner_config(data: bytes) -> Optional[MinerConfig]:
+    """`parse_miner_config` of a file's bytes; what cannot be one by a quick look is not parsed."""
+    lower = data.lower()
+    return parse_miner_config(data.decode("utf-8", "surrogateescape")) if any(hint in lower for hint in _HINTS) else None
+
+
 def parse_miner_config(text: str) -> Optional[MinerConfig]:
     """Read a miner's configuration (JSON with comments, INI, or a file of options); None when `text` is none.
 
@@ -107,8 +103,7 @@ def parse_miner_config(text: str) -> Optional[MinerConfig]:
         return None
     assigned = _Settings(_assignments(text))
     options = _Settings([Setting(0, _plain(found[1]), found[2]) for found in _OPTION.finditer(text)][:_MAX_SETTINGS])
-    named = _PROGRAM_NAME.search(text)
-    program = named[1].lower() if named else None
+    program = miner_words().program_in(text)
     found = _judge(options, program) if len(text) <= _MAX_OPTIONS_TEXT else None
     # A stratum URL behind some option is in many a note and test.
     if found is not None and found.reasons != ("stratum_url",):
@@ -141,7 +136,7 @@ class _Settings:
                 endpoint = parse_endpoint(f"{value}:{ports[group]}") or endpoint
             if endpoint is None:
                 continue
-            is_stratum = bool(_STRATUM.fullmatch(endpoint.scheme))
+            is_stratum = miner_words().is_mining_scheme(endpoint.scheme)
             if is_stratum or (endpoint.port is not None and _TRANSPORT.fullmatch(endpoint.scheme)):
                 found[endpoint] = None
         return list(found)
@@ -153,9 +148,9 @@ def _judge(settings: _Settings, program: Optional[str]) -> Optional[MinerConfig]
     users = [value for value in settings.values(_USER) if value]
     for user in users[:_MAX_POOLS]:
         wallets.update(dict.fromkeys(find_wallets(user, 2)))
-    algorithm = next((value for value in settings.values(_ALGORITHM) if _ALGORITHM_NAME.fullmatch(value)), None)
+    algorithm = next((value for value in settings.values(_ALGORITHM) if miner_words().is_algorithm(value)), None)
     reasons = {
-        "stratum_url": any(_STRATUM.fullmatch(pool.scheme) for pool in pools),
+        "stratum_url": any(miner_words().is_mining_scheme(pool.scheme) for pool in pools),
         "wallet": any(wallet.is_verified for wallet in wallets),
         "miner_keys": settings.has(_MINER_ONLY),
         "algorithm": algorithm is not None,
@@ -224,7 +219,8 @@ def _assignments(text: str) -> list[Setting]:
         Setting(sum(start < match.start() for start in sections[:64]), _plain(match[1]), match[2])
         for match in _ASSIGNMENT.finditer(text)
     ]
-    algorithms = [Setting(0, "algo", match[1]) for match in _SECTION.finditer(text) if _ALGORITHM_NAME.fullmatch(match[1])]
+    headings = (match[1] for match in _SECTION.finditer(text))
+    algorithms = [Setting(0, "algo", heading) for heading in headings if miner_words().is_algorithm(heading)]
     return (algorithms + found)[:_MAX_SETTINGS]
 
 

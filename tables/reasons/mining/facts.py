@@ -19,16 +19,13 @@ from tables.host.processes.process_memory import parse_maps
 from tables.host.processes.procfs import Process
 from tables.indicators.pools import pool_indicators
 from tables.indicators.process_names import is_below, process_names
-from tables.reasons.mining.configs import parse_miner_config
-from tables.reasons.mining.named_configs import CONFIG, process_folders
+from tables.reasons.mining.configs import read_miner_config
+from tables.reasons.mining.named_configs import BESIDE, CONFIG_LIMIT, HOME, NAMED, WORKING, home_folder, process_folders
 from tables.reasons.mining.references import config_paths
 from tables.reasons.mining.signals import DATASET_BYTES, ConfigFile, Facts, MinerSignals, Verdict, miner_signals
 
 _ENVIRONMENT_LIMIT = 1 << 17
 _MAPS_LIMIT = 4 << 20
-_CONFIG_LIMIT = 256 * 1024
-_MAX_CONFIGS = 8
-_HOME_CONFIGS = (".xmrig.json", ".config/xmrig.json")
 _MAX_OPEN_FILES = 1024
 _MAX_ARGUMENTS = 4000
 _REMEMBERED = 50_000
@@ -219,21 +216,21 @@ class Collector:
 
     def _config_files(self, process: Process, argv: list[str], exe: Optional[str]) -> tuple[ConfigFile, ...]:
         """The miner configurations that a process is given, or that lie where xmrig looks: beside it, and in its home."""
-        wanted = list(config_paths(argv))[:_MAX_CONFIGS]
         is_placed = exe is not None and is_below(exe, self.signals.system_folders) is None
-        folders = process_folders(self.procfs, process.pid) if wanted or is_placed else None
+        folders = process_folders(self.procfs, process.pid) if is_placed or any(config_paths(argv)) else None
         if folders is None:
             return ()
+        # What lies beside a system program, or where an interpreter works (a project's folder, perhaps a miner's sources), is
+        # not its own.
+        wanted = {NAMED}
         if exe is not None and is_placed:
-            if folders.program is not None and not exe.startswith("/memfd:"):
-                wanted.append(posixpath.join(folders.program, CONFIG))
-            # An interpreter's working folder is a project's, which may well be a miner's sources.
+            wanted |= {HOME} if exe.startswith("/memfd:") else {HOME, BESIDE}
             if not self.names.interpreters.match(posixpath.basename(exe)):
-                wanted.append(CONFIG)
-            wanted += [posixpath.join(home, name) for home in self._home(process) for name in _HOME_CONFIGS]
+                wanted.add(WORKING)
         found = {}
-        for path in wanted:
-            full = posixpath.normpath(posixpath.join(folders.working, path))
+        for full, (path, how) in folders.candidates(argv, home_folder(self.procfs, process.pid)).items():
+            if how not in wanted:
+                continue
             if (key := (*folders.view, full)) not in self._configs:
                 self._configs[key] = self._read_config(process.pid, path, full)
             config = self._configs[key]
@@ -241,12 +238,7 @@ class Collector:
                 found[full] = config
         return tuple(found.values())
 
-    def _home(self, process: Process) -> list[str]:
-        data = self.procfs.try_read(f"{process.pid}/environ", _ENVIRONMENT_LIMIT) or b""
-        homes = (entry[5:] for entry in data.split(b"\0") if entry.startswith(b"HOME=/"))
-        return [os.fsdecode(home).rstrip("/") for home in homes][:1]
-
     def _read_config(self, pid: int, path: str, full: str) -> Optional[ConfigFile]:
-        data = self.files.read(pid, path, _CONFIG_LIMIT)
-        content = parse_miner_config(data.decode("utf-8", "surrogateescape")) if data else None
+        data = self.files.read(pid, path, CONFIG_LIMIT)
+        content = read_miner_config(data) if data else None
         return ConfigFile(full, content) if content is not None else None

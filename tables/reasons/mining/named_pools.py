@@ -8,11 +8,11 @@ from collections.abc import Iterable
 from tables.host.processes.process_files import ProcessFiles
 from tables.host.processes.procfs import Procfs
 from tables.indicators.pools import PoolIndicators
-from tables.reasons.mining.named_configs import process_folders
-from tables.reasons.mining.references import Reference, cmdline_references, config_references
+from tables.reasons.mining.config_pools import config_references
+from tables.reasons.mining.named_configs import CONFIG_LIMIT, home_folder, process_folders
+from tables.reasons.mining.references import Reference, cmdline_references
 from tables.schema import QueryContext
 
-_CONFIG_LIMIT = 256 * 1024
 _CMDLINE_LIMIT = 1 << 20
 
 
@@ -21,8 +21,8 @@ def named_pools(
 ) -> dict[int, list[Reference]]:
     """The pools that each process names, by pid.
 
-    Configuration files are those behind -c and --config, and config.json in the working folder and beside the program
-    (where xmrig looks), read as the process sees them, 256 KiB at most.
+    Configuration files are those behind -c and --config, config.json in the working folder and beside the program, and those
+    in the home folder where xmrig looks, read as the process sees them, 1 MiB at most.
     """
     found: dict[int, list[Reference]] = {}
     configs = _Configs(procfs, indicators)
@@ -54,9 +54,9 @@ class _Configs:
         if folders is None:
             return []
         found: list[Reference] = []
-        for key, (path, _) in folders.candidates(argv).items():
+        for key, (path, _) in folders.candidates(argv, home_folder(self.procfs, pid)).items():
             if (known := (*folders.view, key)) not in self._known:
-                data = self.files.read(pid, path, _CONFIG_LIMIT) or b""
+                data = self.files.read(pid, path, CONFIG_LIMIT) or b""
                 text = data.decode("utf-8", "surrogateescape")
                 self._known[known] = config_references(text, key, self.indicators)
             found += self._known[known]

@@ -1,4 +1,4 @@
-"""Which pools a process names itself: in its command line, or in a miner's configuration file."""
+"""Which pools a command line names, which configuration files, and what a pool that is named stands for."""
 
 from __future__ import annotations
 
@@ -6,31 +6,21 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Optional
 
+from tables.indicators.miner_words import MinerWords, miner_words, words_of
 from tables.indicators.networks import parse_address
-from tables.indicators.pools import HIGH, LOW, Listed, PoolIndicators
+from tables.indicators.pools import HIGH, MEDIUM, Listed, PoolIndicators
+from tables.indicators.wallets import find_wallets
 
 # xmrig's port for a pool that is given without one (src/base/net/stratum/Pool.h).
 _DEFAULT_PORT = 3333
 _WEB_PORTS = frozenset({80, 443})
-_SPLIT = re.compile(r"""[\s"'`,;=<>|()\\]+""")
-_STRATUM = re.compile(r"stratum[0-9]?([+][a-z]+)?|daemon[+]https?", re.IGNORECASE)
+# Between the words of a command line or a text.
+WORDS = re.compile(r"""[\s"'`,;=<>|()\\]+""")
 _HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,251}[A-Za-z0-9_.])?")
-_POOL_FLAGS = frozenset({"-o", "--url", "--pool", "--server", "-P", "-s", "-S"})
 _PORT_FLAGS = frozenset({"--port"})
+# Arguments that may hold a wallet: none is shorter, and a longer one is text.
+LEAST_WALLET, MAX_WALLET_WORD = 26, 512
 _CONFIG_FLAGS = frozenset({"-c", "--config"})
-# Options, algorithms and wallets that miners take and hardly anything else does.
-_MINER_WORDS = re.compile(
-    r"--(?:donate-level|donate-over-proxy|nicehash|rig-id|randomx-[a-z-]+|cpu-max-threads-hint|tls-fingerprint|"
-    r"huge-pages-jit|argon2-impl|cuda-devices|opencl-devices|coin)|"
-    r"(?:rx|cn|cn-lite|cn-heavy|cn-pico|gr|argon2)/[0-9a-z-]+|randomx|cryptonight|ghostrider|kawpow|etchash|autolykos2?|verushash|"
-    r"[48][0-9AB][1-9A-HJ-NP-Za-km-z]{93}(?:[1-9A-HJ-NP-Za-km-z]{11})?(?:[.+].{0,200})?",
-    re.IGNORECASE,
-)
-_MINER_KEYS = re.compile(
-    r'"(?:donate-level|donate-over-proxy|nicehash|rig-id|randomx|tls-fingerprint|cryptonight|daemon-poll-interval)"\s*:'
-)
-_POOLS_KEY = re.compile(r'"pools"\s*:\s*\[')
-_URL_KEY = re.compile(r'"(?:url|pool_address)"\s*:\s*"([^"\\\s]{1,512})"')
 
 
 class Endpoint(NamedTuple):
@@ -83,65 +73,57 @@ def _port(text: str) -> Optional[int]:
     return int(text) if is_number and 0 < int(text) < 65536 else None
 
 
-def cmdline_references(argv: Sequence[str], indicators: PoolIndicators) -> list[Reference]:
+def cmdline_references(
+    argv: Sequence[str], indicators: PoolIndicators, miner_confidence: Optional[str] = None
+) -> list[Reference]:
     """The pools that a command line names.
 
-    That is a stratum URL, a listed pool domain that is no web address, and for a command line with a miner's options, algorithm
-    or wallet also the plain host:port behind -o, --url and the like.
+    That is a stratum URL, a listed pool domain that is no web address, and for a miner's command line also the plain host:port
+    behind -o, --url and the like. `miner_confidence` is how certain the caller is that it is a miner's, "" when it is not at
+    all; without it the program's name, options, algorithm and wallet decide.
     """
-    words = _words(argv)
+    vocabulary = miner_words()
+    words = _words(argv, vocabulary)
     default = next((_port(value) for flag, value in zip(words, words[1:]) if flag in _PORT_FLAGS), None)
-    behind_flag = {value for flag, value in zip(words, words[1:]) if flag in _POOL_FLAGS}
-    is_miner: Optional[bool] = None
+    behind_flag = {value for flag, value in zip(words, words[1:]) if flag in vocabulary.pool_options}
     found: dict[str, Reference] = {}
     for word in words:
         if "." not in word and "://" not in word and word not in behind_flag:
             continue
         endpoint = parse_endpoint(word)
-        if endpoint is None:
+        if endpoint is None or endpoint.scheme.startswith("http"):
             continue
-        is_named = _is_stratum(endpoint) or _known(endpoint, indicators) is not None
-        if not is_named and word in behind_flag and endpoint.port is not None and not endpoint.scheme:
-            if is_miner is None:
-                is_miner = any(_MINER_WORDS.fullmatch(other) for other in words)
-            is_named = is_miner
-        if is_named and not endpoint.scheme.startswith("http"):
-            found[word] = _reference("cmdline", endpoint, indicators, HIGH, "its command line", default)
+        confidence = HIGH if vocabulary.is_mining_scheme(endpoint.scheme) or known_pool(endpoint, indicators) else ""
+        if not confidence and word in behind_flag and not endpoint.scheme and (endpoint.port or default):
+            if miner_confidence is None:
+                miner_confidence = _miner_confidence(argv, words, vocabulary)
+            confidence = miner_confidence
+        if confidence:
+            found[word] = reference_to("cmdline", endpoint, indicators, confidence, "its command line", default)
     return list(found.values())
 
 
-def _words(argv: Sequence[str]) -> list[str]:
+def _miner_confidence(argv: Sequence[str], words: Sequence[str], vocabulary: MinerWords) -> str:
+    """How certain it is that a command line is a miner's; "" when nothing says so."""
+    name = argv[0].split(" ", 1)[0].rpartition("/")[2].rstrip(":") if argv else ""
+    flags = next((signal for signal, _ in vocabulary.flags(words_of(argv))), "")
+    long = (word for word in words if LEAST_WALLET <= len(word) <= MAX_WALLET_WORD)
+    wallets = (wallet for word in long for wallet in find_wallets(word, 4))
+    if flags == "miner_flags" or vocabulary.miner_name(name) or any(wallet.is_verified for wallet in wallets):
+        return HIGH
+    return MEDIUM if flags else ""
+
+
+def _words(argv: Sequence[str], vocabulary: MinerWords) -> list[str]:
     """Every word of the command line; an argument may hold several, and a value may stick to its short option."""
     words = []
     for argument in argv:
-        for word in _SPLIT.split(argument):
-            if word[:2] in ("-o", "-c") and len(word) > 2:
+        for word in WORDS.split(argument):
+            if len(word) > 2 and word[:2] in vocabulary.pool_options:
                 words += [word[:2], word[2:]]
             elif word:
                 words.append(word)
     return words
-
-
-def config_references(text: str, path: str, indicators: PoolIndicators) -> list[Reference]:
-    """The pools that a configuration file names: `pools[].url` of JSON (comments allowed), stratum URLs, listed domains.
-
-    A plain host:port in `pools` of a file without any other key of a miner's has low confidence: connection pools of
-    databases are written so too.
-    """
-    found: dict[Endpoint, Reference] = {}
-    is_miner = bool(_MINER_KEYS.search(text))
-    urls = _URL_KEY.findall(text) if _POOLS_KEY.search(text) or is_miner else []
-    for word in (*urls, *_SPLIT.split(text)):
-        if "." not in word and "://" not in word and ":" not in word:
-            continue
-        endpoint = parse_endpoint(word)
-        if endpoint is None or endpoint in found or endpoint.scheme.startswith("http"):
-            continue
-        is_named = _is_stratum(endpoint) or _known(endpoint, indicators) is not None
-        if is_named or (word in urls and endpoint.port is not None and not endpoint.scheme):
-            confidence = HIGH if is_named or is_miner else LOW
-            found[endpoint] = _reference("config", endpoint, indicators, confidence, path, None)
-    return list(found.values())
 
 
 def config_paths(argv: Sequence[str]) -> Iterator[str]:
@@ -161,19 +143,22 @@ def config_paths(argv: Sequence[str]) -> Iterator[str]:
             yield path
 
 
-def _is_stratum(endpoint: Endpoint) -> bool:
-    return bool(_STRATUM.fullmatch(endpoint.scheme))
-
-
-def _known(endpoint: Endpoint, indicators: PoolIndicators) -> Optional[Listed]:
+def known_pool(endpoint: Endpoint, indicators: PoolIndicators) -> Optional[Listed]:
+    """What the lists say of the domain of `endpoint`; None when it is in none."""
     found = indicators.listed_domain(endpoint.host)
     return found[1] if found else None
 
 
-def _reference(
-    match_type: str, endpoint: Endpoint, indicators: PoolIndicators, confidence: str, where: str, default_port: Optional[int]
+def reference_to(
+    match_type: str,
+    endpoint: Endpoint,
+    indicators: PoolIndicators,
+    confidence: str,
+    where: str,
+    default_port: Optional[int] = None,
 ) -> Reference:
-    listed = _known(endpoint, indicators)
+    """The reference to `endpoint`, with the ports that it stands for: its own, `default_port`, or those of the listed pool."""
+    listed = known_pool(endpoint, indicators)
     if endpoint.port is not None:
         ports: tuple[int, ...] = (endpoint.port,)
     elif default_port is not None:

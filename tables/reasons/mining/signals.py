@@ -10,12 +10,12 @@ from typing import Any, NamedTuple, Optional
 
 from tables.host.processes.process_memory import AnonymousMemory
 from tables.indicators.loader import load_yaml
-from tables.indicators.miner_words import MinerWords, options, words_of
+from tables.indicators.miner_words import miner_words, options, words_of
 from tables.indicators.pools import HIGH, LOW, MEDIUM, PoolIndicators
 from tables.indicators.process_names import ProcessNames, hidden_component, is_below
-from tables.indicators.wallets import Wallet, find_wallets
+from tables.indicators.wallets import Wallet, find_wallets, is_cryptonote
 from tables.reasons.mining.configs import MinerConfig
-from tables.reasons.mining.references import cmdline_references, parse_endpoint
+from tables.reasons.mining.references import LEAST_WALLET, MAX_WALLET_WORD, cmdline_references, parse_endpoint
 from tables.text.programs import is_interpreter, resolve
 
 _MIB = 1 << 20
@@ -28,12 +28,9 @@ _SCRATCHPAD_BYTES = 2 * _MIB
 # What huge pages may hold besides, and threads that are counted at most.
 _HUGE_SLACK = 64 * _MIB
 _MAX_THREADS = 1024
-_MAX_WORD = 512
 _HOMES = ("/root", "/home")
-_LEAST_WALLET = 26
 # Groups of signals, as miner_signals.yaml names them.
 _PLACE, _POSE = "place", "pose"
-_URL_SCHEMES = ("stratum", "daemon+")
 _LEAST_MEDIUM_SCORE = 40
 _TEXT = re.compile(r"""[\s"'(){};|<>$]""")
 _MINER_FILE = re.compile(r"\.?(.+)\.(?:log|json|conf|cfg|pid|txt)(?:\.\d+)?")
@@ -127,7 +124,7 @@ def _is_python(name: str) -> bool:
 
 
 class MinerSignals:
-    """The signals and word lists of miner_signals.yaml, and the judgement by them."""
+    """The signals of miner_signals.yaml and the words of miner_words.yaml, and the judgement by them."""
 
     def __init__(self, data: Mapping[str, Any], names: ProcessNames) -> None:
         self.names = names
@@ -146,7 +143,7 @@ class MinerSignals:
             for entry in data["exemptions"]
         )
         marks = data["binary_marks"]
-        self.words = MinerWords(data)
+        self.words = miner_words()
         self.binary_filter: bytes = marks["any_of"].encode()
         self.binary_marks = {entry["name"]: tuple(text.encode() for text in entry["strings"]) for entry in marks["marks"]}
 
@@ -248,21 +245,16 @@ class MinerSignals:
     ) -> Iterator[tuple[str, Optional[str]]]:
         # Text with blanks, quotes or brackets in one argument is a script, a message or a query about pools.
         single = [word for word in words if not _TEXT.search(word)]
-        for reference in cmdline_references(single, indicators):
-            if reference.listed or reference.endpoint.startswith(_URL_SCHEMES):
-                signal = "stratum_url" if reference.endpoint.startswith(_URL_SCHEMES) else "pool_argument"
-                pools.items.append((signal, (reference.endpoint, reference.listed.coin if reference.listed else None)))
-                yield signal, reference.endpoint
-        for option, value in options(words) if is_miner else ():
-            endpoint = parse_endpoint(value) if option in self.words.pool_options else None
-            if endpoint is not None and endpoint.port is not None and not endpoint.scheme:
-                pools.items.append(("pool_argument", (str(endpoint), None)))
-                yield "pool_argument", str(endpoint)
+        for reference in cmdline_references(single, indicators, MEDIUM if is_miner else ""):
+            scheme, separator, _ = reference.endpoint.partition("://")
+            signal = "stratum_url" if separator and self.words.is_mining_scheme(scheme) else "pool_argument"
+            pools.items.append((signal, (reference.endpoint, reference.listed.coin if reference.listed else None)))
+            yield signal, reference.endpoint
 
     def _wallets(self, words: Sequence[str], wallets: _Found) -> Iterator[tuple[str, Optional[str]]]:
         users = {value for option, value in options(words) if option in self.words.user_options}
         for word in words:
-            if not _LEAST_WALLET <= len(word) <= _MAX_WORD or " " in word:
+            if not LEAST_WALLET <= len(word) <= MAX_WALLET_WORD or " " in word:
                 continue
             for wallet in find_wallets(word, 4):
                 if wallet.is_verified:
@@ -276,12 +268,12 @@ class MinerSignals:
     ) -> Optional[str]:
         is_miner = has_wallet or any(self.words.miner_variable.fullmatch(name) for name in environ)
         for name, value in sorted(environ.items()):
-            endpoint = parse_endpoint(value) if len(value) < _MAX_WORD else None
+            endpoint = parse_endpoint(value) if len(value) < MAX_WALLET_WORD else None
             if endpoint is None or endpoint.scheme.startswith("http") or "proxy" in name.lower():
                 continue
             listed = indicators.listed_domain(endpoint.host)
             is_plain = not endpoint.scheme and endpoint.port is not None and self.words.pool_variable.fullmatch(name)
-            if endpoint.scheme.startswith("stratum") or listed or (is_plain and is_miner):
+            if self.words.is_mining_scheme(endpoint.scheme) or listed or (is_plain and is_miner):
                 pools.items.append(("pool_environment", (str(endpoint), listed[1].coin if listed else None)))
                 return f"{name}={endpoint}"
         return None
@@ -290,7 +282,7 @@ class MinerSignals:
         # A shop has a Bitcoin address for payments; a miner's container also has a pool.
         is_miner = any(self.words.pool_variable.fullmatch(name) or self.words.miner_variable.fullmatch(name) for name in environ)
         for name, value in sorted(environ.items()):
-            for wallet in find_wallets(value, 1) if len(value) < _MAX_WORD else ():
+            for wallet in find_wallets(value, 1) if len(value) < MAX_WALLET_WORD else ():
                 is_payout = is_miner and self.words.wallet_variable.fullmatch(name)
                 if wallet.is_verified and (is_cryptonote(wallet) or is_payout):
                     wallets.items.append(("wallet_environment", wallet))
@@ -323,11 +315,6 @@ def _listed_coin(endpoint: str, indicators: PoolIndicators) -> Optional[str]:
     parsed = parse_endpoint(endpoint)
     listed = indicators.listed_domain(parsed.host) if parsed else None
     return listed[1].coin if listed else None
-
-
-def is_cryptonote(wallet: Wallet) -> bool:
-    """Whether an address is of Monero's kind, 90 digits and more, which no other text is by chance."""
-    return len(wallet.address) >= 90
 
 
 def randomx_memory(memory: AnonymousMemory, threads: int) -> Optional[str]:

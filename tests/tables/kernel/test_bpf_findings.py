@@ -27,11 +27,14 @@ from tests.support.linear import assert_linear
 def btf(*names: str) -> bytes:
     """Type information that names functions, after a structure with two members and an integer."""
     strings = b"\0" + b"".join(name.encode() + b"\0" for name in names)
-    types = struct.pack("<III", 0, 4 << 24 | 2, 8) + bytes(24) + struct.pack("<III", 0, 1 << 24, 4) + bytes(4)
+    functions = []
     place = 1
     for name in names:
-        types += struct.pack("<III", place, 12 << 24, 1)
+        functions.append(struct.pack("<III", place, 12 << 24, 1))
         place += len(name) + 1
+    types = (
+        struct.pack("<III", 0, 4 << 24 | 2, 8) + bytes(24) + struct.pack("<III", 0, 1 << 24, 4) + bytes(4) + b"".join(functions)
+    )
     return struct.pack("<HBBIIIII", 0xEB9F, 1, 0, 24, 0, len(types), len(types), len(strings)) + types + strings
 
 

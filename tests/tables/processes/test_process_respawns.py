@@ -259,10 +259,11 @@ def test_two_scripts_that_start_each_other_are_mutual_guards(quiet: Plant) -> No
             f"  kill -0 $(cat {folder}/{other}.pid) 2>/dev/null || {{ sh {folder}/{other} & echo $! > {folder}/{other}.pid; }}\n"
             "  sleep 0.1\ndone\n",
         )
-    process = subprocess.Popen(["sh", f"{folder}/a"], start_new_session=True)
+    # Whoever the first one starts must find its pid, or it starts a second pair.
+    first = f"echo $$ > {folder}/a.pid; exec sh {folder}/a"
+    process = subprocess.Popen(["sh", "-c", first], start_new_session=True)
     try:
         quiet.started.append(process)
-        (folder / "a.pid").write_text(str(process.pid))
         a, b = process.pid, quiet.wait("sh", f"{folder}/b")
         rows = [row for row in quiet.rows() if row.mechanism == "mutual_guard"]
         assert {(row.pid, row.mutual_guard, row.reasons) for row in rows} == {

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tables.indicators.pools import builtin_indicators
-from tables.reasons.mining.references import cmdline_references, config_paths, config_references, parse_endpoint
+from tables.reasons.mining.config_pools import config_references
+from tables.reasons.mining.references import cmdline_references, config_paths, parse_endpoint
 
-WALLET = "4" + "8" + "A" * 93
+WALLET = "48edfHu7V9Z84YzzMa6fUueoELZ9ZRXq9VetWzYGzKt52XU5xvqgzYnDK9URnRoJMk1j8nLwEVsaSWJ4fhdUyZijBGUicoD"
 INDICATORS = builtin_indicators()
 
 
