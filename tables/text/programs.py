@@ -20,7 +20,9 @@ _INTERPRETERS = {
     "tclsh": ("", ""),
     "expect": ("c", ""),
 }
-_VERSION = re.compile(r"[\d.]+$")
+_VERSION = "0123456789."
+# NAME_MAX of the kernel: a longer word is no name of a file.
+_MAX_NAME = 255
 # Programs that run what is written to their standard input, some of them later.
 _QUEUES = frozenset({"crontab", "at", "batch", "parallel"})
 _TMUX_STARTS = frozenset({"new", "new-session", "neww", "new-window", "run", "run-shell", "splitw", "split-window"})
@@ -168,7 +170,7 @@ def _started_daemon(words: Sequence[str], start: int) -> Optional[int]:
 
 
 def _interpreter(name: str) -> Optional[tuple[str, str]]:
-    return _INTERPRETERS.get(_VERSION.sub("", name))
+    return _INTERPRETERS.get(name.rstrip(_VERSION)) if len(name) <= _MAX_NAME else None
 
 
 def is_interpreter(name: str) -> bool:

@@ -13,7 +13,7 @@ _ANACRON = re.compile(r"[ \t]*(@[a-z]+|\d{1,9})[ \t]+(\d{1,9})[ \t]+\S+[ \t]+(\S
 # incrontab(5): path (blanks escaped), event mask, command.
 _INCRON = re.compile(r"[ \t]*((?:\\.|[^\s\\])+)[ \t]+(\S+)[ \t]+(\S.*)", re.DOTALL)
 # fcrontab(5): options joined to `&`, `%` or `@`, then fields whose number the first letter and the keyword tell.
-_FCRON = re.compile(r"[ \t]*([&%@]\S*)?[ \t]*(\S.*)", re.DOTALL)
+_FCRON = re.compile(r"([&%@]\S*)?[ \t]*(\S.*)", re.DOTALL)
 _FCRON_FIELDS = re.compile(rf"({FIVE_FIELDS})[ \t]+(\S.*)", re.DOTALL)
 _FCRON_RUN_AS = re.compile(r"\brunas\(([^)\s]+)\)")
 _FCRON_PERIOD_FIELDS = {"hourly": 1, "midhourly": 1, "daily": 2, "middaily": 2, "nightly": 2}
@@ -92,7 +92,7 @@ def _incron_job(line: str) -> Optional[tuple[str, Optional[str], str]]:
 
 
 def _fcron_job(line: str) -> Optional[tuple[str, Optional[str], str]]:
-    match = _FCRON.match(line)
+    match = _FCRON.match(line.lstrip(" \t"))
     if match is None or line.lstrip().startswith("!"):
         return None
     options, rest = match[1] or "", match[2].rstrip()

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tables.host.schedulers.job_files import at_time, parse_anacrontab, parse_at_job, parse_fcrontab, parse_incrontab
+from tests.support.linear import assert_linear
 
 PREAMBLE = """#!/bin/sh
 # atrun uid=1000 gid=1000
@@ -88,3 +89,14 @@ def test_any_text_is_read_without_error(text: str) -> None:
         assert all(job.command and job.schedule for job in parse(text))
     assert 1 <= parse_at_job(PREAMBLE + text).line <= (PREAMBLE + text).count("\n") + 1
     assert parse_at_job(text).command in text
+
+
+@pytest.mark.parametrize("piece", [" ", "\t", ">", "1", "*", "&", "% ", "x=", "a,", '"', "\\"])
+@pytest.mark.parametrize("beginning", ["", "&", "* * * * * ", "@daily "])
+def test_a_line_made_to_be_slow_takes_linear_time(beginning: str, piece: str) -> None:
+    def read(amount: int) -> None:
+        for parse in (parse_anacrontab, parse_incrontab, parse_fcrontab):
+            list(parse(beginning + piece * amount))
+        parse_at_job(beginning + piece * amount)
+
+    assert_linear(read, 2_000)
