@@ -8,11 +8,14 @@ from collections.abc import Sequence
 from tables.text.lines import unquoted
 
 MASK = "***"
+# Twice what a column shows (schema.MAX_TEXT), so that the column can still tell that it was cut.
+_MAX_TEXT = 64 * 1024
 # Names that end in file, path or dir say where a secret lies, and not what it is.
-_NAMES = (
-    r"[A-Za-z0-9_.-]{0,40}(?:passw(?:or)?d|passphrase|(?:(?<![A-Za-z])|require|user|root|admin|master|db)pass(?![A-Za-z])|pwd"
+_ENDS = (
+    r"(?:passw(?:or)?d|passphrase|(?:(?<![A-Za-z])|require|user|root|admin|master|db)pass(?![A-Za-z])|pwd"
     r"|secret|token|(?:api|access|auth|private)[_-]?key|credential)[A-Za-z0-9_.-]{0,40}(?<!file)(?<!path)(?<!dir)"
 )
+_NAMES = r"[A-Za-z0-9_.-]{0,40}" + _ENDS
 _OPTION = re.compile(rf"[-+]{{1,2}}(?:{_NAMES}|(?:[A-Za-z0-9_.-]{{0,40}}-)?key)", re.IGNORECASE)
 # An empty value is no secret, but tells that there is none.
 _VALUE = r"(?:\"[^\"]+\"|'[^']+'|[^\s\"';&|]+)"
@@ -21,7 +24,7 @@ _TEXT_PATTERNS = (
     # scheme://user:password@host, and a token in the user's place.
     (re.compile(r"([a-z][a-z0-9+.-]{1,20}://)[^\s/@\"']{1,512}(@)", re.IGNORECASE), rf"\1{MASK}\2"),
     # --password=x, DB_PASSWORD=x, "api_key": "x", ?token=x; --token x; aws_secret_access_key x
-    (re.compile(rf"({_NAMES}[\"']?(?:=|[ \t]*:[ \t]*|[ \t]+=[ \t]*)){_VALUE}", re.IGNORECASE), rf"\1{MASK}"),
+    (re.compile(rf"({_ENDS}[\"']?(?:=|[ \t]*:[ \t]*|[ \t]+=[ \t]*)){_VALUE}", re.IGNORECASE), rf"\1{MASK}"),
     (re.compile(rf"((?:^|\s)-{{1,2}}{_NAMES}[ \t]+)(?!-){_VALUE}", re.IGNORECASE), rf"\1{MASK}"),
     (re.compile(rf"(\baws_(?:secret_access_key|session_token)[ \t]+){_VALUE}", re.IGNORECASE), rf"\1{MASK}"),
     # HTTP headers.
@@ -67,7 +70,7 @@ def mask_secrets(command: str) -> str:
 
 
 def mask_arguments(argv: Sequence[str]) -> str:
-    """Like `mask_secrets`, for a process's arguments, which hold blanks without quotes; joined by blanks."""
+    """Like `mask_secrets`, for a process's arguments, which hold blanks without quotes; joined by blanks, 64 KiB at most."""
     words: list[str] = []
     is_secret = False
     for word in argv:
@@ -80,4 +83,4 @@ def mask_arguments(argv: Sequence[str]) -> str:
             word = f"{name}={MASK}"
         is_secret = names_secret and not joined
         words.append(word)
-    return mask_secrets(" ".join(words)).strip()
+    return mask_secrets(" ".join(words)[:_MAX_TEXT]).strip()

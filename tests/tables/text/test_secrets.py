@@ -4,7 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tables.schema import MAX_TEXT
 from tables.text.secrets import mask_arguments, mask_secrets
+from tests.support.linear import assert_linear
 
 
 @pytest.mark.parametrize(
@@ -77,3 +79,16 @@ def test_masking_never_raises(command: str) -> None:
 )
 def test_secrets_among_arguments(argv: list[str], shown: str) -> None:
     assert mask_arguments(argv) == shown
+
+
+@pytest.mark.parametrize(
+    "piece", ["pwd", "token=", "a", ".", "-", "x-", "echo ", "mysql ", "eyJ", "a:", "://", '"', "-u ", "cookie:"]
+)
+def test_a_text_made_to_be_slow_takes_linear_time(piece: str) -> None:
+    assert_linear(lambda amount: mask_secrets(piece * amount), 2_000)
+    assert_linear(lambda amount: mask_arguments([piece] * amount), 2_000)
+
+
+def test_arguments_are_cut_before_they_are_searched() -> None:
+    shown = mask_arguments(["pwd" * 400_000, "--password", "hunter2"])
+    assert MAX_TEXT < len(shown) < 3 * MAX_TEXT and "hunter2" not in shown
