@@ -14,11 +14,12 @@ _APK_SUFFIXES = ("alpha", "beta", "pre", "rc", "", "cvs", "svn", "git", "hg", "p
 
 def compare_deb(one: str, other: str) -> int:
     """deb-version(7): epoch, upstream version, revision."""
-    first, second = _deb_parts(one), _deb_parts(other)
+    first, second = _parts(one), _parts(other)
     return first[0] - second[0] or _compare_deb_part(first[1], second[1]) or _compare_deb_part(first[2], second[2])
 
 
-def _deb_parts(version: str) -> tuple[int, str, str]:
+def _parts(version: str) -> tuple[int, str, str]:
+    """Epoch, upstream version and revision (dpkg) or release (rpm), which both write alike."""
     epoch, colon, rest = version.partition(":")
     if not colon:
         epoch, rest = "0", version
@@ -68,16 +69,8 @@ def _number(text: str) -> int:
 
 def compare_rpm(one: str, other: str) -> int:
     """`[epoch:]version-release` by rpmvercmp (rpm, rpmio/rpmvercmp.c)."""
-    first, second = _rpm_parts(one), _rpm_parts(other)
+    first, second = _parts(one), _parts(other)
     return first[0] - second[0] or _compare_rpm_part(first[1], second[1]) or _compare_rpm_part(first[2], second[2])
-
-
-def _rpm_parts(version: str) -> tuple[int, str, str]:
-    epoch, colon, rest = version.partition(":")
-    if not colon:
-        epoch, rest = "0", version
-    name, dash, release = rest.rpartition("-")
-    return _number(epoch), name if dash else release, release if dash else ""
 
 
 def _compare_rpm_part(one: str, other: str) -> int:
