@@ -20,12 +20,6 @@ from tables.host import Host
 from tests.support.connections import connect_argv, connecting_process, host_with_list, listener
 from tests.support.namespaces import needs_readable_repository, run_in_namespaces
 
-LOOPBACK_UP = """
-import fcntl, socket, struct
-with socket.socket() as control:
-    fcntl.ioctl(control, 0x8914, struct.pack("16sh14x", b"lo", 0x41))  # SIOCSIFFLAGS: IFF_UP | IFF_RUNNING
-"""
-
 
 def rows(host: Host, where: str = "1") -> list[dict[str, str]]:
     return EmbeddedEngine(host).query(f"SELECT * FROM miner_pool_connections WHERE {where}")
@@ -222,18 +216,20 @@ while True:
                 process.wait()
 
 
-COMMON = f"""
-{LOOPBACK_UP}
+COMMON = """
+import socket
+from tests.lab.namespaces import bring_up_loopback
+bring_up_loopback()
 from tables.host.settings import Settings
 from tests.support.connections import connect_argv
 server = socket.create_server(("127.0.0.1", 0))
 port = server.getsockname()[1]
-open(folder + "/pools.txt", "w").write(f"127.0.0.1:{{port}}\\n")
+open(folder + "/pools.txt", "w").write(f"127.0.0.1:{port}\\n")
 os.chmod(folder + "/pools.txt", 0o600)
 
 def scan(listed=True):
     host = Host(settings=Settings(indicators=(folder + "/pools.txt",))) if listed else Host()
-    return query(f"SELECT * FROM miner_pool_connections WHERE remote_port = {{port}}", host)
+    return query(f"SELECT * FROM miner_pool_connections WHERE remote_port = {port}", host)
 
 def connected(*words):
     process = subprocess.Popen(connect_argv("127.0.0.1", port, *words), stdout=subprocess.PIPE)
@@ -251,7 +247,7 @@ def connected_in_a_namespace():
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     started.append(process)
     process.stdout.readline()
-    return process, os.stat(f"/proc/{{process.pid}}/ns/net").st_ino
+    return process, os.stat(f"/proc/{process.pid}/ns/net").st_ino
 """
 
 

@@ -88,9 +88,9 @@ CONFIGS = {
 def test_three_tables_agree_on_the_pool_of_every_miners_configuration() -> None:
     """Five programs called `worker`, each with another miner's configuration and a connection to the pool in it."""
     body = f"""
-    import fcntl, socket, struct
-    with socket.socket() as control:
-        fcntl.ioctl(control, 0x8914, struct.pack("16sh14x", b"lo", 0x41))  # SIOCSIFFLAGS: IFF_UP | IFF_RUNNING
+    import socket
+    from tests.lab.namespaces import bring_up_loopback
+    bring_up_loopback()
     configs = {CONFIGS!r}
     connect = "c = socket.create_connection(('127.0.0.1', int(sys.argv[1])))"
     code = f"import socket, sys, time; {{connect}}; print(1, flush=True); time.sleep(600)"
