@@ -228,7 +228,8 @@ class Collector:
             if not self.names.interpreters.match(posixpath.basename(exe)):
                 wanted.add(WORKING)
         found = {}
-        for full, (path, how) in folders.candidates(argv, home_folder(self.procfs, process.pid)).items():
+        home = home_folder(self.procfs, process.pid) if HOME in wanted else None
+        for full, (path, how) in folders.candidates(argv, home).items():
             if how not in wanted:
                 continue
             if (key := (*folders.view, full)) not in self._configs:
