@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Optional, TypeVar, Union
 
 from tables.errors import BudgetExceeded
+from tables.unseen import Unseen
 
 if TYPE_CHECKING:
     from tables.host import Host
@@ -146,10 +147,11 @@ class Constraint(NamedTuple):
     expr: str
 
 
-class QueryContext:
-    """What a query asks of a table: pushed-down constraints, used columns, the time it may take.
+class QueryContext(Unseen):
+    """What a query asks of a table: pushed-down constraints, used columns, the time it may take; and what the answer lacks.
 
-    A table may use it to do less work; it must never use it to return fewer rows than match.
+    A table may use it to do less work; it must never use it to return fewer rows than match. What it could not see, and
+    which bound cut it short, it says here (`could_not_see`, `truncate`) as soon as it knows; `minehunt_status` shows it.
     """
 
     def __init__(
@@ -158,11 +160,11 @@ class QueryContext:
         columns_used: Optional[frozenset[str]] = None,
         budget_seconds: float = DEFAULT_BUDGET_SECONDS,
     ) -> None:
+        super().__init__()
         self.constraints = dict(constraints or {})
         self.columns_used = columns_used
         self.deadline = time.monotonic() + budget_seconds
         self.budget_seconds = budget_seconds
-        self.truncated: Optional[str] = None
 
     @classmethod
     def from_wire(cls, context: Optional[str], budget_seconds: float = DEFAULT_BUDGET_SECONDS) -> QueryContext:
@@ -218,10 +220,6 @@ class QueryContext:
     def seconds_left(self) -> float:
         """Seconds until the budget ends, never below zero."""
         return max(0.0, self.deadline - time.monotonic())
-
-    def truncate(self, why: str) -> None:
-        """Record that a bound cut this scan short; `minehunt_status` shows it."""
-        self.truncated = f"{self.truncated}; {why}" if self.truncated else why
 
 
 Generate = Callable[["Host", QueryContext], Iterable[Row]]

@@ -112,7 +112,6 @@ class TableRunner:
     def _scan(self, query: QueryContext) -> tuple[list[WireRow], Notes]:
         if self._stuck is not None and self._stuck.is_alive():
             raise TableError(f"{self.table.name}: an earlier scan is still stuck in the kernel")
-        self.host.status.taken(self.table.name)
         scan = _Scan(self.table, self.host, query)
         started = time.monotonic()
         if self.table.own_thread:
@@ -126,7 +125,7 @@ class TableRunner:
             self._stuck = scan
             error = str(BudgetExceeded(f"no answer within {self._budget_seconds:g} s"))
         duration_ms = round((time.monotonic() - started) * 1000)
-        notes = Notes(error, query.truncated, self.host.status.taken(self.table.name))
+        notes = Notes(error, query.truncated, query.unseen)
         # What nobody could have answered says nothing of the table's health.
         lasting = Notes() if scan.is_question_at_fault else notes
         self.host.status.scanned(self.table.name, query.question, duration_ms, None if error else len(scan.rows), lasting)

@@ -100,7 +100,7 @@ def account_findings(host: Host, query: QueryContext) -> Iterator[AccountFinding
     the rules of doas and polkit. An unreadable /etc/passwd fails the query; what the other files would have told is NULL
     where they cannot be read, and minehunt_status says so.
     """
-    facts = _Facts(host)
+    facts = _Facts(host, query)
     names = Counter(line.name for line in facts.lines)
     uids = Counter(line.account.uid for line in facts.lines if line.account and not line.is_nis)
     for line in facts.lines:
@@ -108,23 +108,22 @@ def account_findings(host: Host, query: QueryContext) -> Iterator[AccountFinding
         yield _nis(line) if line.is_nis else _account(facts, line, names[line.name], uids)
     yield from _strays(facts, names)
     yield from _sudo_for_no_one(facts.sudo, query)
-    host.status.degrade(_TABLE, *facts.gaps)
 
 
 class _Facts:
-    """The account files of one host, each read once; `gaps` say what could not be."""
+    """The account files of one host, each read once; what could not be is said to the query."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, query: QueryContext) -> None:
         self.files = host.files
+        self.query = query
         self.network = NetworkMounts.of(host)
-        self.gaps: list[str] = []
         try:
             self.lines = list(passwd_lines(self.files.read(_PASSWD, _LIMIT)))
         except Unreadable as error:
             if not error.is_missing:
                 raise
             self.lines = []
-            self.gaps.append(str(error))
+            self.query.could_not_see(str(error))
         shadow = self._read(_SHADOW)
         self.shadow: Optional[dict[str, ShadowEntry]] = None
         if shadow is not None:
@@ -138,9 +137,9 @@ class _Facts:
         try:
             sudoers = read_sudoers(self.files)
         except Unreadable as error:
-            self.gaps.append(str(error))
+            self.query.could_not_see(str(error))
         else:
-            self.gaps += sudoers.problems
+            self.query.take(sudoers.unseen)
             self.sudo = SudoJudge(sudoers)
 
     def _read(self, path: str, needed: bool = True) -> Optional[bytes]:
@@ -148,7 +147,7 @@ class _Facts:
             return self.files.read(path, _LIMIT)
         except Unreadable as error:
             if needed or not error.is_missing:
-                self.gaps.append(str(error))
+                self.query.could_not_see(str(error))
             return None
 
     def home(self, path: str) -> tuple[Optional[bool], Optional[int]]:

@@ -84,13 +84,12 @@ def login_failures(host: Host, query: QueryContext) -> Iterator[LoginFailures]:
         known = frozenset(account.name for account in parse_passwd(host.files.read("/etc/passwd")))
     except Unreadable as error:
         known = frozenset()
-        records.problems.append(str(error))
+        query.could_not_see(str(error))
     judge = LoginJudge(known)
     for time, attempt, path in records.attempts():
         judge.add(time, attempt, path)
     if judge.is_cut:
         query.truncate("more addresses, accounts and times than are kept")
-    host.status.degrade(_TABLE, *records.problems)
     for found in judge.findings():
         group = found.group
         yield LoginFailures(

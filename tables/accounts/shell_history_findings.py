@@ -25,7 +25,6 @@ _MAX_COMMANDS = 20_000
 # The part of the time left that one file may take: one over this.
 _TIME_SHARE = 4
 _MAX_ROWS = 1000
-_MAX_PROBLEMS = 10
 # How many commands later a fetched file may be run to count as one deed.
 _FOLLOWING = 6
 _FETCHES = re.compile(r"\b(?:curl|wget|fetch|aria2c|axel|ftpget|tftp|lynx)\b")
@@ -75,7 +74,6 @@ def shell_history_findings(host: Host, query: QueryContext) -> Iterator[ShellHis
     that the shell never wrote (HISTFILE unset, a session still open, a link to /dev/null) or that HISTFILE or ZDOTDIR puts
     elsewhere, and accounts of a directory service.
     """
-    problems: list[str] = []
     seen: set[str] = set()
     for account in parse_passwd(host.files.read("/etc/passwd")):
         if not account.home.startswith("/") or account.home in seen:
@@ -95,10 +93,7 @@ def shell_history_findings(host: Host, query: QueryContext) -> Iterator[ShellHis
                 query.truncate(f"{path}: only the first {_FILE_LIMIT} bytes were read")
             yield from _rows(account, path, data[:_FILE_LIMIT], query)
         # A home out of reach is one problem, not one for every file that may be in it.
-        problems += errors if len(errors) < len(NAMES) else [f"the shell histories of {account.name}: {errors[0]}"]
-    if len(problems) > _MAX_PROBLEMS:
-        problems[_MAX_PROBLEMS:] = [f"{len(problems) - _MAX_PROBLEMS} more history files could not be read"]
-    host.status.degrade(_TABLE, *problems)
+        query.could_not_see(*(errors if len(errors) < len(NAMES) else [f"the shell histories of {account.name}: {errors[0]}"]))
 
 
 def _rows(account: Account, path: str, data: bytes, query: QueryContext) -> Iterator[ShellHistoryFinding]:

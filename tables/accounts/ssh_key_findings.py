@@ -27,6 +27,7 @@ from tables.host.ssh.sshd_settings import SshdConfig
 from tables.indicators.ssh_keys import known_key
 from tables.reasons.commands import command_reasons, place_reasons
 from tables.schema import BIGINT, TEXT, QueryContext, Row, column, table
+from tables.unseen import Unseen
 
 _TABLE = "ssh_key_findings"
 _MAX_ROWS = 90_000
@@ -97,11 +98,6 @@ def ssh_key_findings(host: Host, query: QueryContext) -> Iterator[SshKeyFinding]
     rows = [row for place in scan.places() for row in scan.rows(place)]
     yield from _with_sharers(rows)
     yield from scan.commands()
-    if scan.unreadable:
-        scan.gaps.append(f"{len(scan.unreadable)} key files could not be read, {scan.unreadable[0]}")
-    if scan.out_of_reach:
-        scan.gaps.append(f"{len(scan.out_of_reach)} files on network file systems not looked at, {scan.out_of_reach[0]}")
-    host.status.degrade(_TABLE, *scan.gaps)
 
 
 class _Scan:
@@ -109,18 +105,15 @@ class _Scan:
         self.files = host.files
         self.query = query
         self.network = NetworkMounts.of(host)
-        self.gaps: list[str] = []
-        self.unreadable: list[str] = []
-        self.out_of_reach: list[str] = []
         self.accounts = _first_by_name(parse_passwd(self._read("/etc/passwd", is_needed=True)))
         self.groups = groups_by_account(self.accounts.values(), parse_group(self._read("/etc/group")))
         self.uid_min = uid_min(self._read("/etc/login.defs").decode("utf-8", "replace"))
         try:
             self.config = effective(host.files)
         except Unreadable as error:
-            self.gaps.append(str(error))
-            self.config = SshdConfig((), {}, (), (), None)
-        self.gaps += self.config.problems
+            self.query.could_not_see(str(error))
+            self.config = SshdConfig((), {}, (), Unseen(), None)
+        query.take(self.config.unseen)
         self._files: dict[str, Optional[KeyFile]] = {}
         self._rows = 0
 
@@ -131,7 +124,7 @@ class _Scan:
             if is_needed and not error.is_missing:
                 raise
             if is_needed or not error.is_missing:
-                self.gaps.append(str(error))
+                self.query.could_not_see(str(error))
             return b""
 
     def places(self) -> Iterator[KeyPlace]:
@@ -188,12 +181,12 @@ class _Scan:
         if path not in self._files:
             self._files[path] = None
             if self.network.holds(path):
-                self.out_of_reach.append(path)
+                self.query.could_not_see(f"{path}: on a network file system, not looked at")
                 return None
             try:
                 found = read_key_file(self.files, path)
             except Unreadable as error:
-                self.unreadable.append(str(error))
+                self.query.could_not_see(str(error))
                 return None
             if found is not None and found.is_cut:
                 self.query.truncate(f"{path}: only its beginning, at most {MAX_LINES} lines, was read")

@@ -20,7 +20,6 @@ from tables.schema import BIGINT, TEXT, QueryContext, Row, column, table
 
 _TABLE = "file_attributes"
 _MAX_ENTRIES = 50_000
-_MAX_NAMED = 5
 _NANO = 1_000_000_000
 _NO_ATTRIBUTE = frozenset({errno.ENODATA, errno.ENOTSUP, errno.EINVAL})
 
@@ -72,11 +71,9 @@ def file_attributes(host: Host, query: QueryContext) -> Iterator[FileAttributes]
     try:
         packages = owners(host, [one.path for one in found if one.is_marked])
     except OwnerUnknown as error:
-        scan.gaps.append(str(error))
+        query.could_not_see(str(error))
     for one in found:
         yield _row(one, packages)
-    more = len(scan.gaps) - _MAX_NAMED
-    host.status.degrade(_TABLE, *scan.gaps[:_MAX_NAMED], *([f"and {more} more"] if more > 0 else []))
 
 
 class _Found(NamedTuple):
@@ -108,12 +105,11 @@ def _runs_as_other(status: FileStatus) -> bool:
 
 
 class _Scan:
-    """Looks at files; `gaps` says what could not be looked at."""
+    """Looks at files; what it could not look at, it says to the query."""
 
     def __init__(self, host: Host, query: QueryContext) -> None:
         self.files = host.files
         self.query = query
-        self.gaps: list[str] = []
         self._statuses = Statuses()
 
     def named(self, paths: list[str]) -> Iterator[_Found]:
@@ -148,7 +144,7 @@ class _Scan:
             return [folder, *self.files.paths(folder)]
         except Unreadable as error:
             if not error.is_missing:
-                self.gaps.append(str(error))
+                self.query.could_not_see(str(error))
             return []
 
     def _look(self, path: str, with_flags: bool) -> Optional[_Found]:
@@ -157,7 +153,7 @@ class _Scan:
             located = self.files.locate(path, follow=False)
         except Unreadable as error:
             if not error.is_missing:
-                self.gaps.append(str(error))
+                self.query.could_not_see(str(error))
             return None
         found = _Found(path, status, None, self._capabilities(path, located) if stat.S_ISREG(status.mode) else None)
         # Opening devices and FIFOs is not harmless, and asking for the flags of each program not cheap.
@@ -170,7 +166,7 @@ class _Scan:
             value = os.getxattr(located, ATTRIBUTE, follow_symlinks=False)
         except OSError as error:
             if error.errno not in _NO_ATTRIBUTE:
-                self.gaps.append(f"{path}: {error.strerror}")
+                self.query.could_not_see(f"{path}: {error.strerror}")
             return None
         return capability_text(value) or "malformed"
 

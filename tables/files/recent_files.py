@@ -117,10 +117,9 @@ def recent_files(host: Host, query: QueryContext) -> Iterator[RecentFile]:
     To take them from another table, put that first: `FROM other CROSS JOIN recent_files f ON f.root = other.path`.
     """
     spans = [asked_span(query, *asked) for asked in product(_asked(query, "since"), _asked(query, "until"))]
-    notes = _Notes()
     rows = 0
     for root in _roots(host, query):
-        scan = _Scan(host, query, root, notes)
+        scan = _Scan(host, query, root)
         for found in scan.run(spans):
             for span in spans:
                 if found.status.ctime_ns in span:
@@ -129,9 +128,6 @@ def recent_files(host: Host, query: QueryContext) -> Iterator[RecentFile]:
                         break
                     rows += 1
                     yield scan.row(found, span)
-    host.status.degrade(_TABLE, *notes.degraded)
-    if notes.cut:
-        query.truncate("; ".join(notes.cut))
 
 
 def _roots(host: Host, query: QueryContext) -> list[str]:
@@ -170,14 +166,6 @@ def _kinds(query: QueryContext) -> frozenset[str]:
     return KINDS & {text.casefold().rstrip(" ") for text in asked}
 
 
-class _Notes:
-    """What minehunt_status has to say of this call."""
-
-    def __init__(self) -> None:
-        self.cut: list[str] = []
-        self.degraded: list[str] = []
-
-
 class _Found(NamedTuple):
     """A file that changed: its path on the host, and what it is by its first bytes where it is regular and readable."""
 
@@ -194,11 +182,10 @@ class _Found(NamedTuple):
 class _Scan:
     """One walk below one root, and what is said about the files that it found."""
 
-    def __init__(self, host: Host, query: QueryContext, root: str, notes: _Notes) -> None:
+    def __init__(self, host: Host, query: QueryContext, root: str) -> None:
         self.host = host
         self.query = query
         self.root = root
-        self.notes = notes
         self.packages: dict[str, Optional[str]] = {}
         self.times = BorrowedTimes(host.files)
         self.lawful: frozenset[str] = frozenset()
@@ -226,7 +213,7 @@ class _Scan:
         try:
             self.packages = owners(self.host, [file.path for file in files if file.is_program])
         except OwnerUnknown as error:
-            self.notes.degraded.append(str(error))
+            self.query.could_not_see(str(error))
         self.lawful = self.times.lawful((file.path, file.status) for file in files if self.packages.get(file.path, "") is None)
         return files
 
@@ -256,7 +243,7 @@ class _Scan:
         found = boundaries(parse_mountinfo(mountinfo), folder)
         if found.left_out:
             more = ", …" if len(found.left_out) > _MAX_NAMED else ""
-            self.notes.degraded.append(f"not walked: {', '.join(found.left_out[:_MAX_NAMED])}{more}")
+            self.query.could_not_see(f"not walked: {', '.join(found.left_out[:_MAX_NAMED])}{more}")
         return {**found.closed, **{os.path.join(self.host.files.root, name): None for name in _LEFT_OUT}}
 
     def _must_stop(self) -> Callable[[], bool]:
@@ -265,12 +252,12 @@ class _Scan:
 
     def _note(self, walk: TreeWalk, dropped: int) -> None:
         if dropped:
-            self.notes.cut.append(f"{dropped} files beyond {_MAX_FILES} are left out; programs and the newest were kept")
+            self.query.truncate(f"{dropped} files beyond {_MAX_FILES} are left out; programs and the newest were kept")
         if walk.cut:
-            self.notes.cut.append(walk.cut)
+            self.query.truncate(walk.cut)
         if walk.unreadable:
             more = walk.unreadable_count - len(walk.unreadable)
-            self.notes.degraded.append("; ".join(walk.unreadable) + (f"; and {more} more" if more else ""))
+            self.query.could_not_see("; ".join(walk.unreadable) + (f"; and {more} more" if more else ""))
 
     def row(self, found: _Found, span: Span) -> RecentFile:
         """The file as a row."""

@@ -92,7 +92,6 @@ def hardening_checks(host: Host, query: QueryContext) -> Iterator[HardeningCheck
     programs or outside of the host, and an ip_tables policy of DROP without a single rule.
     """
     wanted = query.equals("check_id")
-    degraded = []
     for check in CHECKS:
         if wanted is not None and check.check_id not in wanted:
             continue
@@ -101,10 +100,8 @@ def hardening_checks(host: Host, query: QueryContext) -> Iterator[HardeningCheck
         if outcome.why_unknown is not None:
             if wanted is not None:
                 raise TableError(f"{check.check_id} could not look: {outcome.why_unknown}")
-            degraded.append(f"{check.check_id}: {outcome.why_unknown}")
+            query.could_not_see(f"{check.check_id}: {outcome.why_unknown}")
         yield _row(check, outcome)
-    if wanted is None:
-        host.status.degrade(_NAME, *degraded)
 
 
 def _look(check: Check, host: Host) -> Outcome:

@@ -77,7 +77,6 @@ class StatusBoard:
         self._lock = threading.Lock()
         self._records: dict[str, TableStatus] = {}
         self._asked: dict[tuple[str, str], float] = {}
-        self._pending: dict[str, tuple[str, ...]] = {}
         self._gaps: dict[tuple[str, str, str], Gap] = {}
         self._sequence = 0
 
@@ -86,16 +85,6 @@ class StatusBoard:
         with self._lock:
             record = self._records.get(table, TableStatus())
             self._records[table] = replace(record, calls=record.calls + 1)
-
-    def degrade(self, table: str, *reasons: str) -> None:
-        """Say what the table could not see in the scan under way; no reasons: it saw everything."""
-        with self._lock:
-            self._pending[table] = tuple(reasons)
-
-    def taken(self, table: str) -> tuple[str, ...]:
-        """What the scan under way has said it could not see, and is forgotten with that."""
-        with self._lock:
-            return self._pending.pop(table, ())
 
     def scanned(self, table: str, question: str, duration_ms: int, rows: Optional[int], notes: Notes) -> None:
         """Record how a scan for a question ended; `rows` is None when it failed."""
@@ -135,12 +124,10 @@ class StatusBoard:
             return sorted(self._records)
 
     def get(self, table: str) -> TableStatus:
-        """The record of one table; where no scan is recorded, with what the table itself has said."""
+        """The record of one table."""
         with self._lock:
             record = self._records.get(table, TableStatus())
             fresh = {text: notes for text, notes in record.notes.items() if not self._is_stale(table, text)}
-            if table in self._pending:
-                fresh["under way"] = Notes(degraded=self._pending[table])
             return replace(record, notes=fresh)
 
     def _is_stale(self, table: str, question: str) -> bool:

@@ -24,7 +24,6 @@ _TABLE = "boot_modules"
 _UNOWNED = "loaded_at_boot_unowned"
 # So many of a kernel's modules tell whether a package brought that kernel.
 _SAMPLE = 40
-_MAX_GAPS = 20
 _LOADERS = frozenset({"insmod", "modprobe", "kmod"})
 
 
@@ -69,15 +68,10 @@ def boot_modules(host: Host, query: QueryContext) -> Iterator[BootModuleRow]:
     of that kernel belongs to a package. Of an install line the program, and the modules that insmod or modprobe are given
     in it, are rows. Not seen: modules that a program loads by itself, and what an initramfs loads before the disk is there.
     """
-    source = StartupFiles(host, query.check_time)
+    source = StartupFiles(host, query)
     entries = list(named_modules(source))
     scan = _Scan(host, [(entry, _started(host, entry.named.command)) for entry in entries], query)
     yield from scan.rows()
-    unread = source.unreadable
-    if unread:
-        scan.gaps.append(f"{len(unread)} files and folders could not be read, the first: {next(iter(unread))}")
-    gaps = [*scan.gaps, *(gap for facts in scan.kernels for gap in facts.gaps), *source.gaps]
-    host.status.degrade(_TABLE, *list(dict.fromkeys(gaps))[:_MAX_GAPS])
 
 
 class _Started(NamedTuple):
@@ -106,22 +100,21 @@ class _Scan:
         self.host = host
         self.entries = entries
         self.query = query
-        self.gaps: list[str] = []
         self.owners: Optional[dict[str, Optional[str]]] = None
         paths = {path for entry, started in entries for path in (entry.file.path, started.program, *started.files) if path}
         try:
             self.owners = owners(host, paths) if paths else {}
         except OwnerUnknown as error:
-            self.gaps.append(str(error))
+            query.could_not_see(str(error))
         names = {entry.named.module for entry, _ in entries if entry.named.directive != INSTALL}
         names |= {name for _, started in entries for name in started.names}
         self.kernels = [self._kernel(release, names) for release in _releases(host)] if names else []
 
     def _kernel(self, release: str, names: set[str]) -> ModuleFacts:
         self.query.check_time()
-        facts = ModuleFacts(self.host, release, names, aliases=True, sample=_SAMPLE)
+        facts = ModuleFacts(self.host, release, names, self.query, aliases=True, sample=_SAMPLE)
         if facts.is_alias_cut:
-            self.gaps.append(
+            self.query.truncate(
                 f"{release}: more than {MAX_PATTERN_NAMES} modules are not installed: not all were looked up by alias"
             )
         return facts
@@ -195,7 +188,7 @@ class _Scan:
         try:
             return self.host.files.sha256(path)
         except Unreadable as error:
-            self.gaps.append(str(error))
+            self.query.could_not_see(str(error))
             return None
 
     def _mtime(self, path: str) -> Optional[int]:

@@ -76,7 +76,6 @@ def bpf_findings(host: Host, query: QueryContext) -> Iterator[BpfFinding]:
     except OSError as error:
         raise TableError(f"BPF programs cannot be listed: {error.strerror} (it takes root)") from None
     if not found:
-        host.status.degrade(_TABLE)
         return
     yield from _Scan(host, query, found, attached).rows()
 
@@ -97,7 +96,6 @@ class _Scan:
         self.host = host
         self.query = query
         self.found = found
-        self.gaps: list[str] = []
         self.known = bpf_programs()
         self.links: dict[int, list[Link]] = {}
         for link in attached:
@@ -114,7 +112,7 @@ class _Scan:
         try:
             named = symbols(self.host, kernel_functions().names(), self.query.check_time).named
         except OSError as error:
-            self.gaps.append(f"/proc/kallsyms: {error.strerror}: functions that programs are attached to have no names")
+            self.query.could_not_see(f"/proc/kallsyms: {error.strerror}: functions that programs are attached to have no names")
             return {}
         return {symbol.address: name for name, found in named.items() for symbol in found}
 
@@ -123,7 +121,7 @@ class _Scan:
         try:
             return owners(self.host, paths) if paths else {}
         except OwnerUnknown as error:
-            self.gaps.append(str(error))
+            self.query.could_not_see(str(error))
             return {}
 
     def _processes(self, program: Program) -> list[Process]:
@@ -150,8 +148,7 @@ class _Scan:
             processes = self._processes(program)
             yield from (self._row(program, target, processes) for target in sorted(targets) or [""])
         if unknown:
-            self.gaps.append(f"{unknown} BPF programs are attached to what the kernel does not tell")
-        self.host.status.degrade(_TABLE, *self.gaps)
+            self.query.could_not_see(f"{unknown} BPF programs are attached to what the kernel does not tell")
 
     def _row(self, program: Program, target: str, processes: list[Process]) -> BpfFinding:
         watched = self.known.is_watched(target)

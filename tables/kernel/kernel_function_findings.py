@@ -17,6 +17,7 @@ from tables.host.kernel.traced_functions import Callback, Traced, traced_functio
 from tables.indicators.kernel_functions import KernelFunctions, kernel_functions
 from tables.reasons.module_facts import ModuleFacts
 from tables.schema import BIGINT, TEXT, QueryContext, Row, column, table
+from tables.unseen import Unseen
 
 _TABLE = "kernel_function_findings"
 _LIVEPATCH = "/sys/kernel/livepatch"
@@ -67,22 +68,19 @@ def kernel_function_findings(host: Host, query: QueryContext) -> Iterator[Kernel
         release = kernel_release(host)
     except OSError as error:
         raise TableError(f"the kernel can be examined on a running system only: {error}") from None
-    scan = _Scan(host, release)
-    try:
-        yield from scan.hooked()
-        yield from scan.patched(query)
-    finally:
-        host.status.degrade(_TABLE, *scan.gaps)
+    scan = _Scan(host, release, query)
+    yield from scan.hooked()
+    yield from scan.patched()
 
 
 class _Scan:
     """Makes the rows of one scan."""
 
-    def __init__(self, host: Host, release: str) -> None:
+    def __init__(self, host: Host, release: str, query: QueryContext) -> None:
         self.host = host
+        self.query = query
         self.release = release
         self.known: KernelFunctions = kernel_functions()
-        self.gaps: list[str] = []
         self.traced: Optional[list[Traced]] = self._traced()
 
     def _traced(self) -> Optional[list[Traced]]:
@@ -90,7 +88,7 @@ class _Scan:
             return traced_functions(self.host)
         except OSError as error:
             why = str(error) if isinstance(error, Unreadable) else error.strerror
-            self.gaps.append(f"{why}: functions hooked through ftrace are not seen")
+            self.query.could_not_see(f"{why}: functions hooked through ftrace are not seen")
             return None
 
     def hooked(self) -> Iterator[KernelFunctionFinding]:
@@ -136,19 +134,18 @@ class _Scan:
             pass
         return frozenset(names)
 
-    def patched(self, query: QueryContext) -> Iterator[KernelFunctionFinding]:
+    def patched(self) -> Iterator[KernelFunctionFinding]:
         """Code that leads out of the kernel, twice."""
         try:
-            first = look_at_code(self.host, self.known.names(), query.check_time)
-            self.gaps += first.gaps
+            first = look_at_code(self.host, self.known.names(), self.query, self.query.check_time)
             lasting = self._unexplained(first, self.traced or ())
             if not lasting:
                 return
             time.sleep(PAUSE)
-            again = look_at_code(self.host, {detour.function for detour in lasting}, query.check_time)
+            again = look_at_code(self.host, {detour.function for detour in lasting}, Unseen(), self.query.check_time)
             lasting &= self._unexplained(again, self._traced() or ())
         except BudgetExceeded:
-            query.truncate("the time ended while the kernel's code was looked at")
+            self.query.truncate("the time ended while the kernel's code was looked at")
             return
         ranges = module_ranges(self.host)
         excuses = self._module_excuses(filter(None, (ranges.module(detour.target) for detour in lasting)))
@@ -182,9 +179,7 @@ class _Scan:
         names = {name for name in modules if name}
         shown = look(self.host).modules if names else {}
         listed = names & shown.keys()
-        facts = ModuleFacts(self.host, self.release, listed) if listed else None
-        if facts is not None:
-            self.gaps += facts.gaps
+        facts = ModuleFacts(self.host, self.release, listed, self.query) if listed else None
         return {name: facts.exception(name, shown[name].taint) if facts else None for name in listed}
 
 

@@ -78,30 +78,28 @@ def kernel_module_findings(host: Host, query: QueryContext) -> Iterator[KernelMo
     except OSError as error:
         raise TableError(f"kernel modules can be examined on a running system only: {error}") from None
     look, hidden = kernel_modules.two_looks(host)
-    scan = _Scan(host, release, look)
-    try:
-        yield from scan.mounts()
-        yield from scan.hidden(hidden)
-        yield from scan.memory(query)
-        yield from scan.loaded(query)
-        yield from scan.kernel()
-        yield from scan.log()
-        yield from scan.unlisted(query)
-    finally:
-        host.status.degrade(_TABLE, *look.gaps, *scan.facts.gaps, *scan.gaps)
+    scan = _Scan(host, release, look, query)
+    yield from scan.mounts()
+    yield from scan.hidden(hidden)
+    yield from scan.memory()
+    yield from scan.loaded()
+    yield from scan.kernel()
+    yield from scan.log()
+    yield from scan.unlisted()
 
 
 class _Scan:
     """Makes the rows of one scan from the lists and from what is on disk."""
 
-    def __init__(self, host: Host, release: str, look: Look) -> None:
+    def __init__(self, host: Host, release: str, look: Look, query: QueryContext) -> None:
         self.host = host
         self.look = look
-        self.gaps: list[str] = []
+        self.query = query
+        query.take(look.unseen)
         self.modules = look.modules
-        self.facts = ModuleFacts(host, release, self.modules)
+        self.facts = ModuleFacts(host, release, self.modules, query)
         if self.modules and self.facts.disk.paths is None:
-            self.gaps.append(f"no modules.dep for {release}: the files of modules are not known")
+            self.query.could_not_see(f"no modules.dep for {release}: the files of modules are not known")
 
     def mounts(self) -> Iterator[KernelModuleFinding]:
         """What is mounted on top of the lists, in our own mount namespace."""
@@ -117,9 +115,9 @@ class _Scan:
             evidence = f"the link count of /sys/module says that it has {self.look.uncounted} more folders than it lists"
             yield KernelModuleFinding(reason="hidden_from_sysfs", how_hidden=SYSFS, evidence=evidence)
 
-    def memory(self, query: QueryContext) -> Iterator[KernelModuleFinding]:
+    def memory(self) -> Iterator[KernelModuleFinding]:
         """Memory that the module loader gave out and that no module shown takes."""
-        found = unaccounted_memory(self.host, self.gaps, query.check_time) if self.look.has_modules else None
+        found = unaccounted_memory(self.host, self.query, self.query.check_time) if self.look.has_modules else None
         if found is None:
             return
         parts = f", in areas for modules of {', '.join(map(str, found.areas))} bytes" if found.areas else ""
@@ -132,10 +130,10 @@ class _Scan:
             evidence=evidence,
         )
 
-    def loaded(self, query: QueryContext) -> Iterator[KernelModuleFinding]:
+    def loaded(self) -> Iterator[KernelModuleFinding]:
         """Modules that stand out by their taint, or by what is known of their file."""
         for name, found in sorted(self.modules.items()):
-            query.check_time()
+            self.query.check_time()
             yield from self._loaded(name, found)
 
     def _loaded(self, name: str, found: Loaded) -> Iterator[KernelModuleFinding]:
@@ -177,14 +175,16 @@ class _Scan:
         try:
             log = taint_log(self.host)
         except OSError as error:
-            self.gaps.append(f"/dev/kmsg: {error.strerror or error}: which modules tainted the kernel is not known")
+            self.query.could_not_see(f"/dev/kmsg: {error.strerror or error}: which modules tainted the kernel is not known")
             return
         if log.is_cut and any(letter in _MODULE_TAINTS for letter in kernel_modules.kernel_taint(self.host)):
-            self.gaps.append("/dev/kmsg: the kernel's log has lost its beginning, and with it the first module that tainted it")
+            self.query.could_not_see(
+                "/dev/kmsg: the kernel's log has lost its beginning, and with it the first module that tainted it"
+            )
         gone = {line.module: line for line in reversed(log.lines) if line.module not in self.modules}
         if not gone:
             return
-        facts = ModuleFacts(self.host, self.facts.release, gone)
+        facts = ModuleFacts(self.host, self.facts.release, gone, self.query)
         for name, line in sorted(gone.items()):
             yield KernelModuleFinding(
                 module=name,
@@ -199,17 +199,12 @@ class _Scan:
                 evidence=f"the kernel's log: {line.text}; no list shows it now: it was unloaded, or hides",
             )
 
-    def unlisted(self, query: QueryContext) -> Iterator[KernelModuleFinding]:
+    def unlisted(self) -> Iterator[KernelModuleFinding]:
         """Modules that own symbols or functions, and that neither /proc/modules nor /sys/module shows."""
         if not self.look.has_modules:
             return
-
-        found = unlisted_modules(self.host, self.look, query)
-        for name, (seen, missing) in sorted(found.modules.items()):
+        for name, (seen, missing) in sorted(unlisted_modules(self.host, self.look, self.query).items()):
             yield self._hidden(name, missing, seen)
-        self.gaps += found.gaps
-        if found.cut:
-            query.truncate(found.cut)
 
     def _hidden(self, name: str, missing: tuple[str, ...], seen: list[str]) -> KernelModuleFinding:
         reason = "hidden_from_proc_modules" if PROC in missing else "hidden_from_sysfs"

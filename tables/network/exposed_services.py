@@ -87,31 +87,29 @@ def exposed_services(host: Host, query: QueryContext) -> Iterator[ExposedService
     unknown. Without root, services of other users are not seen; minehunt_status says so.
     """
     if not host.is_live:
-        host.status.degrade(_NAME, "a mounted disk has no listeners")
+        query.could_not_see("a mounted disk has no listeners")
         return
     truth = host.truth
     own = {pid for pid, _ in host.own_processes()}
     found = outside_listeners(truth, (pid for pid in truth.pids() if pid not in own), query.check_time)
-    scan = _Scan(truth)
+    scan = _Scan(truth, query)
     for listener in found.found:
         query.check_time()
         yield from scan.rows(listener)
-    degraded = [f"{path} could not be read" for path in list(scan.unreadable)[:20]]
     if not host.is_root:
-        degraded.append("not root: which processes of other users listen is not seen")
+        query.could_not_see("not root: which processes of other users listen is not seen")
     elif found.unreadable and not all(listener.pids for listener in found.found):
-        degraded.append(f"the open files of {len(found.unreadable)} processes could not be read")
-    host.status.degrade(_NAME, *degraded)
+        query.could_not_see(f"the open files of {len(found.unreadable)} processes could not be read")
 
 
 class _Scan:
-    """One scan; `unreadable` are configuration files that exist and could not be read."""
+    """One scan."""
 
-    def __init__(self, procfs: Procfs) -> None:
+    def __init__(self, procfs: Procfs, query: QueryContext) -> None:
         self.procfs = procfs
+        self.query = query
         self.services = entry_services()
         self.files = ProcessFiles(procfs)
-        self.unreadable: dict[str, None] = {}
         self.host_namespace = _network_namespace(procfs, "1") or _network_namespace(procfs, "self")
         self._forwards: Optional[list[tuple[Forward, bool]]] = None
         self._addresses: dict[Optional[int], frozenset[str]] = {}
@@ -131,7 +129,8 @@ class _Scan:
         cmdline = process.cmdline
         facts = ServiceFacts(process, listener.socket, self.files, cmdline)
         verdict = judge(service, facts)
-        self.unreadable.update(dict.fromkeys(f"pid {process.pid} ({service.service}): {path}" for path in facts.unreadable))
+        where = f"pid {process.pid} ({service.service})"
+        self.query.could_not_see(*(f"{where}: {path} could not be read" for path in facts.unreadable))
         # A pid that was given away meanwhile would lend its successor's files to the service.
         if verdict is not None and process.is_same_process():
             for address, port, is_wildcard, reach in self._ends(listener, process):

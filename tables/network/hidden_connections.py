@@ -86,22 +86,18 @@ def hidden_connections(host: Host, query: QueryContext) -> Iterator[HiddenConnec
     minehunt_status says so. The kernel may load its own module tcp_diag or udp_diag for it, as it does for ss(8).
     """
     procfs = host.truth
-    notes: list[str] = []
     found: dict[tuple[object, ...], Hidden] = {}
-    try:
-        for look in range(_LOOKS):
-            namespaces = network_namespaces(procfs, procfs.pids())
-            now = {one.key: one for namespace in namespaces for one in _differences(host, namespace, notes, query)}
-            found = {key: one for key, one in now.items() if not look or key in found}
-            if not found:
-                return
-            time.sleep(_PAUSE_SECONDS if look < _LOOKS - 1 else 0)
-        yield from _rows(host, list(found.values()))
-    finally:
-        host.status.degrade(_TABLE, *dict.fromkeys(notes))
+    for look in range(_LOOKS):
+        namespaces = network_namespaces(procfs, procfs.pids())
+        now = {one.key: one for namespace in namespaces for one in _differences(host, namespace, query)}
+        found = {key: one for key, one in now.items() if not look or key in found}
+        if not found:
+            return
+        time.sleep(_PAUSE_SECONDS if look < _LOOKS - 1 else 0)
+    yield from _rows(host, list(found.values()))
 
 
-def _differences(host: Host, namespace: Namespace, notes: list[str], query: QueryContext) -> Iterator[Hidden]:
+def _differences(host: Host, namespace: Namespace, query: QueryContext) -> Iterator[Hidden]:
     for name, protocol in TABLES:
         query.check_time()
         try:
@@ -109,7 +105,7 @@ def _differences(host: Host, namespace: Namespace, notes: list[str], query: Quer
             lines = (line for batch in socket_lines(host.truth, namespace, name) for line in batch)
             listed = [found for line in lines if (found := parse_line(line, protocol, namespace.inode)) is not None]
         except OSError as error:
-            notes.append(f"network namespace {namespace.inode or 'unnamed'}: {error.strerror or error}")
+            query.could_not_see(f"network namespace {namespace.inode or 'unnamed'}: {error.strerror or error}")
             continue
         yield from differences(listed, dumped)
 

@@ -103,7 +103,7 @@ def miner_pool_connections(host: Host, query: QueryContext) -> Iterator[MinerPoo
     NULL and owner_visible 0; `evidence` names it when it can be seen behind the mount.
     """
     if not host.is_live:
-        host.status.degrade(_NAME, "a mounted disk has no connections")
+        query.could_not_see("a mounted disk has no connections")
         return
     yield from _Scan(host, query).rows()
 
@@ -146,7 +146,7 @@ class _Scan:
             if missing:
                 behind = find_owners(self.truth, self.truth.pids(), missing, every_thread=True).by_inode
             missing &= self._still_open(hits, missing)
-        self._report_degraded(bool(missing) and not missing <= behind.keys(), unreadable)
+        self._say_unseen(bool(missing) and not missing <= behind.keys(), unreadable)
         for hit in hits:
             inode = hit.socket.inode
             if inode in missing:
@@ -273,17 +273,17 @@ class _Scan:
             note += f"; the open files of {_pids(unreadable)} could not be read"
         return _row(hit, None, False, note)
 
-    def _report_degraded(self, is_owner_missing: bool, unreadable: list[int]) -> None:
-        reasons = []
+    def _say_unseen(self, is_owner_missing: bool, unreadable: list[int]) -> None:
         if not self.host.is_root:
-            reasons.append(
+            self.query.could_not_see(
                 "not root: the open files of other users' processes cannot be read, their connections show without owner"
             )
         elif unreadable and is_owner_missing:
-            reasons.append(f"the open files of {_pids(unreadable)} cannot be read")
+            self.query.could_not_see(f"the open files of {_pids(unreadable)} cannot be read")
         if not self.truth.is_initial_pid_namespace:
-            reasons.append("not in the initial pid namespace: processes outside it, and their network namespaces, are not seen")
-        self.host.status.degrade(_NAME, *reasons)
+            self.query.could_not_see(
+                "not in the initial pid namespace: processes outside it, and their network namespaces, are not seen"
+            )
 
 
 def _pids(pids: list[int]) -> str:

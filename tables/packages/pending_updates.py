@@ -14,7 +14,6 @@ from tables.schema import BIGINT, TEXT, QueryContext, Row, column, table
 
 _TABLE = "pending_updates"
 _OLD_SECONDS = 14 * 86400
-_MAX_PROBLEMS = 10
 
 
 @dataclass(frozen=True)
@@ -53,21 +52,17 @@ def pending_updates(host: Host, query: QueryContext) -> Iterator[PendingUpdate]:
     (backports) and streams of dnf modules that are not in use do not count; pins, phased updates and excludes are not
     regarded. apk's indexes do not tell security updates. Packages of Berkeley DB and NDB databases of rpm are not read.
     """
-    problems: list[str] = []
     systems = 0
     for system in package_systems(host.files):
         systems += 1
         if not system.caches:
-            problems.append(f"no package cache for {system.kind} packages: whether updates are pending is not known")
+            query.could_not_see(f"no package cache for {system.kind} packages: whether updates are pending is not known")
         newest = max((int(host.files.stat(path).st_mtime) for path in system.caches), default=0)
         if system.caches and newest < time.time() - _OLD_SECONDS:
-            problems.append(f"the {system.kind} package cache is of {_day(newest)}: newer updates are not known")
-        yield from _rows(system, _offers(system, query, problems))
+            query.could_not_see(f"the {system.kind} package cache is of {_day(newest)}: newer updates are not known")
+        yield from _rows(system, _offers(system, query))
     if not systems:
-        problems.append("no database of dpkg, rpm or apk")
-    if len(problems) > _MAX_PROBLEMS:
-        problems[_MAX_PROBLEMS:] = [f"{len(problems) - _MAX_PROBLEMS} more package caches could not be read"]
-    host.status.degrade(_TABLE, *problems)
+        query.could_not_see("no database of dpkg, rpm or apk")
 
 
 def _day(seconds: int) -> str:
@@ -75,7 +70,7 @@ def _day(seconds: int) -> str:
     return datetime.datetime.fromtimestamp(max(seconds, 0), datetime.timezone.utc).date().isoformat()
 
 
-def _offers(system: PackageSystem, query: QueryContext, problems: list[str]) -> Iterator[Offer]:
+def _offers(system: PackageSystem, query: QueryContext) -> Iterator[Offer]:
     for path in system.caches:
         query.check_time()
         try:
@@ -83,7 +78,7 @@ def _offers(system: PackageSystem, query: QueryContext, problems: list[str]) -> 
                 query.check_time()
                 yield offer
         except OSError as error:
-            problems.append(str(error))
+            query.could_not_see(str(error))
 
 
 def _rows(system: PackageSystem, offers: Iterator[Offer]) -> Iterator[PendingUpdate]:

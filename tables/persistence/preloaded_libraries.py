@@ -96,8 +96,7 @@ def preloaded_libraries(host: Host, query: QueryContext) -> Iterator[PreloadedLi
     if host.is_live:
         yield from scan.processes()
         if not host.is_root:
-            scan.judge.gaps.append("not root: the environment and mappings of other users' processes are not readable")
-    host.status.degrade(_TABLE, *scan.judge.gaps[:20])
+            query.could_not_see("not root: the environment and mappings of other users' processes are not readable")
 
 
 class _Scan:
@@ -107,7 +106,7 @@ class _Scan:
         self.host = host
         self.files = host.files
         self.query = query
-        self.judge = PreloadJudge(host)
+        self.judge = PreloadJudge(host, query)
 
     def preload_file(self) -> Iterator[PreloadedLibrary]:
         """The entries of /etc/ld.so.preload, and the file itself when calls disagree about it."""
@@ -117,7 +116,7 @@ class _Scan:
             # The loader reads nothing but a regular file.
             if error.why != "not a regular file":
                 raise
-            self.judge.gaps.append(str(error))
+            self.query.could_not_see(str(error))
             return
         odd = differences(self.files, _PRELOAD, _LIMIT)
         # The file may have changed between the calls.
@@ -195,7 +194,7 @@ class _Scan:
         try:
             found = read_raw(self.files, self.judge.root_of(process) + _PRELOAD, _LIMIT)
         except OSError as error:
-            self.judge.gaps.append(str(error))
+            self.query.could_not_see(str(error))
             return
         for line, library in parse_ld_so_preload(found.data.decode("utf-8", "surrogateescape")) if found else ():
             evidence = f"line {line} of {_PRELOAD} in the root folder of process {process.pid}: {library}"
@@ -208,7 +207,7 @@ class _Scan:
         except Unreadable as error:
             # A masked unit is a link to /dev/null; folders lie among the files.
             if not error.is_missing and error.why != "not a regular file":
-                self.judge.gaps.append(str(error))
+                self.query.could_not_see(str(error))
             return ""
 
 

@@ -62,7 +62,6 @@ def rc_local_commands(host: Host, query: QueryContext) -> Iterator[RcLocalComman
     """
     facts = CommandFacts(host)
     yield from facts.complete(_commands(host.files, facts, query), query)
-    host.status.degrade("rc_local_commands", *facts.degraded)
 
 
 def _commands(files: Files, facts: CommandFacts, query: QueryContext) -> Iterator[RcLocalCommand]:
@@ -77,7 +76,7 @@ def _commands(files: Files, facts: CommandFacts, query: QueryContext) -> Iterato
             # Neither systemd nor OpenRC runs anything but a regular file.
             if error.why != "not a regular file":
                 raise
-            facts.degraded.append(str(error))
+            query.could_not_see(str(error))
             continue
         if script.path in seen:
             continue

@@ -78,7 +78,6 @@ def scheduled_jobs(host: Host, query: QueryContext) -> Iterator[ScheduledJob]:
         # Of a script all commands were looked at, for what they start may be odd inside.
         if row.scheduler != "cron_script" or row.line == 0 or row.reasons or row.program_reasons:
             yield row
-    host.status.degrade("scheduled_jobs", *dict.fromkeys(jobs.facts.degraded))
 
 
 class _Jobs:
@@ -97,12 +96,12 @@ class _Jobs:
 
     def rows(self) -> Iterator[ScheduledJob]:
         """All rows, packages left out."""
-        for found in job_files(self.files, self.facts.degraded):
+        for found in job_files(self.files, self.query):
             file = self._read(found.path)
             if file is not None:
                 yield from self._file_rows(found, file)
         for folder in (*SCRIPT_FOLDERS, *sorted(self.run_parts.keys() - SCRIPT_FOLDERS.keys())):
-            for path in listed(self.files, folder, self.facts.degraded):
+            for path in listed(self.files, folder, self.query):
                 file = self._read(path)
                 if file is not None:
                     yield from self._script_rows(path, file, folder)
@@ -112,7 +111,7 @@ class _Jobs:
         try:
             return {account.name: account for account in reversed(parse_passwd(self.files.read("/etc/passwd")))}
         except Unreadable as error:
-            self.facts.degraded.append(str(error))
+            self.query.could_not_see(str(error))
             return {}
 
     def _uid_min(self) -> int:
@@ -128,7 +127,7 @@ class _Jobs:
             file = read_start_file(self.files, path)
         except Unreadable as error:
             if not error.is_missing:
-                self.facts.degraded.append(str(error))
+                self.query.could_not_see(str(error))
             return None
         if file.path in self.seen:
             return None
@@ -242,7 +241,7 @@ class _Jobs:
         )
 
     def _timer_rows(self) -> Iterator[ScheduledJob]:
-        for job in timer_jobs(self.files, self.facts.degraded, self.query.check_time):
+        for job in timer_jobs(self.files, self.query, self.query.check_time):
             script = parse(" ".join(map(shlex.quote, job.command.words)))
             reasons = text_reasons(job.command.text) | environment_reasons(job.environment)
             reasons.update(*script_reasons(script))

@@ -56,7 +56,6 @@ _MECHANISMS = (
     "package_hook, pam, preload, profile, python_startup, shell_rc, sleep_hook, sudoers, udev or xdg_autostart"
 )
 _NAME_IN_TEXT = re.compile(r"[^\s;&|()<>'\"`$={}]+")
-_MAX_GAPS = 20
 # The part of the time left that the files of one account may take: one over this.
 _TIME_SHARE = 4
 
@@ -99,17 +98,13 @@ def startup_commands(host: Host, query: QueryContext) -> Iterator[StartupCommand
     logrotate(8), git-config(1), dbus-daemon(1), inetd(8), xinetd.conf(5), site(3).
 
     Not seen: what is sourced from a start-up file under another name, git hooks of single repositories, variables of
-    running processes (preloaded_libraries has those of the loader). Files that may not be read are counted in minehunt_status.
+    running processes (preloaded_libraries has those of the loader). Files that may not be read are named in minehunt_status.
     """
     facts = CommandFacts(host)
-    source = StartupFiles(host, query.check_time)
+    source = StartupFiles(host, query)
     rows = _Rows(facts, source, query)
     entries = (row for reader in _READERS for entry in reader(source) for row in rows.of(entry))
     yield from facts.complete(entries, query)
-    unread = source.unreadable
-    if unread:
-        facts.degraded.append(f"{len(unread)} files and folders could not be read, the first: {next(iter(unread))}")
-    host.status.degrade(_TABLE, *[*facts.degraded, *source.gaps][:_MAX_GAPS])
 
 
 class _Rows:

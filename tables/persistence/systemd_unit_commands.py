@@ -96,10 +96,9 @@ def systemd_unit_commands(host: Host, query: QueryContext) -> Iterator[SystemdUn
             left -= 1
             text = None if text is None else text - max(len(row.command), len(row.arguments or ""))
     rows += _generators(facts, units.unread)
-    if units.cut:
-        query.truncate("; ".join(units.cut[:10]))
+    query.could_not_see(*units.unread)
+    query.truncate(*units.cut)
     yield from _finished(host, units.managers, list(facts.complete(rows, query)), query)
-    host.status.degrade("systemd_unit_commands", *facts.degraded, *units.unread)
 
 
 class _Facts(NamedTuple):

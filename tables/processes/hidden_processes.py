@@ -115,13 +115,10 @@ def hidden_processes(host: Host, query: QueryContext) -> Iterator[HiddenProcess]
     """
     search = Search(host, query)
     found: list[int] = []
-    try:
-        for suspect in search.found():
-            found.append(suspect.pid)
-            yield _row(host, suspect)
-        host.unlisted.found(found)
-    finally:
-        host.status.degrade("hidden_processes", *search.notes)
+    for suspect in search.found():
+        found.append(suspect.pid)
+        yield _row(host, suspect)
+    host.unlisted.found(found)
 
 
 def _row(host: Host, suspect: Suspect) -> HiddenProcess:

@@ -162,7 +162,8 @@ def miner_configs(host: Host, query: QueryContext) -> Iterator[MinerConfigFile]:
     cut = search.by_places()
     if cut:
         query.truncate(f"only the first {MAX_ENTRIES} entries of each place were looked at, up to {cut}")
-    host.status.degrade(_TABLE, *(() if host.is_root else ("not root: other users' files and processes are out of reach",)))
+    if not host.is_root:
+        query.could_not_see("not root: other users' files and processes are out of reach")
     indicators = pool_indicators(host)
     for found in search.found.values():
         yield from _rows(search, found, indicators)

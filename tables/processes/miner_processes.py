@@ -89,12 +89,13 @@ def miner_processes(host: Host, query: QueryContext) -> Iterator[MinerProcess]:
         # Not every process is listed: one may be asked for that a kernel module hides.
         named = (procfs.process(pid) for pid in sorted(set(wanted) - own))
         pids = [process.pid for process in named if process is not None and process.is_leader]
-    degraded = [] if host.is_root else ["not root: environment, files and programs of other users' processes are not readable"]
+    if not host.is_root:
+        query.could_not_see("not root: environment, files and programs of other users' processes are not readable")
     try:
         connections = _connections(host, pids, query)
     except OSError as error:
         connections = {}
-        degraded.append(f"connections could not be read: {error}")
+        query.could_not_see(f"connections could not be read: {error}")
     collector = Collector(host, connections)
     looks = {}
     suspects = set()
@@ -109,8 +110,7 @@ def miner_processes(host: Host, query: QueryContext) -> Iterator[MinerProcess]:
             suspects.add(pid)
     suspects |= collector.search_programs(looks, suspects)
     if collector.unsearched:
-        degraded.append(f"{len(collector.unsearched)} programs are not searched for a miner's strings yet; later calls go on")
-    host.status.degrade(_NAME, *degraded)
+        query.could_not_see(f"{len(collector.unsearched)} programs are not searched for a miner's strings yet; later calls go on")
     tree = ProcessTree(procfs)
     visibility = Visibility(host)
     for pid in sorted(suspects):

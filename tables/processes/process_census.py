@@ -92,7 +92,7 @@ def process_census(host: Host, query: QueryContext) -> Iterator[ProcessCensus]:
     windows = cpu_windows(host)
     last = windows[-1] if windows else None
     progress = host.state("pid_sweep", SweepProgress)
-    host.status.degrade("process_census", *census.degraded)
+    query.could_not_see(*census.degraded)
     yield ProcessCensus(
         cgroup_path="",
         pid_namespace_initial=census.is_initial_pid_namespace,

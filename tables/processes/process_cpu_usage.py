@@ -109,7 +109,8 @@ def process_cpu_usage(host: Host, query: QueryContext) -> Iterator[ProcessCpuUsa
     if not host.is_live:
         raise TableError(f"processes can be examined on the running system only, not below {host.files.root}")
     procfs = host.truth
-    host.status.degrade(_TABLE, *(() if host.is_root else ("not root: other users' executables are not readable",)))
+    if not host.is_root:
+        query.could_not_see("not root: other users' executables are not readable")
     uses, is_cut = host.state(_TABLE, CpuHistory).measure(procfs)
     if is_cut:
         query.truncate("more processes than are kept in memory")

@@ -275,7 +275,8 @@ def process_exe_mismatches(host: Host, query: QueryContext) -> Iterator[ProcessE
         first = examiner.look(process)
         if first is not None and first.findings:
             suspects.append((process.identity, first))
-    host.status.degrade(_TABLE, *(() if host.is_root else ("not root: the programs of other users' processes are not readable",)))
+    if not host.is_root:
+        query.could_not_see("not root: the programs of other users' processes are not readable")
     visibility = Visibility(host)
     for identity, first in suspects:
         query.check_time()

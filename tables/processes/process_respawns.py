@@ -363,8 +363,8 @@ def process_respawns(host: Host, query: QueryContext) -> Iterator[ProcessRespawn
     memory = host.state(_TABLE, RespawnMemory)
     look = _Look(host, query)
     look.remember(memory)
-    degraded = [] if host.is_root else ["not root: the programs of other users' processes are not readable"]
-    host.status.degrade(_TABLE, *degraded)
+    if not host.is_root:
+        query.could_not_see("not root: the programs of other users' processes are not readable")
     if memory.lost:
         query.truncate(f"{memory.lost} running programs are not remembered: more than {len(memory)} run")
     seen: set[tuple[str, Optional[int], Optional[str]]] = set()

@@ -223,13 +223,11 @@ def process_tree(host: Host, query: QueryContext) -> Iterator[ProcessInTree]:
     if not host.is_live:
         raise TableError(f"processes can be examined on the running system only, not below {host.files.root}")
     procfs = host.truth
-    notes = []
     if not host.is_root:
-        notes.append("not root: executables and working folders of other users' processes are not readable")
+        query.could_not_see("not root: executables and working folders of other users' processes are not readable")
     hides = find_proc_mounts(procfs, []).hidepid and not host.is_root
     if hides:
-        notes.append("hidepid: other users' processes are invisible, and whether a parent is shown is unknown")
-    host.status.degrade(_TABLE, *notes)
+        query.could_not_see("hidepid: other users' processes are invisible, and whether a parent is shown is unknown")
     tree = ProcessTree.take(procfs)
     origins = _Origins(tree)
     now_ticks = int(time.clock_gettime(time.CLOCK_BOOTTIME) * CLOCK_TICKS)

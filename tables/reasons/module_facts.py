@@ -9,16 +9,18 @@ from tables.host import Host
 from tables.host.kernel.installed_modules import MAX_PATTERN_NAMES, OnDisk, dkms_modules
 from tables.host.packages.owners import OwnerUnknown, owners
 from tables.indicators.kernel_modules import module_origins
+from tables.unseen import Unseen
 
 
 class ModuleFacts:
     """The module files that are installed for one kernel release, and who owns those of the modules named."""
 
-    def __init__(self, host: Host, release: str, names: Iterable[str], aliases: bool = False, sample: int = 0) -> None:
+    def __init__(
+        self, host: Host, release: str, names: Iterable[str], unseen: Unseen, aliases: bool = False, sample: int = 0
+    ) -> None:
         """`names` may be aliases where `aliases` is true; `sample` more modules tell whether a package brought this kernel."""
         self.host = host
         self.release = release
-        self.gaps: list[str] = []
         self.origins = module_origins()
         self.disk = OnDisk.of(host.files, release)
         self._dkms = dkms_modules(host.files, release)
@@ -35,7 +37,7 @@ class ModuleFacts:
         try:
             self.packages = owners(host, {*paths, *self._real.values(), *self._sample}) if paths else None
         except OwnerUnknown as error:
-            self.gaps.append(str(error))
+            unseen.could_not_see(str(error))
 
     def path(self, name: str) -> Optional[str]:
         """The file that modules.dep names for the module."""

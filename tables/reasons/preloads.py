@@ -19,6 +19,7 @@ from tables.host.processes.executables import ancestor_programs
 from tables.host.processes.procfs import Process
 from tables.indicators.preloads import preload_origins
 from tables.indicators.process_names import enclosing, hidden_component, is_below, process_names
+from tables.unseen import Unseen
 
 # The folders that the loader searches by itself, on any distribution.
 _LIBRARY_FOLDERS = (
@@ -41,12 +42,12 @@ class Judged(NamedTuple):
 
 
 class PreloadJudge:
-    """Judges one by one; looks up each file once. `gaps` collects what could not be read."""
+    """Judges one by one; looks up each file once, and says to `unseen` what could not be read."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, unseen: Unseen) -> None:
         self.host = host
         self.files = host.files
-        self.gaps: list[str] = []
+        self.unseen = unseen
         # Where a library is looked for by its bare name; the caller adds what ld.so.conf names.
         self.folders = list(_LIBRARY_FOLDERS)
         self._names = process_names()
@@ -170,7 +171,7 @@ class PreloadJudge:
             try:
                 self._raw[path] = read_raw(self.files, path, 0, with_hash=True)
             except (OSError, ValueError) as error:
-                self.gaps.append(str(error))
+                self.unseen.could_not_see(str(error))
                 self._raw[path] = None
         return self._raw[path]
 
@@ -178,8 +179,7 @@ class PreloadJudge:
         try:
             return owners(self.host, paths) if paths else {}
         except OwnerUnknown as error:
-            if str(error) not in self.gaps:
-                self.gaps.append(str(error))
+            self.unseen.could_not_see(str(error))
             return None
 
     def _judged(

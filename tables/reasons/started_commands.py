@@ -78,8 +78,6 @@ class CommandFacts:
 
     def __init__(self, host: Host) -> None:
         self.host = host
-        # What kept facts from being found, for the table's status.
-        self.degraded: list[str] = []
 
     def columns(
         self,
@@ -147,7 +145,7 @@ class CommandFacts:
         try:
             packages = owners(self.host, paths)
         except OwnerUnknown as error:
-            self.degraded.append(str(error))
+            query.could_not_see(str(error))
             packages = {}
         inside: dict[str, str] = {}
         for row in known:

@@ -42,6 +42,7 @@ def known_good(host: Host, query: QueryContext) -> Iterator[KnownGood]:
     one that is not, or that is not valid, fails the query with the file's name (and line). No list: no rows.
     """
     current, expired = in_force(known_good_entries(host), time.time())
-    host.status.degrade("known_good", *([f"{expired} entries have expired and count no more"] if expired else []))
+    if expired:
+        query.could_not_see(f"{expired} entries have expired and count no more")
     for entry in current:
         yield KnownGood(*entry)

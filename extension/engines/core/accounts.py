@@ -44,7 +44,7 @@ def groups_of(reader: Reader) -> tuple[Group, ...]:
 def users(host: Host, query: QueryContext) -> Iterator[CoreRow]:
     """The accounts in /etc/passwd."""
     names, uids = query.equals("username"), query.equal_integers("uid")
-    for account in accounts(Reader(host, "users")):
+    for account in accounts(Reader(host, "users", query)):
         if (names and account.name not in names) or (uids and account.uid not in uids):
             continue
         yield {
@@ -57,7 +57,7 @@ def users(host: Host, query: QueryContext) -> Iterator[CoreRow]:
 def groups(host: Host, query: QueryContext) -> Iterator[CoreRow]:
     """The groups in /etc/group, the first of each id (osquery asks NSS, which may name more)."""
     seen = set()
-    for group in groups_of(Reader(host, "groups")):
+    for group in groups_of(Reader(host, "groups", query)):
         if group.gid not in seen:
             seen.add(group.gid)
             yield {"gid": group.gid, "gid_signed": signed(group.gid), "groupname": group.name}
@@ -66,7 +66,7 @@ def groups(host: Host, query: QueryContext) -> Iterator[CoreRow]:
 @core_table("user_groups", index=["uid", "gid"], optimized=["uid"])
 def user_groups(host: Host, query: QueryContext) -> Iterator[CoreRow]:
     """Each account's own group and then those that list it as a member; one account a uid, the first in /etc/passwd."""
-    reader = Reader(host, "user_groups")
+    reader = Reader(host, "user_groups", query)
     memberships: dict[str, list[int]] = {}
     for group in groups_of(reader):
         for member in group.members:
@@ -90,7 +90,7 @@ def password_status(password: str) -> str:
 @core_table("shadow", index=["username"], optimized=["username"])
 def shadow(host: Host, query: QueryContext) -> Iterator[CoreRow]:
     """The state of each password in /etc/shadow, never the hash itself; no rows where we may not read it."""
-    for entry in parse_shadow(Reader(host, "shadow").read("/etc/shadow", expected=True) or b""):
+    for entry in parse_shadow(Reader(host, "shadow", query).read("/etc/shadow", expected=True) or b""):
         algorithm = _HASH_ALGORITHM.match(entry.password)
         numbers = dict(zip(_SHADOW_DAYS, (-1 if day is None else day for day in entry.days)))
         yield {

@@ -102,7 +102,7 @@ def _sources(reader: Reader) -> Iterator[tuple[str, AptSource]]:
 @core_table("apt_sources")
 def apt_sources(host: Host, query: QueryContext) -> Iterator[CoreRow]:
     """The configured package repositories of which apt has fetched a Release file."""
-    reader = Reader(host, "apt_sources")
+    reader = Reader(host, "apt_sources", query)
     lists = list(reader.listing(_LISTS))
     for path, source in _sources(reader):
         prefix = f"{reader.canonical(_LISTS)}/{source.cache}_"

@@ -35,7 +35,7 @@ def parse_cron_line(line: str) -> Optional[CoreRow]:
 @core_table("crontab")
 def crontab(host: Host, query: QueryContext) -> Iterator[CoreRow]:
     """The jobs in /etc/crontab, /etc/cron.d and the users' crontabs; files whose name starts with a dot are not read."""
-    reader = Reader(host, "crontab")
+    reader = Reader(host, "crontab", query)
     for path in [_SYSTEM_CRONTAB, *(path for folder in _FOLDERS for path in reader.listing(folder))]:
         for line in split(reader.text(path), "\n"):
             job = parse_cron_line(line) if line and not line.startswith("#") else None

@@ -57,7 +57,7 @@ def package_row(stanza: dict[str, str]) -> Optional[CoreRow]:
 @core_table("deb_packages", additional=["admindir"], optimized=["admindir"])
 def deb_packages(host: Host, query: QueryContext) -> Iterator[CoreRow]:
     """The packages in dpkg's status file, below /var/lib/dpkg or the folders asked for as admindir; size in KiB."""
-    reader = Reader(host, "deb_packages")
+    reader = Reader(host, "deb_packages", query)
     for folder in query.equals("admindir") or [_ADMIN_FOLDER]:
         for stanza in parse_stanzas(reader.text(f"{folder}/status")):
             row = package_row(stanza)

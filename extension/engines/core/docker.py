@@ -70,7 +70,7 @@ def _namespaces(host: Host, pid: int) -> CoreRow:
 @core_table("docker_containers", needs_live=True, index=["id", "name"])
 def docker_containers(host: Host, query: QueryContext) -> Iterator[CoreRow]:
     """All containers that Docker knows, stopped ones too; no rows where Docker does not run."""
-    reader = Reader(host, "docker_containers")
+    reader = Reader(host, "docker_containers", query)
     if not host.is_live or not host.files.exists(_SOCKET):
         return
     try:

@@ -70,7 +70,7 @@ def _row(host: Host, path: str, folder: str) -> Optional[CoreRow]:
 @core_table("file", index=["path"], required=["path", "directory"], optimized=["path", "directory"])
 def file(host: Host, query: QueryContext) -> Iterator[CoreRow]:
     """The files asked for by path, and all entries, dotfiles included, of the folders asked for by directory."""
-    reader = Reader(host, "file")
+    reader = Reader(host, "file", query)
     asked = [(path, parent_folder(path)) for path in paths_asked_for(reader, query, "path")]
     for folder in paths_asked_for(reader, query, "directory", only_folders=True):
         if reader.is_folder(folder):

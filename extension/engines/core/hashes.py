@@ -77,7 +77,7 @@ def file_hashes(host: Host, query: QueryContext) -> Iterator[CoreRow]:
 
     A file over 50 MiB, or one that we may not read, has a row with empty digests, as in osquery.
     """
-    reader = Reader(host, "hash")
+    reader = Reader(host, "hash", query)
     asked = [(path, parent_folder(path)) for path in paths_asked_for(reader, query, "path")]
     for folder in paths_asked_for(reader, query, "directory"):
         if reader.is_folder(folder):

@@ -51,7 +51,7 @@ def parse_history(data: bytes) -> Iterator[HistoryLine]:
 @core_table("shell_history", additional=["uid"], optimized=["uid"], max_rows=200_000)
 def shell_history(host: Host, query: QueryContext) -> Iterator[CoreRow]:
     """The lines of the history files of the users asked for by uid, else of the running user."""
-    reader = Reader(host, "shell_history")
+    reader = Reader(host, "shell_history", query)
     for account in accounts_in_question(reader, query):
         paths = [os.path.join(account.home, name) for name in _FILES]
         sessions = os.path.join(account.home, _SESSIONS)

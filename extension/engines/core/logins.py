@@ -17,7 +17,7 @@ _UTMP_TYPES = ("empty", "runlevel", "boot_time", "new_time", "old_time", "init",
 @core_table("last")
 def last(host: Host, query: QueryContext) -> Iterator[CoreRow]:
     """The logins and logouts in /var/log/wtmp, oldest first."""
-    for login in parse_logins(Reader(host, "last").read("/var/log/wtmp") or b""):
+    for login in parse_logins(Reader(host, "last", query).read("/var/log/wtmp") or b""):
         if login.kind in _LAST_TYPES:
             yield {
                 "username": login.user, "tty": login.tty, "pid": login.pid, "type": login.kind,
@@ -28,7 +28,7 @@ def last(host: Host, query: QueryContext) -> Iterator[CoreRow]:
 @core_table("logged_in_users", needs_live=True)
 def logged_in_users(host: Host, query: QueryContext) -> Iterator[CoreRow]:
     """Every record in /var/run/utmp but those of pid 1: sessions, and also boot, login prompts and ended sessions."""
-    for login in parse_logins(Reader(host, "logged_in_users").read("/var/run/utmp") or b""):
+    for login in parse_logins(Reader(host, "logged_in_users", query).read("/var/run/utmp") or b""):
         if login.pid != 1:
             yield {
                 "type": _UTMP_TYPES[login.kind] if 0 <= login.kind < len(_UTMP_TYPES) else "unknown",

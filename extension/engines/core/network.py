@@ -46,7 +46,7 @@ def interface_addresses(host: Host, query: QueryContext) -> Iterator[CoreRow]:
 @core_table("etc_hosts")
 def etc_hosts(host: Host, query: QueryContext) -> Iterator[CoreRow]:
     """One row per line of /etc/hosts, its names joined by spaces."""
-    for address, names in parse_hosts(Reader(host, "etc_hosts").text("/etc/hosts", expected=True)):
+    for address, names in parse_hosts(Reader(host, "etc_hosts", query).text("/etc/hosts", expected=True)):
         yield {"address": address, "hostnames": " ".join(names) if names is not None else None}
 
 
@@ -65,7 +65,7 @@ def dns_resolvers(host: Host, query: QueryContext) -> Iterator[CoreRow]:
 
     The address of an IPv6 server is empty, as in osquery; `sortlist` lines are left out.
     """
-    text = Reader(host, "dns_resolvers").text("/etc/resolv.conf")
+    text = Reader(host, "dns_resolvers", query).text("/etc/resolv.conf")
     yield from parse_resolv_conf(text, os.uname().nodename if host.is_live else "")
 
 

@@ -10,6 +10,7 @@ from typing import Optional
 
 from tables.host import Host
 from tables.host.disk.files import Unreadable
+from tables.schema import QueryContext
 
 log = logging.getLogger("minehunt")
 
@@ -17,19 +18,19 @@ log = logging.getLogger("minehunt")
 READ_MAX = 50 * 1024 * 1024
 # What C's isspace accepts in the C locale: osquery trims these and no others.
 SPACE = " \t\n\v\f\r"
-_MAX_REASONS = 20
 
 
 class Reader:
     """The files of one table: one that cannot be read is left out, as osquery does, but shown as a gap in its status.
 
-    A gap is remembered between calls, for a JOIN asks for one user's files at a time.
+    What is new since the last call is logged too, as osquery logs it.
     """
 
-    def __init__(self, host: Host, table: str) -> None:
+    def __init__(self, host: Host, table: str, query: QueryContext) -> None:
         self.host = host
         self.table = table
-        self._gaps: dict[str, str] = host.state(f"{table}: unreadable", dict)
+        self.query = query
+        self._logged: dict[str, str] = host.state(f"{table}: unreadable", dict)
 
     def read(self, path: str, expected: bool = False) -> Optional[bytes]:
         """The whole regular file at `path`, b"" for a device or FIFO; None when it cannot be read or is over READ_MAX.
@@ -93,21 +94,14 @@ class Reader:
 
     def missed(self, what: str, why: str, level: int = logging.INFO) -> None:
         """Record that `what` (a path, a bus) could not be read; logged the first time."""
-        if self._gaps.get(what) != why:
+        self.query.could_not_see(f"{what}: {why}")
+        if self._logged.get(what) != why:
             log.log(level, "%s: %s: %s", self.table, what, why)
-            self._gaps[what] = why
-            self._report()
+            self._logged[what] = why
 
     def found(self, what: str) -> None:
         """Record that `what` could be read."""
-        if self._gaps.pop(what, None) is not None:
-            self._report()
-
-    def _report(self) -> None:
-        reasons = [f"{what}: {why}" for what, why in self._gaps.items()]
-        if len(reasons) > _MAX_REASONS:
-            reasons = [*reasons[:_MAX_REASONS], f"and {len(reasons) - _MAX_REASONS} more"]
-        self.host.status.degrade(self.table, *reasons)
+        self._logged.pop(what, None)
 
 
 def split(text: str, delimiters: str) -> list[str]:

@@ -40,7 +40,7 @@ def rpm_packages(host: Host, query: QueryContext) -> Iterator[CoreRow]:
 
     No rows on a host without rpm; a database in an older format (Berkeley DB, NDB) is an error that names it.
     """
-    reader = Reader(host, "rpm_packages")
+    reader = Reader(host, "rpm_packages", query)
     seen = set()
     for folder in rpm_database.FOLDERS:
         canonical = reader.canonical(folder)

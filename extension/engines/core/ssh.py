@@ -60,7 +60,7 @@ def parse_authorized_key(line: str) -> Optional[AuthorizedKey]:
 @core_table("authorized_keys", additional=["uid"])
 def authorized_keys(host: Host, query: QueryContext) -> Iterator[CoreRow]:
     """The keys in ~/.ssh/authorized_keys and authorized_keys2 of the users asked for by uid, else of the running user."""
-    reader = Reader(host, "authorized_keys")
+    reader = Reader(host, "authorized_keys", query)
     for account in accounts_in_question(reader, query):
         for name in _KEY_FILES:
             path = os.path.join(account.home, name)
@@ -73,7 +73,7 @@ def authorized_keys(host: Host, query: QueryContext) -> Iterator[CoreRow]:
 @core_table("known_hosts", index=["uid"], optimized=["uid"])
 def known_hosts(host: Host, query: QueryContext) -> Iterator[CoreRow]:
     """The lines of ~/.ssh/known_hosts of the users asked for by uid, else of the running user."""
-    reader = Reader(host, "known_hosts")
+    reader = Reader(host, "known_hosts", query)
     for account in accounts_in_question(reader, query):
         path = os.path.join(account.home, ".ssh/known_hosts")
         for line in entries(reader.text(path)):

@@ -54,7 +54,7 @@ def startup_items(host: Host, query: QueryContext) -> Iterator[CoreRow]:
 
     Every script counts as enabled; `status` of a unit is its active state.
     """
-    reader = Reader(host, "startup_items")
+    reader = Reader(host, "startup_items", query)
     for home in sorted({account.home for account in accounts(reader) if account.home.startswith("/")}):
         yield from _autostart(reader, f"{home}/.config/autostart/")
         yield from _scripts(reader, f"{home}/.config/autostart-scripts/")

@@ -73,4 +73,4 @@ def _rules(reader: Reader, path: str, open_files: tuple[str, ...]) -> Iterator[C
 @core_table("sudoers")
 def sudoers(host: Host, query: QueryContext) -> Iterator[CoreRow]:
     """The rules in /etc/sudoers and the files it includes, an include directive before what it includes."""
-    return _rules(Reader(host, "sudoers"), "/etc/sudoers", ())
+    return _rules(Reader(host, "sudoers", query), "/etc/sudoers", ())

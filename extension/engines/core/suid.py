@@ -43,7 +43,7 @@ def suid_bin(host: Host, query: QueryContext) -> Iterator[CoreRow]:
     Where /bin is a link to /usr/bin the same file shows under both paths. Ids without a name in /etc/passwd or /etc/group
     are shown as numbers.
     """
-    reader = Reader(host, "suid_bin")
+    reader = Reader(host, "suid_bin", query)
     users: dict[int, str] = {}
     groups: dict[int, str] = {}
     for account in accounts(reader):

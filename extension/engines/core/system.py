@@ -35,7 +35,7 @@ _POSIX_LINUX = 9
 def os_version(host: Host, query: QueryContext) -> Iterator[CoreRow]:
     """One row, from os-release(5), and on Red Hat and Gentoo relatives from their release file."""
     row: CoreRow = {"name": "Unknown", "major": 0, "minor": 0, "patch": 0, "platform": "posix"}
-    reader = Reader(host, "os_version")
+    reader = Reader(host, "os_version", query)
     row.update(parse_os_release(reader.text("/etc/os-release", expected=True)))
     if host.is_live:
         row["arch"] = os.uname().machine
@@ -85,14 +85,14 @@ def system_info(host: Host, query: QueryContext) -> Iterator[CoreRow]:
     require_live(host, "system_info")
     logical = os.sysconf("SC_NPROCESSORS_ONLN")
     hostname = os.uname().nodename
-    full_name = full_host_name(hostname, Reader(host, "system_info").text("/etc/hosts"))
+    full_name = full_host_name(hostname, Reader(host, "system_info", query).text("/etc/hosts"))
     row: CoreRow = {
-        "hostname": full_name, "local_hostname": full_name, "computer_name": hostname, "uuid": _dmi(host, "product_uuid"),
+        "hostname": full_name, "local_hostname": full_name, "computer_name": hostname, "uuid": _dmi(host, "product_uuid", query),
         "cpu_type": os.uname().machine, "cpu_subtype": "0", "cpu_logical_cores": logical, "cpu_physical_cores": logical,
         "physical_memory": parse_meminfo(proc_text(host, "meminfo")).get("memory_total"), "hardware_model": "",
     }  # fmt: skip
     row.update(parse_cpuinfo(proc_text(host, "cpuinfo", 16 << 20), logical))
-    row.update({column: value for column, name in _DMI.items() if (value := _dmi(host, name)) is not None})
+    row.update({column: value for column, name in _DMI.items() if (value := _dmi(host, name, query)) is not None})
     vendor = row.get("hardware_vendor")
     if isinstance(vendor, str) and vendor.lower() == "lenovo":
         # Lenovo keeps the name of the model where others keep the version.
@@ -148,12 +148,12 @@ def osquery_info(host: Host, query: QueryContext) -> Iterator[CoreRow]:
     yield {
         "pid": os.getpid(),
         "start_time": own.start_time if own else int(time.time()),
-        "uuid": _dmi(host, "product_uuid"),
+        "uuid": _dmi(host, "product_uuid", query),
         "watcher": -1,
         "platform_mask": _POSIX_LINUX,
     }
 
 
-def _dmi(host: Host, name: str) -> Optional[str]:
-    data = Reader(host, "system_info").read(f"/sys/class/dmi/id/{name}")
+def _dmi(host: Host, name: str, query: QueryContext) -> Optional[str]:
+    data = Reader(host, "system_info", query).read(f"/sys/class/dmi/id/{name}")
     return os.fsdecode(data).partition("\0")[0].strip() if data is not None else None

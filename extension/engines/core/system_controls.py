@@ -22,7 +22,7 @@ _VALUE_LIMIT = 65536
 @core_table("system_controls", needs_live=True, index=("name",), additional=("oid", "subsystem"))
 def system_controls(host: Host, query: QueryContext) -> Iterator[CoreRow]:
     """One row per setting; current_value is NULL when we may not read it. A name that does not exist also gets a row."""
-    config = _load_config(host)
+    config = _load_config(host, query)
     names = query.equals("name")
     if names is not None:
         found = (path for name in names if "\0" not in name for path in _walk(host, f"sys/{name.replace('.', '/')}", ""))
@@ -51,8 +51,8 @@ def parse_sysctl_conf(text: str) -> Iterator[tuple[str, str]]:
             yield parts[0], parts[1]
 
 
-def _load_config(host: Host) -> dict[str, str]:
-    reader = Reader(host, "system_controls")
+def _load_config(host: Host, query: QueryContext) -> dict[str, str]:
+    reader = Reader(host, "system_controls", query)
     paths = [_CONFIG_FILE]
     for folder in _CONFIG_FOLDERS:
         paths += [path for path in reader.listing(folder) if path.endswith(".conf")]

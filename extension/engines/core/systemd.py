@@ -92,5 +92,5 @@ def loaded_units(reader: Reader, query: QueryContext, columns: Iterable[str]) ->
 def systemd_units(host: Host, query: QueryContext) -> Iterator[CoreRow]:
     """The units loaded in the running systemd; none, with a warning, where there is no system D-Bus or no systemd on it."""
     wanted = [column for column in _PROPERTIES if query.uses(column)]
-    for unit, properties in loaded_units(Reader(host, "systemd_units"), query, wanted):
+    for unit, properties in loaded_units(Reader(host, "systemd_units", query), query, wanted):
         yield {**unit._asdict(), **properties}

@@ -20,6 +20,7 @@ from tables.host.accounts.sudoers_syntax import (
     split_list,
 )
 from tables.host.disk.files import Files, Unreadable
+from tables.unseen import Unseen
 
 # SUSE's vendor file counts while there is none in /etc; sudo-rs reads its own file where there is one.
 _CONFIGS = (("/etc/sudoers", "/usr/etc/sudoers"), ("/etc/sudoers-rs",))
@@ -35,13 +36,13 @@ _ALIAS = re.compile(r"(User|Runas|Host|Cmnd|Cmd)_Alias[ \t]+(.*)", re.DOTALL)
 
 
 class Sudoers(NamedTuple):
-    """All entries in order; `files` are those read (none: sudo is not set up), `problems` what could not be read."""
+    """All entries in order; `files` are those read (none: sudo is not set up), `unseen` what could not be read."""
 
     files: tuple[str, ...]
     rules: tuple[Rule, ...]
     defaults: tuple[Defaults, ...]
     aliases: dict[tuple[str, str], tuple[str, ...]]
-    problems: tuple[str, ...]
+    unseen: Unseen
 
     def expand(self, kind: str, items: Iterable[str]) -> tuple[str, ...]:
         """The items with every alias of this kind (User, Runas, Host, Cmnd) replaced by its members, `!` carried over."""
@@ -112,7 +113,7 @@ def read_sudoers(files: Files) -> Sudoers:
         path = next((path for path in candidates if files.exists(path)), None)
         if path is not None:
             reader.read(path, 0)
-    return Sudoers(tuple(reader.files), tuple(reader.rules), tuple(reader.defaults), reader.aliases, tuple(reader.problems))
+    return Sudoers(tuple(reader.files), tuple(reader.rules), tuple(reader.defaults), reader.aliases, reader.unseen)
 
 
 class _Reader:
@@ -125,21 +126,21 @@ class _Reader:
         self.rules: list[Rule] = []
         self.defaults: list[Defaults] = []
         self.aliases: dict[tuple[str, str], tuple[str, ...]] = {}
-        self.problems: list[str] = []
+        self.unseen = Unseen()
 
     def read(self, path: str, depth: int) -> None:
         """Read one file and, in their places, those that it includes."""
         data = self._files.read(path, _FILE_LIMIT + 1)
         if len(data) > _FILE_LIMIT:
-            self.problems.append(f"{path}: only the first {_FILE_LIMIT} bytes were read")
+            self.unseen.truncate(f"{path}: only the first {_FILE_LIMIT} bytes were read")
         self.files.append(path)
         for line, text in logical_lines(data[:_FILE_LIMIT].decode("utf-8", "surrogateescape")):
             self._entries += 1
             if self._entries > _MAX_ENTRIES:
-                self.problems.append(f"{path}:{line}: what follows was not read, after {_MAX_ENTRIES} entries")
+                self.unseen.truncate(f"{path}:{line}: what follows was not read, after {_MAX_ENTRIES} entries")
                 return
             if len(text) > _MAX_ENTRY:
-                self.problems.append(f"{path}:{line}: longer than {_MAX_ENTRY} letters, not read")
+                self.unseen.truncate(f"{path}:{line}: longer than {_MAX_ENTRY} letters, not read")
                 continue
             include = INCLUDE.match(text)
             if include:
@@ -161,11 +162,11 @@ class _Reader:
         elif rule := parse_rule(path, line, text):
             self.rules.append(rule)
         else:
-            self.problems.append(f"{path}:{line}: not understood")
+            self.unseen.could_not_see(f"{path}:{line}: not understood")
 
     def _include(self, place: str, what: str, path: str, depth: int) -> None:
         if depth >= _MAX_DEPTH or len(self.files) >= _MAX_FILES:
-            self.problems.append(f"{place}: not included, after {len(self.files)} files")
+            self.unseen.truncate(f"{place}: not included, after {len(self.files)} files")
             return
         try:
             # sudo passes over names with a dot or a ~ at their end: package managers' leavings.
@@ -176,7 +177,7 @@ class _Reader:
                 if len(self.files) < _MAX_FILES:
                     self.read(found, depth + 1)
         except Unreadable as error:
-            self.problems.append(str(error))
+            self.unseen.could_not_see(str(error))
 
 
 def _path(text: str) -> str:

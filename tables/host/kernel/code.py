@@ -11,6 +11,7 @@ from typing import NamedTuple
 from tables.host import Host
 from tables.host.kernel.memory import KernelMemory, Symbol, Symbols, symbols
 from tables.host.kernel.x86_code import dispatched, first_leaps
+from tables.unseen import Unseen
 
 TABLES = ("sys_call_table", "ia32_sys_call_table", "compat_sys_call_table")
 DISPATCHERS = ("x64_sys_call", "ia32_sys_call", "x32_sys_call")
@@ -31,39 +32,42 @@ class Detour(NamedTuple):
 
 
 class CodeLook(NamedTuple):
-    """What one look found, which pages hold code that the kernel makes itself, and what could not be looked at."""
+    """What one look found, and which pages hold code that the kernel makes itself."""
 
     detours: frozenset[Detour]
     builtin: frozenset[int]
-    gaps: list[str]
 
 
-def look_at_code(host: Host, functions: Iterable[str], check_time: Callable[[], None]) -> CodeLook:
+def look_at_code(host: Host, functions: Iterable[str], unseen: Unseen, check_time: Callable[[], None]) -> CodeLook:
     """The detours in the system call tables, their dispatchers and the beginnings of `functions`."""
+    nothing = CodeLook(frozenset(), frozenset())
     if platform.machine() not in _MACHINES:
-        return CodeLook(frozenset(), frozenset(), [f"the kernel's code is not looked at on {platform.machine()}"])
+        unseen.could_not_see(f"the kernel's code is not looked at on {platform.machine()}")
+        return nothing
     is_x86 = platform.machine() == "x86_64"
     wanted = {*_TEXT, *TABLES, *((*DISPATCHERS, *functions) if is_x86 else ())}
     try:
         known = symbols(host, wanted, check_time)
     except OSError as error:
-        return CodeLook(frozenset(), frozenset(), [f"/proc/kallsyms: {error.strerror}: the kernel's code is not looked at"])
+        unseen.could_not_see(f"/proc/kallsyms: {error.strerror}: the kernel's code is not looked at")
+        return nothing
     start, end = (known.named.get(name, [Symbol(0, 0)])[0].address for name in _TEXT)
     if not 0 < start < end:
-        return CodeLook(frozenset(), frozenset(), ["/proc/kallsyms tells no addresses: the kernel's code is not looked at"])
-    gaps: list[str] = []
+        unseen.could_not_see("/proc/kallsyms tells no addresses: the kernel's code is not looked at")
+        return nothing
     try:
         with closing(KernelMemory(host)) as memory:
             found = frozenset(
-                detour for detour in _detours(memory, known, is_x86, gaps, check_time) if not start <= detour.target < end
+                detour for detour in _detours(memory, known, is_x86, unseen, check_time) if not start <= detour.target < end
             )
     except OSError as error:
-        return CodeLook(frozenset(), known.builtin, [f"/proc/kcore: {error.strerror}: the kernel's code is not looked at"])
-    return CodeLook(found, known.builtin, gaps)
+        unseen.could_not_see(f"/proc/kcore: {error.strerror}: the kernel's code is not looked at")
+        return CodeLook(frozenset(), known.builtin)
+    return CodeLook(found, known.builtin)
 
 
 def _detours(
-    memory: KernelMemory, known: Symbols, is_x86: bool, gaps: list[str], check_time: Callable[[], None]
+    memory: KernelMemory, known: Symbols, is_x86: bool, unseen: Unseen, check_time: Callable[[], None]
 ) -> Iterator[Detour]:
     for name, places in known.named.items():
         for symbol in places if name not in _TEXT else ():
@@ -71,11 +75,11 @@ def _detours(
             length = symbol.length if name in (*TABLES, *DISPATCHERS) else min(symbol.length or _HEAD, _HEAD)
             code = memory.read(symbol.address, length)
             if code is None:
-                gaps.append(f"/proc/kcore has no memory for {name}")
+                unseen.could_not_see(f"/proc/kcore has no memory for {name}")
             elif name in TABLES:
                 yield from _entries(name, code)
             elif is_x86:
-                yield from _leaps(name, code, symbol.address, gaps)
+                yield from _leaps(name, code, symbol.address, unseen)
 
 
 def _entries(name: str, table: bytes) -> Iterator[Detour]:
@@ -85,12 +89,12 @@ def _entries(name: str, table: bytes) -> Iterator[Detour]:
             yield Detour(name, f"entry {number}", target, False)
 
 
-def _leaps(name: str, code: bytes, address: int, gaps: list[str]) -> Iterator[Detour]:
+def _leaps(name: str, code: bytes, address: int, unseen: Unseen) -> Iterator[Detour]:
     yield from (Detour(name, "its first bytes", leap.target, leap.is_entry) for leap in first_leaps(code[:_HEAD], address))
     if name in DISPATCHERS:
         calls = dispatched(code, address)
         if len(calls) < _LEAST_CALLS:
-            gaps.append(f"the calls of {name} could not be read from its code")
+            unseen.could_not_see(f"the calls of {name} could not be read from its code")
         # Of an entry that ftrace changed, the call there is no system call's.
         first = {leap.offset for leap in first_leaps(code[:_HEAD], address)}
         yield from (Detour(name, f"its call at +{leap.offset}", leap.target, False) for leap in calls if leap.offset not in first)

@@ -7,7 +7,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from itertools import chain
-from typing import NamedTuple, Optional
+from typing import Optional
 
 from tables.errors import BudgetExceeded
 from tables.host import Host
@@ -15,6 +15,7 @@ from tables.host.disk.files import Unreadable, read_fd
 from tables.host.kernel.modules import PAUSE, Look, look
 from tables.host.kernel.tracefs import NO_FTRACE, open_tracing
 from tables.schema import QueryContext
+from tables.unseen import Unseen
 
 SYMBOLS, TRACED = "kallsyms", "tracefs"
 # The part of a query's time that is kept for its rows.
@@ -38,11 +39,11 @@ class NamedByCode:
     `symbols` and `traced` are None for a list that could not be read, or that this kernel does not have.
     """
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, unseen: Unseen) -> None:
         self.host = host
+        self.unseen = unseen
         self.symbols: Optional[set[str]] = None
         self.traced: Optional[set[str]] = None
-        self.gaps: list[str] = []
         self.is_cut = False
 
     @property
@@ -73,7 +74,7 @@ class NamedByCode:
         except FileNotFoundError:
             return
         except OSError as error:
-            self.gaps.append(f"/proc/kallsyms: {error.strerror}")
+            self.unseen.could_not_see(f"/proc/kallsyms: {error.strerror}")
             return
         self.symbols = self.symbols or set()
         yield from _tags_in(fd, self.symbols)
@@ -85,28 +86,22 @@ class NamedByCode:
             if error.errno == NO_FTRACE:
                 return
             if not error.is_missing:
-                self.gaps.append(str(error))
+                self.unseen.could_not_see(str(error))
             elif self.traced is None and name == "available_filter_functions":
-                self.gaps.append("no tracefs: a module that took itself off all other lists is not seen by its functions")
+                self.unseen.could_not_see(
+                    "no tracefs: a module that took itself off all other lists is not seen by its functions"
+                )
             return
         self.traced = self.traced or set()
         yield from _tags_in(fd, self.traced)
 
 
-class Unlisted(NamedTuple):
-    """The modules that code names and no list of modules shows: in which lists they are and are not; what was not seen."""
-
-    modules: dict[str, tuple[list[str], tuple[str, ...]]]
-    gaps: list[str]
-    cut: Optional[str]
-
-
-def unlisted_modules(host: Host, seen: Look, query: QueryContext) -> Unlisted:
-    """The modules that code named twice, and that `seen` and a look after it do not show.
+def unlisted_modules(host: Host, seen: Look, query: QueryContext) -> dict[str, tuple[list[str], tuple[str, ...]]]:
+    """The modules that code named twice and that `seen` and a look after it do not show: the lists with and without them.
 
     Reading ends while RESERVE of the query's time is left; half of what is left before that goes to the first reading.
     """
-    named, again = NamedByCode(host), NamedByCode(host)
+    named, again = NamedByCode(host, query), NamedByCode(host, Unseen())
     named.read(_until(query, (query.seconds_left() / query.budget_seconds + RESERVE) / 2))
     found = {name for name in named.names if name not in seen.modules and seen.missing(name)}
     modules = {}
@@ -115,11 +110,10 @@ def unlisted_modules(host: Host, seen: Look, query: QueryContext) -> Unlisted:
         again.read(_until(query, RESERVE), frozenset(found))
         now = look(host)
         modules = {name: (named.lists(name), missing) for name in found & again.names if (missing := now.missing(name))}
-    cut = None
     if named.is_cut or again.is_cut:
         unsure = f"; not confirmed: {', '.join(sorted(found - again.names)[:20])}" if again.is_cut else ""
-        cut = f"the time ended in kallsyms or ftrace's lists of functions, which may name more hidden modules{unsure}"
-    return Unlisted(modules, named.gaps, cut)
+        query.truncate(f"the time ended in kallsyms or ftrace's lists of functions, which may name more hidden modules{unsure}")
+    return modules
 
 
 def _until(query: QueryContext, share: float) -> Callable[[], None]:

@@ -11,6 +11,7 @@ from typing import NamedTuple, Optional
 
 from tables.host import Host
 from tables.host.kernel.modules import LIVE, Look, look
+from tables.unseen import Unseen
 
 # 0xADDRESS-0xADDRESS SIZE CALLER+0xOFFSET/0xSIZE … (mm/vmalloc.c, vmalloc_info_show). The caller is whichever function of the
 # loader the compiler left as one: kernel/module.c before 5.19, kernel/module/main.c since.
@@ -54,8 +55,8 @@ def unaccounted(areas: Sequence[int], modules: Iterable[int], page: int = mmap.P
     return Unaccounted(total, tuple(sorted(left.elements())) if one_each else ())
 
 
-def unaccounted_memory(host: Host, gaps: list[str], check_time: Callable[[], None]) -> Optional[Unaccounted]:
-    """What look after look found unaccounted; None when a single one found nothing, or `gaps` says why nothing can be said."""
+def unaccounted_memory(host: Host, unseen: Unseen, check_time: Callable[[], None]) -> Optional[Unaccounted]:
+    """What look after look found unaccounted; None when one found nothing, or nothing can be said (`unseen` has why)."""
     least: Optional[Unaccounted] = None
     for pause in (0.0, *_PAUSES):
         time.sleep(pause)
@@ -63,20 +64,24 @@ def unaccounted_memory(host: Host, gaps: list[str], check_time: Callable[[], Non
         try:
             areas = loader_areas(host.truth.read("vmallocinfo", _LIMIT))
         except OSError as error:
-            gaps.append(f"/proc/vmallocinfo: {error.strerror}: a module that left all lists is not seen by the memory it takes")
+            unseen.could_not_see(
+                f"/proc/vmallocinfo: {error.strerror}: a module that left all lists is not seen by the memory it takes"
+            )
             return None
         sizes = _sizes(look(host))
         if sizes is None:
             continue
         found = unaccounted(areas, sizes)
         if found is None:
-            gaps.append("/proc/vmallocinfo: less than the loaded modules take: this kernel keeps their memory in another way")
+            unseen.could_not_see(
+                "/proc/vmallocinfo: less than the loaded modules take: this kernel keeps their memory in another way"
+            )
             return None
         if not found.total:
             return None
         least = found if least is None or found.total <= least.total else least
     if least is None:
-        gaps.append("/proc/vmallocinfo: modules were being loaded or unloaded, or have no known size, in every look")
+        unseen.could_not_see("/proc/vmallocinfo: modules were being loaded or unloaded, or have no known size, in every look")
     return least
 
 

@@ -12,6 +12,7 @@ from tables.host import Host
 from tables.host.disk.files import Files
 from tables.host.disk.mounts import parse_mountinfo
 from tables.host.syscalls import DT_DIR, getdents64
+from tables.unseen import Unseen
 
 # Documentation/admin-guide/tainted-kernels.rst; the letters of single modules are the same (kernel/panic.c, taint_flags).
 TAINTS = {
@@ -68,7 +69,7 @@ class Look:
     folders: frozenset[str] = frozenset()
     uncounted: int = 0
     is_proc_unreadable: bool = False
-    gaps: list[str] = field(default_factory=list)
+    unseen: Unseen = field(default_factory=Unseen)
 
     @property
     def modules(self) -> dict[str, Loaded]:
@@ -125,7 +126,7 @@ def _proc_modules(host: Host, seen: Look) -> Optional[dict[str, Loaded]]:
         # A kernel without loadable modules has no such file.
         return None
     except OSError as error:
-        seen.gaps.append(f"/proc/modules: {error.strerror}")
+        seen.unseen.could_not_see(f"/proc/modules: {error.strerror}")
         seen.is_proc_unreadable = True
         return None
 
@@ -134,7 +135,7 @@ def _sysfs(files: Files, seen: Look) -> None:
     try:
         folder = os.open(files.locate(_SYSFS), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
-        seen.gaps.append(f"{_SYSFS}: {error.strerror}")
+        seen.unseen.could_not_see(f"{_SYSFS}: {error.strerror}")
         return
     try:
         before = os.fstat(folder).st_nlink

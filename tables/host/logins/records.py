@@ -63,7 +63,7 @@ class Logged(NamedTuple):
 
 
 class LoginRecords:
-    """The login attempts on one host. `problems` says afterwards what could not be read.
+    """The login attempts on one host; what could not be read is said to the query.
 
     Text logs come first. Of the journal only entries outside the time that the text logs span count, of wtmp and btmp only
     records outside the time that both span: the same login stands in all of them. Bounds: 32 MiB a file and 128 MiB in all
@@ -73,7 +73,6 @@ class LoginRecords:
     def __init__(self, host: Host, query: QueryContext) -> None:
         self.files = host.files
         self.query = query
-        self.problems: list[str] = []
         self._zone = self._time_zone()
         self._text_span: Optional[Span] = None
         self._journal_span: Optional[Span] = None
@@ -94,19 +93,21 @@ class LoginRecords:
                 sources += bool(log.file_size)
                 yield from self._guarded(log.path, self._from_utmp(log, is_failed=base == _BTMP))
         if not sources:
-            self.problems.append("no log of logins: none of auth.log, secure, messages, a journal, wtmp and btmp has any content")
+            self.query.could_not_see(
+                "no log of logins: none of auth.log, secure, messages, a journal, wtmp and btmp has any content"
+            )
 
     def _guarded(self, path: str, found: Iterator[Logged]) -> Iterator[Logged]:
         try:
             yield from found
         except OSError as error:
-            self.problems.append(str(error) if path in str(error) else f"{path}: {error}")
+            self.query.could_not_see(str(error) if path in str(error) else f"{path}: {error}")
 
     def _rotations(self, path: str) -> list[LogFile]:
         try:
             return rotations(self.files, path)
         except OSError as error:
-            self.problems.append(str(error))
+            self.query.could_not_see(str(error))
             return []
 
     def _text_logs(self) -> list[LogFile]:
@@ -117,7 +118,7 @@ class LoginRecords:
         try:
             return journal_files(self.files)
         except OSError as error:
-            self.problems.append(str(error))
+            self.query.could_not_see(str(error))
             return []
 
     def _is_late(self, path: str) -> bool:
@@ -201,7 +202,7 @@ class LoginRecords:
             if self._journal_left <= 0:
                 self.query.truncate(f"{path}: only {_JOURNAL_ENTRIES} journal entries were read")
             if journal.unread:
-                self.problems.append(f"{path}: {journal.unread} compressed values were passed over")
+                self.query.could_not_see(f"{path}: {journal.unread} compressed values were passed over")
 
     def _from_utmp(self, log: LogFile, is_failed: bool) -> Iterator[Logged]:
         kinds = (LOGIN_PROCESS, USER_PROCESS) if is_failed else (USER_PROCESS,)

@@ -47,17 +47,16 @@ class Suspect:
 
 
 class Search:
-    """One search of the host; `notes` says what could not be compared."""
+    """One search of the host; what could not be compared is said to the query."""
 
     def __init__(self, host: Host, query: QueryContext) -> None:
         self.host = host
         self.query = query
-        self.notes: list[str] = []
 
     def found(self) -> Iterator[Suspect]:
         """Those that stay hidden, and alive, over two further looks."""
         census = take_census(self.host)
-        self.notes += census.degraded
+        self.query.could_not_see(*census.degraded)
         suspects = self._sightings(census)
         if not (census.mounts.hidepid and not self.host.is_root):
             for pid, seen, name in self._deep_sightings(census):
@@ -140,7 +139,7 @@ class Search:
         try:
             samples = sample_cpus(self.host.truth, 2 * _ROUND_SECONDS)
         except OSError as error:
-            self.notes.append(f"who keeps the CPUs busy cannot be asked: {error}")
+            self.query.could_not_see(f"who keeps the CPUs busy cannot be asked: {error}")
         enough = _SAMPLED_SHARE * 2 * _ROUND_SECONDS * 1000
         return [pid for pid, count in samples.items() if pid not in census.listed and count >= enough]
 

@@ -11,6 +11,7 @@ from typing import NamedTuple, Optional
 from tables.host.accounts.databases import Account
 from tables.host.disk.files import Files, Unreadable
 from tables.host.disk.start_files import StartFile
+from tables.unseen import Unseen
 
 # crontab(5), anacron(8), at(1), incrontab(5) and fcron(8); Debian, EL, SUSE and Alpine use different spools.
 _SINGLE = {"/etc/crontab": "system_crontab", "/etc/anacrontab": "anacron"}
@@ -70,13 +71,13 @@ class JobFile(NamedTuple):
         return os.path.basename(self.path)
 
 
-def job_files(files: Files, problems: list[str]) -> Iterator[JobFile]:
-    """All crontabs and their like, folders left out; what could not be listed is added to `problems`."""
+def job_files(files: Files, unseen: Unseen) -> Iterator[JobFile]:
+    """All crontabs and their like, folders left out; what could not be listed is said to `unseen`."""
     for path, scheduler in _SINGLE.items():
         if files.exists(path):
             yield JobFile(path, scheduler)
     for folder, scheduler in _FOLDERS:
-        for path in listed(files, folder, problems):
+        for path in listed(files, folder, unseen):
             name = os.path.basename(path)
             if scheduler == "fcron":
                 if not name.endswith(".orig"):
@@ -87,15 +88,15 @@ def job_files(files: Files, problems: list[str]) -> Iterator[JobFile]:
             yield JobFile(path, scheduler, name if is_spool or folder == "/etc/crontabs" else None)
 
 
-def listed(files: Files, folder: str, problems: list[str]) -> list[str]:
+def listed(files: Files, folder: str, unseen: Unseen) -> list[str]:
     """The paths of at most 4,096 entries of `folder` that are no folders, sorted."""
     try:
         paths = list(files.paths(folder))
     except Unreadable as error:
-        problems.append(str(error))
+        unseen.could_not_see(str(error))
         return []
     if len(paths) > _MAX_FILES:
-        problems.append(f"{folder}: only the first {_MAX_FILES} of {len(paths)} files were read")
+        unseen.truncate(f"{folder}: only the first {_MAX_FILES} of {len(paths)} files were read")
     return [path for path in paths[:_MAX_FILES] if not _is_folder(files, path)]
 
 

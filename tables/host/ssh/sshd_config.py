@@ -10,6 +10,7 @@ from typing import NamedTuple, Optional
 
 from tables.host.disk.files import Files, Unreadable
 from tables.host.ssh.sshd_settings import Criterion, MatchBlock, Setting, SshdConfig, Version
+from tables.unseen import Unseen
 
 # SUSE keeps the vendor's file in /usr/etc, in force while there is none in /etc.
 _CONFIGS = ("/etc/ssh/sshd_config", "/usr/etc/ssh/sshd_config")
@@ -53,7 +54,7 @@ def effective(files: Files) -> SshdConfig:
         tuple(reader.files),
         {keyword: tuple(found) for keyword, found in reader.settings.items()},
         tuple(MatchBlock(*block[:3], tuple(block.settings)) for block in reader.matches if block.settings),
-        tuple(reader.problems),
+        reader.unseen,
         installed_version(files),
     )
 
@@ -129,13 +130,13 @@ class _Reader:
         self.files: list[str] = []
         self.settings: dict[str, list[Setting]] = {}
         self.matches: list[_Block] = []
-        self.problems: list[str] = []
+        self.unseen = Unseen()
 
     def read(self, path: str, depth: int, outer: tuple[Criterion, ...]) -> None:
         """Read one file; `outer` is the condition of the Match block that includes it, () outside of any."""
         data = self._files.read(path, _FILE_LIMIT + 1)
         if len(data) > _FILE_LIMIT:
-            self.problems.append(f"{path}: only the first {_FILE_LIMIT} bytes were read")
+            self.unseen.truncate(f"{path}: only the first {_FILE_LIMIT} bytes were read")
         self.files.append(path)
         # A Match block ends with its file.
         into = self._block(path, 0, outer).settings if outer else None
@@ -146,7 +147,7 @@ class _Reader:
                 continue
             self._lines += 1
             if self._lines > _MAX_LINES:
-                self.problems.append(f"{path}:{number}: what follows was not read, after {_MAX_LINES} lines")
+                self.unseen.truncate(f"{path}:{number}: what follows was not read, after {_MAX_LINES} lines")
                 return
             keyword, arguments, rest = parsed
             if keyword == "include":
@@ -171,23 +172,23 @@ class _Reader:
 
     def _include(self, place: str, patterns: Iterable[str], depth: int, criteria: tuple[Criterion, ...]) -> None:
         if depth >= _MAX_DEPTH:
-            self.problems.append(f"{place}: includes are more than {_MAX_DEPTH} deep")
+            self.unseen.truncate(f"{place}: includes are more than {_MAX_DEPTH} deep")
             return
         for pattern in patterns:
             full = pattern if pattern.startswith("/") else posixpath.join("/etc/ssh", pattern)
             try:
                 paths = list(_glob(self._files, full))
             except Unreadable as error:
-                self.problems.append(str(error))
+                self.unseen.could_not_see(str(error))
                 continue
             for path in paths:
                 if len(self.files) >= _MAX_FILES:
-                    self.problems.append(f"{place}: not included, after {_MAX_FILES} files")
+                    self.unseen.truncate(f"{place}: not included, after {_MAX_FILES} files")
                     return
                 try:
                     self.read(path, depth + 1, criteria)
                 except Unreadable as error:
-                    self.problems.append(str(error))
+                    self.unseen.could_not_see(str(error))
 
 
 class _Block(NamedTuple):

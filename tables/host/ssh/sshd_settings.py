@@ -6,6 +6,8 @@ import fnmatch
 from collections.abc import Iterable
 from typing import NamedTuple, Optional
 
+from tables.unseen import Unseen
+
 # Keywords of which every occurrence counts.
 _CUMULATIVE = frozenset(
     {"acceptenv", "allowgroups", "allowusers", "denygroups", "denyusers", "hostcertificate", "hostkey", "listenaddress", "port"}
@@ -111,14 +113,14 @@ class SshdConfig(NamedTuple):
     """The settings in force.
 
     `files` are those read, the main one first (empty: there is no configuration, so no sshd can start); `settings` are
-    the values outside of Match blocks by keyword, in order; `problems` say what could not be read or understood;
+    the values outside of Match blocks by keyword, in order; `unseen` what could not be read;
     `version` is that of the installed sshd, None where none was found.
     """
 
     files: tuple[str, ...]
     settings: dict[str, tuple[Setting, ...]]
     matches: tuple[MatchBlock, ...]
-    problems: tuple[str, ...]
+    unseen: Unseen
     version: Optional[Version]
 
     def get(self, keyword: str) -> Optional[Setting]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import NamedTuple, Optional
 
@@ -12,6 +12,7 @@ from tables.host.accounts.databases import Account, parse_passwd
 from tables.host.disk.files import Unreadable
 from tables.host.disk.start_files import StartFile, read_start_file
 from tables.host.packages.owners import OwnerUnknown, owners
+from tables.schema import QueryContext
 
 # What an entry's command is.
 SHELL = "shell"  # a command line, or shell text
@@ -48,16 +49,13 @@ class HomeFile(NamedTuple):
 
 
 class StartupFiles:
-    """Reads start-up files below a host's root folder, and counts those that it may not read."""
+    """Reads start-up files below a host's root folder; what it may not read, or does not look at, it says to the query."""
 
-    def __init__(self, host: Host, check_time: Callable[[], None]) -> None:
+    def __init__(self, host: Host, query: QueryContext) -> None:
         self.files = host.files
         self._host = host
-        self._check_time = check_time
+        self.query = query
         self._listed: dict[str, list[str]] = {}
-        # What kept a file or folder from being read, each once.
-        self.unreadable: dict[str, None] = {}
-        self.gaps: list[str] = []
 
     @cached_property
     def accounts(self) -> tuple[Account, ...]:
@@ -77,27 +75,27 @@ class StartupFiles:
         return tuple(by_home.values())
 
     def read(self, path: str) -> Optional[StartFile]:
-        """The file, None where there is no regular file or it may not be read; the latter is counted."""
-        self._check_time()
+        """The file, None where there is no regular file or it may not be read; the latter is said."""
+        self.query.check_time()
         try:
             return read_start_file(self.files, path)
         except Unreadable as error:
             # What starts programs reads regular files; a link to /dev/null is how a file is masked.
             if not error.is_missing and error.why != "not a regular file":
-                self.unreadable[str(error)] = None
+                self.query.could_not_see(str(error))
             return None
 
     def names(self, folder: str) -> list[str]:
-        """The sorted names in `folder`, [] where there is none or it may not be listed; the latter is counted."""
-        self._check_time()
+        """The sorted names in `folder`, [] where there is none or it may not be listed; the latter is said."""
+        self.query.check_time()
         if folder not in self._listed:
             try:
                 self._listed[folder] = self.files.names(folder)[:_MAX_ENTRIES]
             except Unreadable as error:
-                self.unreadable[str(error)] = None
+                self.query.could_not_see(str(error))
                 self._listed[folder] = []
             if len(self._listed[folder]) == _MAX_ENTRIES:
-                self.gaps.append(f"{folder}: only the first {_MAX_ENTRIES} entries were looked at")
+                self.query.truncate(f"{folder}: only the first {_MAX_ENTRIES} entries were looked at")
         return self._listed[folder]
 
     def exists(self, path: str) -> bool:

@@ -13,6 +13,7 @@ from tables.host.schedulers.files import CRON, SCRIPT_FOLDERS, job_files
 from tables.host.systemd.folders import INSTALLED
 from tables.host.systemd.syntax import EXEC_PREFIXES, last_value, parse_unit, values
 from tables.text.restarts import TEXT_LIMIT, Starts, shell_starts
+from tables.unseen import Unseen
 
 # systemd.unit(5): earlier folders win.
 _UNIT_FOLDERS = (
@@ -119,7 +120,7 @@ class RestartFiles:
 
     def cron_jobs(self) -> Iterator[CronJob]:
         """What cron runs: crontabs of the system and of users, and the scripts in cron.hourly and its like."""
-        crontabs = (found for found in job_files(self.files, []) if found.scheduler in CRON)
+        crontabs = (found for found in job_files(self.files, Unseen()) if found.scheduler in CRON)
         for found in itertools.islice(crontabs, _MAX_CRON_FILES):
             jobs = parse_crontab(self._text(found.path) or "", found.has_user_field)
             for job in itertools.islice(jobs, _MAX_CRON_JOBS):

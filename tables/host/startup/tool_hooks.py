@@ -90,7 +90,7 @@ def sudo_settings(source: StartupFiles) -> Iterator[StartupEntry]:
     try:
         defaults = read_sudoers(source.files).defaults
     except Unreadable as error:
-        source.unreadable[str(error)] = None
+        source.query.could_not_see(str(error))
         defaults = ()
     for entry in defaults:
         found = source.read(entry.path)

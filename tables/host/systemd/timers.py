@@ -11,6 +11,7 @@ from tables.host.disk.start_files import StartFile
 from tables.host.systemd.commands import UnitCommand, unit_commands, unit_environment, unit_specifiers
 from tables.host.systemd.syntax import TRIGGER_KEYS, Setting, activated_unit, last_value, values
 from tables.host.systemd.units import Manager, SystemdUnits
+from tables.unseen import Unseen
 
 _BOOT = frozenset({"OnBootSec", "OnStartupSec"})
 # systemd.time(7).
@@ -46,10 +47,11 @@ class TimerJob(NamedTuple):
     disabled_why: Optional[str]
 
 
-def timer_jobs(files: Files, problems: list[str], check_time: Callable[[], None]) -> Iterator[TimerJob]:
-    """What the timers of the system and of all users start with ExecStart=; what could not be read goes to `problems`."""
+def timer_jobs(files: Files, unseen: Unseen, check_time: Callable[[], None]) -> Iterator[TimerJob]:
+    """What the timers of the system and of all users start with ExecStart=; what could not be read is said to `unseen`."""
     units = SystemdUnits(files, check_time)
-    problems += [*units.unread, *units.cut]
+    unseen.could_not_see(*units.unread)
+    unseen.truncate(*units.cut)
     for manager in units.managers:
         for name in manager.names():
             check_time()

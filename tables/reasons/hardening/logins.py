@@ -40,8 +40,8 @@ def _sshd(keyword: str, is_good: Callable[[SshdConfig, str], bool]) -> Callable[
         for setting, where in candidates:
             if not is_good(config, setting.value):
                 return _of_setting(False, setting, where)
-        if config.problems:
-            return unknown(config.problems[0])
+        if config.unseen.said:
+            return unknown(config.unseen.said[0])
         return _of_setting(True, candidates[0][0], "") if candidates else unknown(f"{keyword} has no known default")
 
     return look

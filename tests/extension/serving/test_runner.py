@@ -150,7 +150,7 @@ def test_what_answers_to_different_questions_lacked_is_all_kept() -> None:
             query.truncate("out of time at /a")
             query.truncate("and at /a/b")
         if query.equals("path") == ["/b"]:
-            host.status.degrade("sample", "/b: Permission denied")
+            query.could_not_see("/b: Permission denied")
         yield Pair(pid=1, path="/x")
         if query.equals("path") == ["/c"]:
             raise TableError("/c is no folder")

@@ -12,6 +12,7 @@ from tables.accounts.account_findings import AccountFinding, account_findings
 from tables.host import Host
 from tables.host.disk.files import Unreadable
 from tables.schema import QueryContext
+from tests.support.scans import unseen_by
 
 DEBIAN = """root:x:0:0:root:/root:/bin/bash
 daemon:x:1:1:daemon:/usr/sbin:/usr/sbin/nologin
@@ -200,13 +201,13 @@ def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
     host = Host(str(tmp_path))
     (found,) = (row for row in rows(tmp_path, host) if row.username == "x")
     assert (found.reasons, found.password_state, found.is_nopasswd, found.sudo_rules) == ("uid0_not_root", None, None, None)
-    why = host.status.get("account_findings").degraded
+    why = unseen_by(account_findings, host)
     assert len(why) == 2 and "/etc/shadow" in why[0] and "/etc/sudoers" in why[1]
 
 
 def test_no_passwd_is_said_and_an_unreadable_one_fails(tmp_path: Path) -> None:
     host = Host(str(tmp_path))
-    assert rows(tmp_path, host) == [] and "/etc/passwd" in host.status.get("account_findings").degraded[0]
+    assert rows(tmp_path, host) == [] and "/etc/passwd" in unseen_by(account_findings, host)[0]
     (tmp_path / "etc/passwd").mkdir(parents=True)
     with pytest.raises(Unreadable, match="/etc/passwd"):
         rows(tmp_path)

@@ -14,6 +14,7 @@ from tables.accounts.ssh_key_findings import SshKeyFinding, ssh_key_findings
 from tables.host import Host
 from tables.host.disk.files import Unreadable
 from tables.schema import QueryContext
+from tests.support.scans import unseen_by
 
 ED25519 = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB7PVjVQmHfqqxDsSpWUW3tDpV7cGjC5vDhmy0eVvBGn"
 OTHER = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGHq3FZr3vXdY9oYmh0V4BDvcFqwqYbmWn8Qk5l0rT3w"
@@ -253,13 +254,13 @@ def test_what_cannot_be_read_is_said(root: Path) -> None:
     (root / "etc/ssh/sshd_config").mkdir(parents=True)
     host = Host(str(root))
     assert rows(root, host) == []
-    why = host.status.get("ssh_key_findings").degraded
-    assert len(why) == 2 and "sshd_config" in why[0] and why[1].startswith("1 key files could not be read")
+    why = unseen_by(ssh_key_findings, host)
+    assert len(why) == 2 and "sshd_config" in why[0] and why[1].startswith("/root/.ssh/authorized_keys: ")
 
 
 def test_an_unreadable_passwd_fails(tmp_path: Path) -> None:
     host = Host(str(tmp_path))
-    assert rows(tmp_path, host) == [] and "/etc/passwd" in host.status.get("ssh_key_findings").degraded[0]
+    assert rows(tmp_path, host) == [] and "/etc/passwd" in unseen_by(ssh_key_findings, host)[0]
     (tmp_path / "etc/passwd").mkdir(parents=True)
     with pytest.raises(Unreadable, match="/etc/passwd"):
         rows(tmp_path)

@@ -14,6 +14,7 @@ from tables.kernel.boot_modules import BootModuleRow, boot_modules
 from tables.schema import QueryContext
 from tests.support.linear import assert_linear
 from tests.support.planted_files import link, plant
+from tests.support.scans import unseen_by
 
 RELEASE = "6.1.0-18-amd64"
 MODULES = f"/lib/modules/{RELEASE}"
@@ -51,7 +52,7 @@ class Disk:
         return [row for row in self.rows() if row.reason and not row.exception]
 
     def gaps(self) -> str:
-        return "; ".join(self.host.status.get("boot_modules").degraded)
+        return "; ".join(unseen_by(boot_modules, self.host))
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ from tables.kernel.bpf_findings import BpfFinding, bpf_findings
 from tables.schema import QueryContext
 from tests.support.bpf_programs import RAW_TRACEPOINT, attach_raw_tracepoint, load_program
 from tests.support.linear import assert_linear
+from tests.support.scans import unseen_by
 
 
 def btf(*names: str) -> bytes:
@@ -107,7 +108,7 @@ def test_programs_elsewhere_have_no_reason(loaded: Loaded) -> None:
 def test_a_link_whose_target_is_not_told_is_said(loaded: Loaded) -> None:
     loaded.links = [Link(9, loaded.add("kprobe"), "", ())]
     assert [(row.target, row.reason) for row in loaded.rows()] == [("", "")]
-    assert "attached to what the kernel does not tell" in loaded.host.status.get("bpf_findings").degraded[0]
+    assert "attached to what the kernel does not tell" in unseen_by(bpf_findings, loaded.host)[0]
 
 
 @pytest.mark.parametrize(

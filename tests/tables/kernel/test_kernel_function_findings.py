@@ -19,6 +19,7 @@ from tables.schema import QueryContext
 from tests.support.kernel_samples import kernel_sample
 from tests.support.linear import assert_linear
 from tests.support.planted_files import plant
+from tests.support.scans import unseen_by
 
 TEXT = 0xFFFFFFFF81000000
 END = TEXT + 0x20000
@@ -80,7 +81,7 @@ class Kernel:
         return list(kernel_function_findings.generate(self.host, QueryContext()))
 
     def gaps(self) -> str:
-        return "; ".join(self.host.status.get("kernel_function_findings").degraded)
+        return "; ".join(unseen_by(kernel_function_findings, self.host))
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from tables.schema import QueryContext
 from tests.support.kernel_samples import kernel_sample
 from tests.support.linear import assert_linear
 from tests.support.namespaces import run_in_namespaces
+from tests.support.scans import unseen_by
 
 RELEASE = "6.1.0-18-amd64"
 MODULES = f"/lib/modules/{RELEASE}"
@@ -92,9 +93,7 @@ class Kernel:
         return list(kernel_module_findings.generate(Host(str(self.root)), QueryContext()))
 
     def gaps(self) -> str:
-        host = Host(str(self.root))
-        list(kernel_module_findings.generate(host, QueryContext()))
-        return "; ".join(host.status.get("kernel_module_findings").degraded)
+        return "; ".join(unseen_by(kernel_module_findings, Host(str(self.root))))
 
     def found(self) -> dict[tuple[str | None, str], KernelModuleFinding]:
         return {(row.module, row.reason): row for row in self.rows()}
@@ -228,7 +227,7 @@ def test_without_a_package_database_nothing_is_unowned(kernel: Kernel) -> None:
     (kernel.root / f"var/lib/dpkg/info/{KERNEL_PACKAGE}.list").unlink()
     host = Host(str(kernel.root))
     assert list(kernel_module_findings.generate(host, QueryContext())) == []
-    assert any("which package owns a file is not known" in gap for gap in host.status.get("kernel_module_findings").degraded)
+    assert any("which package owns a file is not known" in gap for gap in unseen_by(kernel_module_findings, host))
 
 
 def test_memory_of_the_module_loader_that_no_module_takes(kernel: Kernel) -> None:
@@ -261,10 +260,10 @@ def test_memory_that_cannot_be_compared_is_said(kernel: Kernel) -> None:
     host = Host(str(kernel.root))
     kernel.write("/proc/vmallocinfo", vmallocinfo([PAGE * 2]))
     assert list(kernel_module_findings.generate(host, QueryContext())) == []
-    assert "keeps their memory in another way" in "; ".join(host.status.get("kernel_module_findings").degraded)
+    assert "keeps their memory in another way" in "; ".join(unseen_by(kernel_module_findings, host))
     (kernel.root / "proc/vmallocinfo").unlink()
     assert list(kernel_module_findings.generate(host, QueryContext())) == []
-    assert "/proc/vmallocinfo: No such file" in "; ".join(host.status.get("kernel_module_findings").degraded)
+    assert "/proc/vmallocinfo: No such file" in "; ".join(unseen_by(kernel_module_findings, host))
 
 
 def test_memory_is_not_compared_while_modules_come_and_go(kernel: Kernel) -> None:

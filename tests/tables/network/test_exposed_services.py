@@ -19,6 +19,7 @@ from tables.reasons.services.entry_services import entry_services
 from tables.schema import QueryContext
 from tests.lab.namespaces import bring_up_loopback, end_with_parent, new_network
 from tests.lab.programs import IS_SUPPORTED, elf
+from tests.support.scans import unseen_by
 
 needs_programs = pytest.mark.skipif(not IS_SUPPORTED, reason="no program to plant for this machine")
 ADDRESS = "172.30.0.2"
@@ -460,13 +461,13 @@ def test_an_unreadable_configuration_is_said_so(servers: Servers) -> None:
     pid = servers.start(Case([REDIS, CONF], 6379, {}, "unknown"))
     (row,) = rows_of(pid, host)
     assert row.auth_state == "unknown"
-    assert f"pid {pid} (redis): {CONF} could not be read" in host.status.get("exposed_services").degraded
+    assert f"pid {pid} (redis): {CONF} could not be read" in unseen_by(exposed_services, host)
 
 
 def test_a_mounted_disk_has_no_listeners(tmp_path: Path) -> None:
     host = Host(str(tmp_path))
     assert list(exposed_services.generate(host, QueryContext())) == []
-    assert host.status.get("exposed_services").degraded
+    assert unseen_by(exposed_services, host)
 
 
 def test_every_judge_is_of_a_service_and_every_service_has_a_source() -> None:

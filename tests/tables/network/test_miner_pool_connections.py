@@ -322,8 +322,9 @@ def test_an_ordinary_user_is_told_that_owners_are_closed_to_it() -> None:
             os.setgid(65534)
             os.setuid(65534)
             host = Host(settings=Settings(indicators=(folder + "/pools.txt",)))
-            rows = [row.to_wire() for row in table.generate(host, QueryContext())]
-            os.write(writer, json.dumps([rows, host.status.get("miner_pool_connections").degraded]).encode())
+            query = QueryContext()
+            rows = [row.to_wire() for row in table.generate(host, query)]
+            os.write(writer, json.dumps([rows, query.unseen]).encode())
         finally:
             os._exit(0)
     os.close(writer)

@@ -15,6 +15,7 @@ from tables.host.disk.files import DEFAULT_LIMIT, Unreadable
 from tables.persistence.rc_local_commands import RcLocalCommand, rc_local_commands
 from tables.schema import QueryContext
 from tests.support import planted_files
+from tests.support.scans import unseen_by
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 UNIT = "[Service]\nType=forking\nExecStart={} start\n"
@@ -319,7 +320,7 @@ def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
     plant(tmp_path, "/etc/rc.d/rc.local", DEBIAN)
     host = Host(str(tmp_path))
     assert [row.path for row in rc_local_commands.generate(host, QueryContext())] == ["/etc/rc.d/rc.local"]
-    assert host.status.get("rc_local_commands").degraded == (
+    assert unseen_by(rc_local_commands, host) == (
         "/etc/rc.local: not a regular file",
         "/etc/init.d/boot.local: not a regular file",
         "no database of dpkg, rpm or apk: which package owns a file is not known",

