@@ -57,8 +57,9 @@ QUERY = """
     description: {en: A folder holds too many files., zh: 目录中的文件过多。}
     response: {en: Look into <folder>., zh: 检查 <folder>。}
     false_positives: [{en: A busy folder., zh: 繁忙的目录。}]
+    known_good: {file: folder}
     sql: |
-      SELECT folder, 'holds too many files' AS evidence FROM folder_counts WHERE files > 100000
+      SELECT folder, 'holds too many files' AS evidence FROM folder_counts WHERE files > 100000 AND {known_good}
 """
 CASES = """
 crowded_folder:
@@ -69,6 +70,9 @@ crowded_folder:
   - {silent: a folder at the limit, host: debian_12_web, plant: {folder_counts: [{folder: /etc, files: 100000}]}}
   - {silent: an empty folder, host: el9_server, plant: {folder_counts: [{folder: /etc, files: 0}]}}
   - {silent: no folder, host: el9_server, plant: {}}
+  - silent: a full folder that the site lists
+    host: el9_server
+    plant: {folder_counts: [{folder: /etc, files: 100001}], known_good: [{category: file, pattern: /etc}]}
 """
 PATTERN = """
   - name: example_pattern

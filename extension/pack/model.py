@@ -11,6 +11,8 @@ from typing import Any, NamedTuple, Optional, Union
 
 import yaml
 
+from extension.pack.known_good import expanded, key_problems
+
 KINDS = ("detection", "inventory", "policy", "evidence")
 SEVERITIES = ("critical", "high", "medium", "low")
 
@@ -27,6 +29,7 @@ _QUERY_KEYS = (
     "false_positives",
     "sql",
 )
+_OPTIONAL_KEYS = ("known_good",)
 # YAML makes a blank of a line break, and Chinese has none between its own letters nor beside its wide signs.
 _WIDE_SIGNS = r"\u3001-\u303f\uff01-\uff60"
 _FOLDED = re.compile(rf"(?<=[{_WIDE_SIGNS}]) | (?=[{_WIDE_SIGNS}])|(?<=[\u4e00-\u9fff]) (?=[\u4e00-\u9fff])")
@@ -69,7 +72,10 @@ class Text:
 
 @dataclass(frozen=True)
 class Query:
-    """One query of a step; `lines` gives the line of each key in `file`, and `line` that of the query's name."""
+    """One query of a step; `lines` gives the line of each key in `file`, and `line` that of the query's name.
+
+    `sql` is what runs: the condition of the key `known_good` stands in it.
+    """
 
     name: str
     kind: str
@@ -217,7 +223,7 @@ class _Reader:
             self._problem(line, f"query {name!r} must be a mapping")
             body = _Mapping()
         else:
-            self._keys(body, _QUERY_KEYS, f"query {name!r}", line)
+            self._keys(body, _QUERY_KEYS, f"query {name!r}", line, _OPTIONAL_KEYS)
         return Query(
             name=name,
             kind=self._value(body, "kind", str, ""),
@@ -229,18 +235,28 @@ class _Reader:
             description=self._text(body, "description"),
             response=self._text(body, "response"),
             false_positives=self._false_positives(body),
-            sql=self._value(body, "sql", str, ""),
+            sql=self._sql(body),
             file=self.file,
             line=line,
             lines=dict(body.lines),
         )
 
-    def _keys(self, mapping: _Mapping, wanted: tuple[str, ...], what: str, line: int = 1) -> None:
+    def _sql(self, body: _Mapping) -> str:
+        sql: str = self._value(body, "sql", str, "")
+        keys: _Mapping = self._value(body, "known_good", _Mapping, _Mapping())
+        if "known_good" in body and not keys:
+            self._problem(body.lines["known_good"], "`known_good` names no category")
+        found = list(key_problems(sql, keys))
+        for place, message in found:
+            self._problem(keys.lines.get(place) or body.lines.get(place, 1), message)
+        return sql if found else expanded(sql, keys)
+
+    def _keys(self, mapping: _Mapping, wanted: tuple[str, ...], what: str, line: int = 1, optional: tuple[str, ...] = ()) -> None:
         for key in wanted:
             if key not in mapping:
                 self._problem(line, f"{what} lacks the key `{key}`")
         for key in mapping:
-            if key not in wanted:
+            if key not in wanted + optional:
                 self._problem(mapping.lines[key], f"{what} has the unknown key `{key}`")
 
     def _value(self, mapping: _Mapping, key: str, kind: type[Any], default: Any) -> Any:

@@ -137,12 +137,62 @@ def test_a_step_is_read_with_its_lines(folder: Path) -> None:
         ("interval: 300", "interval: 300\n    interval: 400", 10, "not valid YAML: the key 'interval' appears twice"),
         ("kind: detection", "kind: [detection", 7, "not valid YAML"),
         ("queries:", "queries: {}\nmore:", 4, "`queries` holds no query"),
+        ("    sql:", "    known_good: exe_path\n    sql:", 15, "`known_good` must be a mapping"),
+        ("    sql:", "    known_good: {}\n    sql:", 15, "`known_good` names no category"),
+        ("    sql:", "    known_good: {file: path}\n    sql:", 15, "the SQL lacks `{known_good}`"),
+        ("FROM mounts", "FROM mounts WHERE {known_good}", 15, "the SQL has `{known_good}`, and the query no key"),
+        ("    sql:", "    known_good:\n      fil: path\n    sql:", 16, "`known_good` has the unknown category `fil`; one of"),
+        ("    sql:", "    known_good:\n      file: 7\n    sql:", 16, "`file` of `known_good` must be the SQL expression"),
     ],
 )
 def test_malformed_files_are_named_by_line(folder: Path, old: str, new: str, line: int, message: str) -> None:
     with pytest.raises(PackError) as error:
         load_pack(rewrite(folder, old, new))
     assert any(f"11_hidden.yaml:{line}: {message}" in str(problem) for problem in error.value.problems), str(error.value)
+
+
+def silenced(folder: Path, keys: str, pattern: dict[str, str]) -> list[str]:
+    """The paths that the step's query still gives when it has the key `known_good` and the site lists the one pattern."""
+    rewrite(folder, "    sql:", f"    known_good: {keys}\n    sql:")
+    rewrite(folder, "FROM mounts", "FROM mounts WHERE path <> '/' AND {known_good} GROUP BY path")
+    assert problems(folder) == []
+    host = RecordedHost({"mounts": [{"path": "/", "device": "a"}, {"path": "/srv", "device": "b"}], "known_good": [pattern]})
+    (query,) = load_pack(folder).queries()
+    rows = host.query(query.sql)
+    host.close()
+    return [row["path"] for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("keys", "category", "pattern", "left"),
+    [
+        ("{file: path}", "file", "/sr*", []),
+        ("{file: path}", "file", "/sr", ["/srv"]),
+        ("{file: path}", "process", "/srv", ["/srv"]),
+        ("{process: device, file: \"path || ': ' || device\"}", "file", "/srv: b", []),
+        ("{process: device, file: \"path || ': ' || device\"}", "process", "b", []),
+        ("{process: device, file: \"path || ': ' || device\"}", "process", "/srv: b", ["/srv"]),
+    ],
+)
+def test_what_the_site_lists_is_left_out(folder: Path, keys: str, category: str, pattern: str, left: list[str]) -> None:
+    assert silenced(folder, keys, {"category": category, "pattern": pattern}) == left
+
+
+def test_several_categories_are_one_condition(folder: Path) -> None:
+    rewrite(folder, "    sql:", "    known_good: {file: path, process: device}\n    sql:")
+    (query,) = load_pack(rewrite(folder, "FROM mounts", "FROM mounts WHERE NOT {known_good}")).queries()
+    assert query.sql.count("NOT (NOT EXISTS (") == 1 and query.sql.rstrip().endswith("k.pattern))")
+
+
+def test_lines_of_the_sql_are_those_of_the_file(folder: Path) -> None:
+    rewrite(folder, "    sql:", "    known_good: {file: path}\n    sql:")
+    rewrite(folder, "FROM mounts", "FROM mounts\n      WHERE {known_good}\n        AND device IS NULL")
+    assert any(text.startswith(f"{folder}/11_hidden.yaml:19: ") for text in problems(folder)), problems(folder)
+
+
+def test_the_shipped_pack_writes_no_exception_by_hand() -> None:
+    written = [file.name for file in sorted(PACK_FOLDER.glob("*.yaml")) if "known_good k" in file.read_text(encoding="utf-8")]
+    assert written == []
 
 
 @pytest.mark.parametrize(
