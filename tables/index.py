@@ -36,7 +36,11 @@ class IndexedTable(Table):
 def write_index(tables: Mapping[str, Table], modules: Mapping[str, str]) -> str:
     """The index of `tables` as JSON; `modules` names the module that defines each."""
     entries = {
-        name: {"module": modules[name], "columns": table.columns, "options": {key: getattr(table, key) for key in _OPTIONS}}
+        name: {
+            "module": modules[name],
+            "columns": [column[:4] for column in table.columns],
+            "options": {key: getattr(table, key) for key in _OPTIONS},
+        }
         for name, table in tables.items()
     }
     return json.dumps(entries, indent=1, sort_keys=True)

@@ -71,6 +71,18 @@ def clean_text(value: Union[str, bytes]) -> str:
     return text
 
 
+class Words(NamedTuple):
+    """The words that a column of reasons can hold: those of which each alone deserves a detection, and those that explain."""
+
+    alerting: tuple[str, ...]
+    explaining: tuple[str, ...] = ()
+
+    @classmethod
+    def listed(cls, alerting: str, explaining: str = "") -> Words:
+        """Words separated by blanks."""
+        return cls(tuple(alerting.split()), tuple(explaining.split()))
+
+
 class Column(NamedTuple):
     """One column as osquery sees it: `options` is the ColumnOptions bitmask sent on the wire."""
 
@@ -78,12 +90,14 @@ class Column(NamedTuple):
     type: str
     description: str
     options: int
+    words: Optional[Callable[[], Words]] = None
 
 
 def column(
     sql_type: str,
     description: str,
     *,
+    words: Union[Words, Callable[[], Words], None] = None,
     index: bool = False,
     required: bool = False,
     additional: bool = False,
@@ -93,12 +107,18 @@ def column(
 
     Every column is OPTIMIZED: an IN list on an index column then comes as one call instead of one call per value,
     and a plain column keeps a non-zero option, without which osquery would turn it into an index (contract 1.3).
+    `words` are what a column of reasons holds, and end its description; a function where a file of indicators has them.
     """
     if sql_type not in SQL_TYPES:
         raise ValueError(f"unknown SQL type {sql_type!r}")
     options = OPTION_OPTIMIZED
     options |= OPTION_INDEX * index | OPTION_REQUIRED * required | OPTION_ADDITIONAL * additional | OPTION_HIDDEN * hidden
-    return dataclasses.field(default=None, metadata={"type": sql_type, "description": description, "options": options})
+    if isinstance(words, Words):
+        listed = words
+        description = f"{description}: {', '.join((*listed.alerting, *listed.explaining))}"
+        words = lambda: listed  # noqa: E731
+    metadata = {"type": sql_type, "description": description, "options": options, "words": words}
+    return dataclasses.field(default=None, metadata=metadata)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,10 +128,7 @@ class Row:
     @classmethod
     def columns(cls) -> tuple[Column, ...]:
         """The columns of this row type, in the order in which they are declared."""
-        return tuple(
-            Column(field.name, field.metadata["type"], field.metadata["description"], field.metadata["options"])
-            for field in dataclasses.fields(cls)
-        )
+        return tuple(Column(field.name, **field.metadata) for field in dataclasses.fields(cls))
 
     def to_wire(self) -> WireRow:
         """The row as osquery's wire wants it: every value a clean string; None and "" are left out.

@@ -14,6 +14,7 @@ from extension.engines import EngineError
 from extension.engines.core import COLUMNS
 from extension.pack.empty_text import beliefs_in_null_text, quoted_sql
 from extension.pack.model import KINDS, SEVERITIES, Pack, Problem, Query
+from extension.pack.reported import Evaluator, silent_reasons
 
 SOP_STEPS = range(1, 19)
 
@@ -75,8 +76,8 @@ _DOCUMENTS = ("README.md", "CONTRIBUTING.md")
 _USES_REGEX = re.compile(r"\bregex_(match|split)\s*\(", re.IGNORECASE)
 
 
-class Compiler(Protocol):
-    """What compiles SQL without running it."""
+class Compiler(Evaluator, Protocol):
+    """What compiles SQL, and runs it."""
 
     def column_names(self, sql: str) -> list[str]:
         """The result columns of `sql`; EngineError when it does not compile."""
@@ -93,6 +94,7 @@ def check_pack(pack: Pack, engine: Compiler) -> list[Problem]:
         problems += _text(query)
         problems += _null_text(query)
         problems += _columns(query, engine)
+    problems += _silent_reasons(pack, engine)
     return sorted(set(problems))
 
 
@@ -111,6 +113,11 @@ def check_documented_queries(pack: Pack) -> list[Problem]:
             for belief in beliefs_in_null_text(sql, _SCHEMA):
                 problems.append(Problem(document, line + belief.line - 1, belief.message))
     return sorted(set(problems))
+
+
+def _silent_reasons(pack: Pack, engine: Compiler) -> Iterator[Problem]:
+    for table, column, word in silent_reasons(pack, tables.discover(), engine):
+        yield Problem(pack.folder, 1, f"no detection reports the {column} `{word}` of {table.name}")
 
 
 def _steps(pack: Pack) -> Iterator[Problem]:

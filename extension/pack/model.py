@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Optional, Union
 import yaml
 
 from extension.pack.known_good import expanded, key_problems
+from tables.indicators.process_names import process_names
 
 KINDS = ("detection", "inventory", "policy", "evidence")
 SEVERITIES = ("critical", "high", "medium", "low")
@@ -30,6 +31,8 @@ _QUERY_KEYS = (
     "sql",
 )
 _OPTIONAL_KEYS = ("known_good",)
+# Stands in a regular expression for the folders that anybody may write to, parted by |.
+_WRITABLE = "{writable_folders}"
 # YAML makes a blank of a line break, and Chinese has none between its own letters nor beside its wide signs.
 _WIDE_SIGNS = r"\u3001-\u303f\uff01-\uff60"
 _FOLDED = re.compile(rf"(?<=[{_WIDE_SIGNS}]) | (?=[{_WIDE_SIGNS}])|(?<=[\u4e00-\u9fff]) (?=[\u4e00-\u9fff])")
@@ -249,7 +252,7 @@ class _Reader:
         found = list(key_problems(sql, keys))
         for place, message in found:
             self._problem(keys.lines.get(place) or body.lines.get(place, 1), message)
-        return sql if found else expanded(sql, keys)
+        return sql if found else expanded(sql, keys).replace(_WRITABLE, process_names().writable_folders_pattern)
 
     def _keys(self, mapping: _Mapping, wanted: tuple[str, ...], what: str, line: int = 1, optional: tuple[str, ...] = ()) -> None:
         for key in wanted:

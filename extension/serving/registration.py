@@ -50,7 +50,7 @@ class CoreBusyError(CoreError):
 
 def routes(table: Table) -> list[dict[str, str]]:
     """The table's columns as osquery's registry wants them, in order."""
-    return [{"id": "column", "name": name, "type": kind, "op": str(options)} for name, kind, _, options in table.columns]
+    return [{"id": "column", "name": found.name, "type": found.type, "op": str(found.options)} for found in table.columns]
 
 
 def extension_socket(core_socket: str, uuid: int) -> str:

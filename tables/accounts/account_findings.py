@@ -29,7 +29,7 @@ from tables.host.disk.network_mounts import NetworkMounts
 from tables.indicators.accounts import admin_groups, service_accounts_with_shell
 from tables.reasons.commands import place_reasons
 from tables.reasons.sudo import SudoJudge
-from tables.schema import BIGINT, TEXT, QueryContext, Row, column, table
+from tables.schema import BIGINT, TEXT, QueryContext, Row, Words, column, table
 
 _TABLE = "account_findings"
 _PASSWD, _SHADOW, _GROUP, _LOGIN_DEFS = "/etc/passwd", "/etc/shadow", "/etc/group", "/etc/login.defs"
@@ -76,10 +76,13 @@ class AccountFinding(Row):
     home_owner_uid: Optional[int] = column(BIGINT, "owner of the home folder")
     reasons: Optional[str] = column(
         TEXT,
-        "what is odd, comma separated: duplicate_name, duplicate_uid, empty_password, hidden_home, home_in_temp, "
-        "login_shell_on_system_account, malformed_line, missing_shadow, nis_line, nopasswd_sudo, odd_name, odd_shell, "
-        "password_on_system_account, shadow_without_account, sudo_for_everyone, sudo_keeps_loader_variable, "
-        "suspicious_sudo_command, system_account_in_admin_group, uid0_not_root, weak_hash",
+        "what is odd, comma separated",
+        words=Words.listed(
+            "duplicate_name duplicate_uid empty_password hidden_home home_in_temp login_shell_on_system_account malformed_line "
+            "nis_line nopasswd_sudo odd_name odd_shell password_on_system_account sudo_for_everyone sudo_keeps_loader_variable "
+            "suspicious_sudo_command system_account_in_admin_group uid0_not_root weak_hash",
+            explaining="missing_shadow shadow_without_account",
+        ),
     )
 
 

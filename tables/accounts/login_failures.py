@@ -11,7 +11,7 @@ from tables.host.accounts.databases import parse_passwd
 from tables.host.disk.files import Unreadable
 from tables.host.logins.records import LoginRecords
 from tables.reasons.logins import LoginJudge
-from tables.schema import BIGINT, TEXT, QueryContext, Row, column, table
+from tables.schema import BIGINT, TEXT, QueryContext, Row, Words, column, table
 
 _TABLE = "login_failures"
 _MAX_FILES_SHOWN = 5
@@ -45,7 +45,9 @@ class LoginFailures(Row):
     address_accounts: int = column(BIGINT, "accounts for which this address failed, up to 1000; changes with every call")
     origin: str = column(TEXT, "up to five files that tell of it, comma separated; changes with every rotation of logs")
     reasons: Optional[str] = column(
-        TEXT, "comma separated: brute_force, many_accounts, root_password_login, success_after_brute_force"
+        TEXT,
+        "what stands out, comma separated",
+        words=Words.listed("", explaining="brute_force many_accounts root_password_login success_after_brute_force"),
     )
 
 

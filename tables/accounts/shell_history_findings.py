@@ -13,8 +13,8 @@ from tables.host import Host
 from tables.host.accounts.databases import Account, parse_passwd
 from tables.host.accounts.shell_histories import NAMES, Entered, parse_history
 from tables.host.disk.files import Unreadable
-from tables.reasons.commands import command_reasons
-from tables.schema import BIGINT, TEXT, QueryContext, Row, column, table
+from tables.reasons.commands import command_reasons, command_words
+from tables.schema import BIGINT, TEXT, QueryContext, Row, Words, column, table
 from tables.text.secrets import mask_secrets
 
 _TABLE = "shell_history_findings"
@@ -41,6 +41,12 @@ _LOCAL_NETWORKS = [
 ]
 
 
+def _words() -> Words:
+    # What administrators type too is evidence; what a start-up file does is not typed by accident.
+    alerting = ("download_and_run", "encoded_payload")
+    return Words(alerting, tuple(word for word in command_words().alerting if word not in alerting))
+
+
 @dataclass(frozen=True)
 class ShellHistoryFinding(Row):
     """One command of one history file that is suspicious."""
@@ -52,7 +58,9 @@ class ShellHistoryFinding(Row):
     command: str = column(TEXT, "the command, at most 4096 characters; what looks like a password or token is `***`")
     download_host: Optional[str] = column(TEXT, "host in the first URL of the command, the user part left out")
     download_by_address: int = column(BIGINT, "1 if it fetches from a bare IP address outside private networks")
-    reasons: str = column(TEXT, "what is suspicious, comma separated (patterns in indicators/data/command_patterns.yaml)")
+    reasons: str = column(
+        TEXT, "what is suspicious, comma separated (patterns in indicators/data/command_patterns.yaml)", words=_words
+    )
 
 
 @table(

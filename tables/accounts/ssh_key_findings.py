@@ -26,7 +26,7 @@ from tables.host.ssh.sshd_config import effective
 from tables.host.ssh.sshd_settings import SshdConfig
 from tables.indicators.ssh_keys import known_key
 from tables.reasons.commands import command_reasons, place_reasons
-from tables.schema import BIGINT, TEXT, QueryContext, Row, column, table
+from tables.schema import BIGINT, TEXT, QueryContext, Row, Words, column, table
 from tables.unseen import Unseen
 
 _TABLE = "ssh_key_findings"
@@ -71,9 +71,12 @@ class SshKeyFinding(Row):
     shared_accounts: Optional[int] = column(BIGINT, "how many these are")
     reasons: Optional[str] = column(
         TEXT,
-        "what is odd, comma separated: code_in_environment, control_characters, foreign_owner, immutable, known_malware, "
-        "malformed_line, odd_place, published_key, shared_with_system_account, suspicious_command, "
-        "system_account_without_shell, weak_key, world_writable",
+        "what is odd, comma separated",
+        words=Words.listed(
+            "code_in_environment control_characters foreign_owner immutable known_malware odd_place published_key "
+            "shared_with_system_account suspicious_command system_account_without_shell weak_key world_writable",
+            explaining="malformed_line",
+        ),
     )
 
 

@@ -22,7 +22,7 @@ from tables.host.disk.tree_walk import KINDS, TreeWalk
 from tables.host.packages.owners import OwnerUnknown, owners
 from tables.reasons.borrowed_times import BorrowedTimes
 from tables.reasons.new_files import is_program, oddities
-from tables.schema import BIGINT, EQUALS, TEXT, QueryContext, Row, clean_text, column, table
+from tables.schema import BIGINT, EQUALS, TEXT, QueryContext, Row, Words, clean_text, column, table
 from tables.time_span import LIMITS, Span, asked_span
 
 _TABLE = "recent_files"
@@ -77,8 +77,11 @@ class RecentFile(Row):
     is_packaged: Optional[int] = column(BIGINT, "1 if a package owns it, 0 if none does, NULL if not a program or not known")
     reasons: Optional[str] = column(
         TEXT,
-        "what is notable, comma separated: unpackaged_elf_in_system_folder, hidden_program (a dot in the path, no known tool's), "
-        "program_in_temporary_folder, timestomped, setuid, setgid, immutable, append_only",
+        "what is notable, comma separated; of hidden programs, those in no known tool's folder",
+        words=Words.listed(
+            "unpackaged_elf_in_system_folder hidden_program",
+            explaining="program_in_temporary_folder timestomped setuid setgid immutable append_only",
+        ),
     )
     since: Optional[str] = column(
         TEXT, "constraint: only later than this: unix seconds, '2026-11-20 10:00:00', '-2 days'", index=True, hidden=True

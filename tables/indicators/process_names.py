@@ -75,6 +75,8 @@ class ProcessNames:
         self.tool_folders = _folders(data["tool_folders"])
         self.project_folders = _folders(data["project_folders"])
         self.writable_folders = _folders(data["writable_folders"])
+        # The same as alternatives of a regular expression, in Python's, C++'s and RE2's.
+        self.writable_folders_pattern = "|".join(map(re.escape, self.writable_folders))
         self.program_folders = _folders(data["program_folders"])
         self.package_folders = _folders(data["package_folders"])
 

@@ -16,7 +16,7 @@ from tables.host.startup.boot_modules import boot_modules as named_modules
 from tables.host.startup.entries import StartupFiles
 from tables.reasons.module_facts import ModuleFacts
 from tables.reasons.started_commands import SEARCH_PATH, started_program
-from tables.schema import BIGINT, TEXT, QueryContext, Row, column, table
+from tables.schema import BIGINT, TEXT, QueryContext, Row, Words, column, table
 from tables.text.programs import resolve
 from tables.text.shell import parse
 
@@ -42,7 +42,7 @@ class BootModuleRow(Row):
     mtime: Optional[int] = column(BIGINT, "last change of its content (unix seconds)")
     package: Optional[str] = column(TEXT, "package that owns it")
     release: Optional[str] = column(TEXT, "kernel release that the module's file is for")
-    reason: str = column(TEXT, f"{_UNOWNED} where no package owns the file at `path`; empty where one does, or there is no file")
+    reason: str = column(TEXT, "empty, or where there is a file at `path` and no package owns it", words=Words.listed(_UNOWNED))
     exception: Optional[str] = column(
         TEXT, "built-in explanation that makes the row harmless as a rule; empty when there is none"
     )

@@ -17,7 +17,7 @@ from tables.host.packages.owners import OwnerUnknown, owners
 from tables.host.processes.procfs import Process
 from tables.indicators.bpf_programs import Holder, bpf_programs
 from tables.indicators.kernel_functions import kernel_functions
-from tables.schema import BIGINT, TEXT, QueryContext, Row, column, table
+from tables.schema import BIGINT, TEXT, QueryContext, Row, Words, column, table
 
 _TABLE = "bpf_findings"
 _REASON = "attached_where_things_hide"
@@ -42,7 +42,9 @@ class BpfFinding(Row):
     tag: str = column(TEXT, "hash of its instructions by the kernel")
     holder_pids: Optional[str] = column(TEXT, "processes that hold it or its link, comma separated; empty for pinned ones")
     holder_paths: Optional[str] = column(TEXT, "their executables, comma separated")
-    reason: str = column(TEXT, f"{_REASON}: listings, signals, sockets, security hooks, all system calls; else empty")
+    reason: str = column(
+        TEXT, "empty, or for listings, signals, sockets, security hooks and all system calls", words=Words.listed(_REASON)
+    )
     exception: Optional[str] = column(TEXT, "known agent whose it is, by its holders; empty when there is none")
     evidence: str = column(TEXT, "the facts in words")
 

@@ -16,7 +16,7 @@ from tables.host.kernel.modules import PAUSE, kernel_release, look
 from tables.host.kernel.traced_functions import Callback, Traced, traced_functions
 from tables.indicators.kernel_functions import KernelFunctions, kernel_functions
 from tables.reasons.module_facts import ModuleFacts
-from tables.schema import BIGINT, TEXT, QueryContext, Row, column, table
+from tables.schema import BIGINT, TEXT, QueryContext, Row, Words, column, table
 from tables.unseen import Unseen
 
 _TABLE = "kernel_function_findings"
@@ -30,7 +30,9 @@ class KernelFunctionFinding(Row):
 
     function: str = column(TEXT, "name of the function, or of the table of system calls")
     reason: str = column(
-        TEXT, "what is odd: hooked_kernel_function (through ftrace) or patched_kernel_code (its bytes were changed)"
+        TEXT,
+        "what is odd: that ftrace hooks it, or that its bytes were changed",
+        words=Words.listed("hooked_kernel_function patched_kernel_code"),
     )
     place: Optional[str] = column(TEXT, "where in it, for patched_kernel_code: its first bytes, a call, an entry of the table")
     callback: Optional[str] = column(TEXT, "function that runs instead, where the kernel has a name for it")

@@ -14,7 +14,7 @@ from tables.host.kernel.module_code import unlisted_modules
 from tables.host.kernel.module_memory import unaccounted_memory
 from tables.host.kernel.modules import PROC, SYSFS, TAINTS, Loaded, Look
 from tables.reasons.module_facts import ModuleFacts
-from tables.schema import BIGINT, TEXT, QueryContext, Row, column, table
+from tables.schema import BIGINT, TEXT, QueryContext, Row, Words, column, table
 
 _TABLE = "kernel_module_findings"
 _BY_TAINT = {"O": "out_of_tree", "E": "unsigned", "F": "forced"}
@@ -29,8 +29,11 @@ class KernelModuleFinding(Row):
     module: Optional[str] = column(TEXT, "name of the module; empty where the finding is about the kernel as a whole")
     reason: str = column(
         TEXT,
-        "what is odd: hidden_from_proc_modules, hidden_from_sysfs, unaccounted_module_memory, mounted_over, out_of_tree, "
-        "unsigned, forced, no_file, unowned_file, taint_without_module or tainting_module_gone",
+        "what is odd",
+        words=Words.listed(
+            "hidden_from_proc_modules hidden_from_sysfs unaccounted_module_memory mounted_over out_of_tree unsigned forced "
+            "no_file unowned_file taint_without_module tainting_module_gone"
+        ),
     )
     how_hidden: Optional[str] = column(TEXT, "lists that leave it out, comma separated: proc_modules, sysfs")
     how_seen: Optional[str] = column(TEXT, "lists that show it, comma separated: proc_modules, sysfs, kallsyms, tracefs")

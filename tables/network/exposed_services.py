@@ -21,7 +21,7 @@ from tables.host.processes.procfs import Process, Procfs
 from tables.reasons.services.auth import judge
 from tables.reasons.services.entry_services import EntryService, entry_services
 from tables.reasons.services.facts import ServiceFacts, Verdict
-from tables.schema import BIGINT, TEXT, QueryContext, Row, column, table
+from tables.schema import BIGINT, TEXT, QueryContext, Row, Words, column, table
 from tables.text.secrets import mask_arguments
 
 _NAME = "exposed_services"
@@ -57,9 +57,12 @@ class ExposedService(Row):
     )
     reasons: Optional[str] = column(
         TEXT,
-        "what is wrong with it, comma separated: no_auth, protected_mode_off, tls_missing, anonymous_auth, always_allow, "
-        "read_only_port, trust_from_anywhere, trust_from_network, token_disabled, anonymous_read, runs_as_root, "
-        "cron_dir_as_dbdir, ssh_dir_as_dbdir",
+        "what is wrong with it, comma separated",
+        words=Words.listed(
+            "cron_dir_as_dbdir ssh_dir_as_dbdir",
+            explaining="no_auth protected_mode_off tls_missing anonymous_auth always_allow read_only_port trust_from_anywhere "
+            "trust_from_network token_disabled anonymous_read runs_as_root",
+        ),
     )
     config_path: Optional[str] = column(TEXT, "configuration file that says so, as the process sees it")
     config_line: Optional[int] = column(BIGINT, "line in it")

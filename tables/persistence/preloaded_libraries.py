@@ -15,7 +15,7 @@ from tables.host.loader.preloads import FOLDER_VARIABLE, LIBRARY_VARIABLES, pars
 from tables.host.loader.sources import RunningSetting, entries, root_folder, running_settings, setting_files
 from tables.host.processes.procfs import Process
 from tables.reasons.preloads import Judged, PreloadJudge
-from tables.schema import BIGINT, TEXT, QueryContext, Row, column, table
+from tables.schema import BIGINT, TEXT, QueryContext, Row, Words, column, table
 
 _TABLE = "preloaded_libraries"
 _PRELOAD = "/etc/ld.so.preload"
@@ -47,8 +47,12 @@ class PreloadedLibrary(Row):
     sha256: Optional[str] = column(TEXT, "SHA-256 of the library; empty for folders, files out of reach and those above 256 MiB")
     reasons: Optional[str] = column(
         TEXT,
-        "what is suspicious, comma separated: content_differs, deleted, hidden_from_libc, hidden_from_listing, hidden_path, "
-        "memfd, missing, size_mismatch, temp_path, unowned, writable_by_others",
+        "what is suspicious, comma separated",
+        words=Words.listed(
+            "content_differs deleted hidden_from_libc hidden_from_listing hidden_path memfd size_mismatch temp_path "
+            "writable_by_others",
+            explaining="missing unowned",
+        ),
     )
     exception: Optional[str] = column(
         TEXT, "built-in explanation that makes the row harmless as a rule; empty when there is none"

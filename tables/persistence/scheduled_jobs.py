@@ -22,7 +22,7 @@ from tables.host.schedulers.job_files import at_time, parse_anacrontab, parse_at
 from tables.host.schedulers.schedule_text import anacron_text, cron_text
 from tables.host.systemd.timers import timer_jobs
 from tables.reasons.commands import command_reasons, script_reasons, text_reasons
-from tables.reasons.crontabs import environment_reasons, job_reasons, job_script
+from tables.reasons.crontabs import environment_reasons, job_reasons, job_script, job_words
 from tables.reasons.started_commands import SEARCH_PATH, CommandFacts, StartedCommand
 from tables.schema import BIGINT, TEXT, QueryContext, column, table
 from tables.text.shell import parse
@@ -37,6 +37,11 @@ _RUN_PARTS = re.compile(r"\brun-parts(?:[ \t]+-\S+){0,8}[ \t]+(/[^\s;&|)}'\"]+)"
 class ScheduledJob(StartedCommand):
     """One job, or one suspicious command of a script that cron runs whole."""
 
+    reasons: Optional[str] = column(
+        TEXT,
+        "what is suspicious about the job, comma separated (command_patterns.yaml, and what the notes name)",
+        words=job_words,
+    )
     scheduler: str = column(
         TEXT, "system_crontab, cron.d, user_crontab, cron_script, anacron, at, incron, fcron or systemd_timer", index=True
     )

@@ -14,9 +14,9 @@ from tables.host.systemd.commands import unit_commands, unit_environment, unit_s
 from tables.host.systemd.generators import read_generators
 from tables.host.systemd.syntax import Setting, activated_unit, events, last_value, split_name
 from tables.host.systemd.units import Manager, SystemdUnits, Unit, UnitFile
-from tables.reasons.commands import command_reasons, text_reasons
+from tables.reasons.commands import alert_reasons, command_reasons, text_reasons
 from tables.reasons.started_commands import CommandFacts, StartedCommand, script_file_reasons
-from tables.reasons.units import UnitProgram, change_reasons, joined, shadowed_file, unit_file_reasons
+from tables.reasons.units import UNIT_WORDS, UnitProgram, change_reasons, joined, shadowed_file, unit_file_reasons
 from tables.schema import BIGINT, TEXT, QueryContext, column, table
 from tables.text.programs import resolve
 from tables.text.shell import parse
@@ -57,7 +57,9 @@ class SystemdUnitCommand(StartedCommand):
     environment: Optional[str] = column(TEXT, "LD_PRELOAD, LD_AUDIT and LD_LIBRARY_PATH with which the unit runs")
     description: Optional[str] = column(TEXT, "Description= of the unit")
     is_hidden_unit: int = column(BIGINT, "1 if the file's name begins with a dot")
-    unit_reasons: Optional[str] = column(TEXT, "what is odd about the unit beyond its commands, comma separated (see the notes)")
+    unit_reasons: Optional[str] = column(
+        TEXT, "what is odd about the unit beyond its commands, comma separated (see the notes)", words=UNIT_WORDS
+    )
 
 
 @table(
@@ -234,7 +236,9 @@ def _finished(
         if row.directive == "generator":
             if row.is_packaged == 0:
                 more = ["generator_unpackaged"]
-                row = dataclasses.replace(row, reasons=",".join(script_file_reasons(host.files, row.path)))
+                reasons = ",".join(script_file_reasons(host.files, row.path))
+                alerts = alert_reasons(reasons, row.program_reasons)
+                row = dataclasses.replace(row, reasons=reasons, alert_reasons=",".join(alerts))
         elif row.program and row.is_packaged != 1:
             program = UnitProgram(
                 row.unit,

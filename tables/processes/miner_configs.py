@@ -16,7 +16,7 @@ from tables.reasons.mining.config_search import MAX_ENTRIES, ConfigSearch, Found
 from tables.reasons.mining.configs import MinerConfig
 from tables.reasons.mining.named_configs import WORKING
 from tables.reasons.mining.references import parse_endpoint
-from tables.schema import BIGINT, TEXT, QueryContext, Row, column, table
+from tables.schema import BIGINT, TEXT, QueryContext, Row, Words, column, table
 
 _TABLE = "miner_configs"
 _SOURCE_MARKS = (".git", "CMakeLists.txt", "configure.ac", "Cargo.toml")
@@ -49,8 +49,12 @@ class MinerConfigFile(Row):
     container_id: Optional[str] = column(TEXT, "id of the container that the process runs in")
     reasons: str = column(
         TEXT,
-        "why it counts, and what stands out, comma separated: algorithm, miner_keys, options, stratum_url, wallet, listed_pool, "
-        "named_by_process, beside_program, in_working_folder, temp_folder, hidden_path, source_tree, template",
+        "why it counts (`confidence` weighs these), and what stands out, comma separated",
+        words=Words.listed(
+            "temp_folder hidden_path",
+            explaining="algorithm miner_keys options stratum_url wallet listed_pool named_by_process beside_program "
+            "in_working_folder source_tree template",
+        ),
     )
     confidence: str = column(
         TEXT,

@@ -20,7 +20,7 @@ from tables.host.processes.visibility import Visibility
 from tables.indicators.process_names import hidden_component, is_below, process_names
 from tables.reasons.program_claims import ProgramClaims
 from tables.reasons.program_places import placed_by_tool
-from tables.schema import BIGINT, TEXT, QueryContext, Row, column, table
+from tables.schema import BIGINT, TEXT, QueryContext, Row, Words, column, table
 
 _TABLE = "process_exe_mismatches"
 # A sealed memfd that has used this much CPU, at half a core or more since it started, is no idle helper.
@@ -35,8 +35,11 @@ class ProcessExeMismatch(Row):
     pid: int = column(BIGINT, "process id", index=True)
     reason: str = column(
         TEXT,
-        "what is odd: deleted, deleted_replaced, memfd, kernel_thread_masquerade, name_mismatch, writable_dir, hidden_path, "
-        "exe_unreadable or inode_mismatch",
+        "what is odd",
+        words=Words.listed(
+            "deleted memfd kernel_thread_masquerade name_mismatch writable_dir hidden_path exe_unreadable inode_mismatch",
+            explaining="deleted_replaced",
+        ),
     )
     process_name: str = column(TEXT, "comm, at most 15 bytes, chosen by the process")
     argv0: Optional[str] = column(TEXT, "first argument, chosen by whoever started the process and by the process")

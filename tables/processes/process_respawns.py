@@ -19,7 +19,7 @@ from tables.host.processes.visibility import Visibility
 from tables.host.startup.restart_files import RestartFiles, Unit
 from tables.indicators.process_names import is_below, process_names
 from tables.reasons.program_places import DELETED_FILE, ProgramPlaces
-from tables.schema import BIGINT, TEXT, QueryContext, Row, column, table
+from tables.schema import BIGINT, TEXT, QueryContext, Row, Words, column, table
 
 _TABLE = "process_respawns"
 # Coming back once is a restart; what comes back again is kept alive.
@@ -74,10 +74,12 @@ class ProcessRespawn(Row):
     container_id: Optional[str] = column(TEXT, "id of the container it runs in")
     reasons: Optional[str] = column(
         TEXT,
-        "why it is no ordinary restart, comma separated: temporary_folder, hidden_path, deleted, memory_only (the program), "
-        "guard_temporary_folder, guard_hidden_path, guard_deleted, guard_memory_only (the script that starts it, for a "
-        "program that is odd itself, or no package's and at work for 10 s), "
-        "changes_name, mutual_guard; empty for everyday ones",
+        "empty, or why it is no ordinary restart, comma separated; those of a guard are of the script that starts it, for a "
+        "program that is odd itself, or no package's and at work for 10 s",
+        words=Words.listed(
+            "temporary_folder hidden_path deleted memory_only guard_temporary_folder guard_hidden_path guard_deleted "
+            "guard_memory_only changes_name mutual_guard"
+        ),
     )
     evidence: str = column(TEXT, "the facts in words")
 

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, Optional
 
 from tables.indicators.loader import load_yaml, miner_programs
+from tables.indicators.process_names import process_names
+from tables.schema import Words
 from tables.text.programs import SHELLS, Invocation, is_interpreter, resolve
 from tables.text.shell import Command, Script, parse
 
@@ -39,6 +41,7 @@ class Pattern(NamedTuple):
     name: str
     view: str
     regex: re.Pattern[str]
+    is_alert: bool
     must_match: tuple[str, ...]
     must_not_match: tuple[str, ...]
 
@@ -70,12 +73,28 @@ def patterns() -> tuple[Pattern, ...]:
         Pattern(
             entry["name"],
             entry["view"],
-            re.compile(entry["pattern"], re.DOTALL),
+            re.compile(entry["pattern"].replace("{writable_folders}", process_names().writable_folders_pattern), re.DOTALL),
+            entry.get("alert", True),
             tuple(entry["must_match"]),
             tuple(entry["must_not_match"]),
         )
         for entry in load_yaml("command_patterns.yaml")["patterns"]
     )
+
+
+def command_words() -> Words:
+    """The names of all patterns, as the words of a column of reasons."""
+    return Words(tuple(sorted({pattern.name for pattern in patterns()})))
+
+
+@functools.cache
+def _alerts() -> frozenset[str]:
+    return frozenset(pattern.name for pattern in patterns() if pattern.is_alert)
+
+
+def alert_reasons(*reasons: Optional[str]) -> list[str]:
+    """Which of these reasons (columns of them, separated by commas) are worth an alert by themselves; sorted, each once."""
+    return sorted(_alerts().intersection(*[{word for text in reasons if text for word in text.split(",")}]))
 
 
 @functools.cache

@@ -9,10 +9,19 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from tables.host.schedulers.crontab import JobLine, split_input
-from tables.reasons.commands import command_reasons, script_reasons, text_reasons
+from tables.reasons.commands import command_reasons, command_words, script_reasons, text_reasons
 from tables.reasons.started_commands import SEARCH_PATH
+from tables.schema import Words
 from tables.text.programs import SHELLS
 from tables.text.shell import Script, parse
+
+
+def job_words() -> Words:
+    """The words of a job's `reasons`: those of commands, and those that its file gives."""
+    # No cron runs the jobs of an account that does not exist.
+    return Words(
+        (*command_words().alerting, "dotfile", "system_account_crontab", "world_writable"), ("spool_of_unknown_account",)
+    )
 
 
 def job_script(job: JobLine, has_input: bool) -> Script:

@@ -15,7 +15,7 @@ from tables.host import Host
 from tables.host.disk.files import DEFAULT_LIMIT, Files, Unreadable
 from tables.host.disk.start_files import StartFile, parse_script
 from tables.host.packages.owners import OwnerUnknown, owners
-from tables.reasons.commands import command_reasons, script_reasons
+from tables.reasons.commands import alert_reasons, command_reasons, command_words, script_reasons
 from tables.schema import BIGINT, TEXT, QueryContext, Row, column
 from tables.text.programs import SHELLS, Invocation, resolve
 from tables.text.shell import Command, parse
@@ -55,7 +55,9 @@ class StartedCommand(Row):
     program_package: Optional[str] = column(TEXT, "package that owns that file")
     program_is_packaged: Optional[int] = column(BIGINT, "1 if a package owns that file, 0 if none does, NULL if unknown")
     program_reasons: Optional[str] = column(
-        TEXT, "what is suspicious inside that file, where it is a shell script that no package owns; comma separated"
+        TEXT,
+        "what is suspicious inside that file, where it is a shell script that no package owns; comma separated",
+        words=command_words,
     )
     package: Optional[str] = column(TEXT, "package that owns the file at `path`")
     is_packaged: Optional[int] = column(BIGINT, "1 if a package owns the file at `path`, 0 if none does, NULL if unknown")
@@ -66,7 +68,13 @@ class StartedCommand(Row):
     file_size: int = column(BIGINT, "its length (bytes)")
     sha256: Optional[str] = column(TEXT, "its SHA-256; empty when it was not read to its end")
     reasons: Optional[str] = column(
-        TEXT, "what is suspicious about the command, comma separated (patterns in indicators/data/command_patterns.yaml)"
+        TEXT,
+        "what is suspicious about the command, comma separated (patterns in indicators/data/command_patterns.yaml)",
+        words=command_words,
+    )
+    alert_reasons: Optional[str] = column(
+        TEXT,
+        "those of `reasons` and `program_reasons` that are worth an alert alone; the others honest commands have too",
     )
 
 
@@ -156,6 +164,7 @@ class CommandFacts:
                 inside[program] = ",".join(script_file_reasons(self.host.files, program))
             yield dataclasses.replace(
                 row,
+                alert_reasons=",".join(alert_reasons(row.reasons, inside.get(program) if program else None)),
                 package=packages.get(row.path),
                 is_packaged=_is_packaged(packages, row.path),
                 program_package=packages.get(program) if program else None,

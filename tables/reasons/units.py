@@ -8,6 +8,13 @@ from typing import NamedTuple, Optional
 
 from tables.host.systemd.units import Manager, UnitFile
 from tables.reasons.commands import command_reasons
+from tables.schema import Words
+
+# What is odd about a unit; where `link_outside` leads may be odd as well (temp_path …).
+UNIT_WORDS = Words.listed(
+    "drop_in_changes_command generator_unpackaged hidden_unit shadows_vendor_command world_writable_unit",
+    explaining="link_outside",
+)
 
 # Distributions that keep every file there, and link to it.
 _STORES = ("/nix/store/", "/gnu/store/")

@@ -14,6 +14,7 @@ from extension.engines import EngineError, ResultRow, core
 from extension.engines.embedded import as_logged
 from extension.engines.functions import register_functions
 from extension.engines.vtable import VirtualTable
+from tables.reasons.commands import alert_reasons
 from tables.schema import Column, WireRow, wire_value
 
 Rows = Mapping[str, Sequence[Mapping[str, Any]]]
@@ -79,7 +80,9 @@ def _wire(table: str, row: Mapping[str, Any]) -> WireRow:
 
 
 def _completed(table: str, row: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A `file` row needs only its path: folder, name and the usual kind follow from it."""
+    """Of a row the columns that follow from others: of a `file` its folder, name and usual kind, of commands what alerts."""
+    if {"reasons", "alert_reasons"} <= {column.name for column in _COLUMNS[table]}:
+        return {"alert_reasons": ",".join(alert_reasons(row.get("reasons"), row.get("program_reasons"))), **row}
     if table != "file":
         return row
     directory, filename = posixpath.split(row["path"])

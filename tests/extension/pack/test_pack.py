@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from pathlib import Path
 from typing import Optional
@@ -11,7 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from extension.pack.check import check_pack
-from extension.pack.model import PackError, load_pack
+from extension.pack.model import Pack, PackError, load_pack
+from extension.pack.reported import silent_reasons
+from tables import discover
+from tables.schema import TEXT, Row, Words, column
 from tests.support.recorded_host import RecordedHost
 
 PACK_FOLDER = Path(__file__).parents[3] / "packs" / "cryptominer_triage"
@@ -65,6 +69,27 @@ def test_the_shipped_pack_is_without_problems() -> None:
     host = RecordedHost()
     assert check_pack(load_pack(PACK_FOLDER), host) == []
     host.close()
+
+
+def test_a_reason_that_no_detection_asks_for_is_a_problem() -> None:
+    @dataclasses.dataclass(frozen=True)
+    class Job(Row):
+        reasons: str = column(TEXT, "what is odd", words=Words.listed("chattr padding never_asked", explaining="dull"))
+
+    host = RecordedHost()
+    try:
+        pack = load_pack(PACK_FOLDER)
+        table = dataclasses.replace(discover()["scheduled_jobs"], row=Job)
+        assert [word for _, _, word in silent_reasons(pack, {"scheduled_jobs": table}, host)] == ["never_asked"]
+        problems = check_pack(without_query(pack, "cron_download_and_run"), host)
+    finally:
+        host.close()
+    assert "no detection reports the reasons `hides_from_tools` of scheduled_jobs" in [problem.message for problem in problems]
+
+
+def without_query(pack: Pack, name: str) -> Pack:
+    steps = (dataclasses.replace(step, queries=tuple(one for one in step.queries if one.name != name)) for step in pack.steps)
+    return dataclasses.replace(pack, steps=tuple(steps))
 
 
 def test_the_shipped_pack_covers_the_sop_in_order() -> None:

@@ -79,6 +79,7 @@ def test_golden_row_of_a_system_crontab(root: Path) -> None:
         file_size=status.st_size,
         sha256=hashlib.sha256(file.read_bytes()).hexdigest(),
         reasons="",
+        alert_reasons="",
         scheduler="cron.d",
         schedule="*/5 * * * *",
         schedule_text="every 5 minutes",

@@ -43,8 +43,9 @@ def test_must_not_match(sample: tuple[str, str]) -> None:
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry["name"])
 def test_every_entry_is_complete(entry: dict[str, object]) -> None:
-    assert set(entry) == {"name", "description", "source", "date", "view", "pattern", "must_match", "must_not_match"}
+    assert set(entry) - {"alert"} == {"name", "description", "source", "date", "view", "pattern", "must_match", "must_not_match"}
     assert entry["view"] in VIEWS
+    assert entry.get("alert", True) == all(other.get("alert", True) for other in ENTRIES if other["name"] == entry["name"])
     assert isinstance(entry["date"], datetime.date)
     assert entry["description"] and entry["source"] and entry["must_match"] and entry["must_not_match"]
 
