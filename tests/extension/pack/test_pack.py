@@ -15,7 +15,8 @@ from extension.pack.check import check_pack
 from extension.pack.model import Pack, PackError, load_pack
 from extension.pack.reported import silent_reasons
 from tables import discover
-from tables.schema import TEXT, Row, Words, column
+from tables.persistence.scheduled_jobs import ScheduledJob
+from tables.schema import TEXT, Words, column
 from tests.support.recorded_host import RecordedHost
 
 PACK_FOLDER = Path(__file__).parents[3] / "packs" / "cryptominer_triage"
@@ -73,8 +74,8 @@ def test_the_shipped_pack_is_without_problems() -> None:
 
 def test_a_reason_that_no_detection_asks_for_is_a_problem() -> None:
     @dataclasses.dataclass(frozen=True)
-    class Job(Row):
-        reasons: str = column(TEXT, "what is odd", words=Words.listed("chattr padding never_asked", explaining="dull"))
+    class Job(ScheduledJob):
+        reasons: Optional[str] = column(TEXT, "what is odd", words=Words.listed("chattr padding never_asked", explaining="dull"))
 
     host = RecordedHost()
     try:
