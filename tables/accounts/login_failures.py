@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from typing import Optional
 
 from tables.host import Host
-from tables.host.accounts.databases import parse_passwd
-from tables.host.disk.files import Unreadable
 from tables.host.logins.records import LoginRecords
 from tables.reasons.logins import LoginJudge
 from tables.schema import BIGINT, TEXT, QueryContext, Row, Words, column, table
@@ -82,12 +80,9 @@ def login_failures(host: Host, query: QueryContext) -> Iterator[LoginFailures]:
     wtmpdb. Every local user can write lines into syslog's files; of the journal only what root's processes wrote is taken.
     """
     records = LoginRecords(host, query)
-    try:
-        known = frozenset(account.name for account in parse_passwd(host.files.read("/etc/passwd")))
-    except Unreadable as error:
-        known = frozenset()
-        query.could_not_see(str(error))
-    judge = LoginJudge(known)
+    accounts = host.accounts
+    accounts.say_gap(query)
+    judge = LoginJudge(frozenset(accounts.by_name))
     for time, attempt, path in records.attempts():
         judge.add(time, attempt, path)
     if judge.is_cut:

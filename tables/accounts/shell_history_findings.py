@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Optional
 
 from tables.host import Host
-from tables.host.accounts.databases import Account, parse_passwd
+from tables.host.accounts.databases import Account
 from tables.host.accounts.shell_histories import NAMES, Entered, parse_history
 from tables.host.disk.files import Unreadable
 from tables.reasons.commands import command_reasons, command_words
@@ -82,11 +82,9 @@ def shell_history_findings(host: Host, query: QueryContext) -> Iterator[ShellHis
     that the shell never wrote (HISTFILE unset, a session still open, a link to /dev/null) or that HISTFILE or ZDOTDIR puts
     elsewhere, and accounts of a directory service.
     """
-    seen: set[str] = set()
-    for account in parse_passwd(host.files.read("/etc/passwd")):
-        if not account.home.startswith("/") or account.home in seen:
-            continue
-        seen.add(account.home)
+    accounts = host.accounts.needed()
+    accounts.say_gap(query)
+    for account in accounts.by_home.values():
         errors: list[str] = []
         for name in NAMES:
             query.check_time()

@@ -4,20 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Optional
 
 from tables.host import Host
-from tables.host.accounts.databases import (
-    Account,
-    groups_by_account,
-    is_login_shell,
-    is_system_uid,
-    parse_group,
-    parse_passwd,
-    uid_min,
-)
+from tables.host.accounts.databases import groups_by_account, is_login_shell, is_system_uid, parse_group, uid_min
 from tables.host.disk.files import Unreadable
 from tables.host.disk.network_mounts import NetworkMounts
 from tables.host.ssh.key_files import MAX_LINES, KeyFile, KeyPlace, all_values, key_places, named_by, read_key_file
@@ -108,7 +100,10 @@ class _Scan:
         self.files = host.files
         self.query = query
         self.network = NetworkMounts.of(host)
-        self.accounts = _first_by_name(parse_passwd(self._read("/etc/passwd", is_needed=True)))
+        found = host.accounts.needed()
+        found.say_gap(query)
+        # sshd takes NIS lines for no accounts.
+        self.accounts = {name: account for name, account in found.by_name.items() if not name.startswith(("+", "-"))}
         self.groups = groups_by_account(self.accounts.values(), parse_group(self._read("/etc/group")))
         self.uid_min = uid_min(self._read("/etc/login.defs").decode("utf-8", "replace"))
         try:
@@ -120,13 +115,11 @@ class _Scan:
         self._files: dict[str, Optional[KeyFile]] = {}
         self._rows = 0
 
-    def _read(self, path: str, is_needed: bool = False) -> bytes:
+    def _read(self, path: str) -> bytes:
         try:
             return self.files.read(path, _ACCOUNT_FILE_LIMIT)
         except Unreadable as error:
-            if is_needed and not error.is_missing:
-                raise
-            if is_needed or not error.is_missing:
+            if not error.is_missing:
                 self.query.could_not_see(str(error))
             return b""
 
@@ -211,15 +204,6 @@ class _Scan:
                 forced_command=setting.value,
                 reasons=",".join(reasons),
             )
-
-
-def _first_by_name(accounts: Iterable[Account]) -> dict[str, Account]:
-    """The accounts that sshd finds by their names: the first of each; NIS lines are none."""
-    found: dict[str, Account] = {}
-    for account in accounts:
-        if not account.name.startswith(("+", "-")):
-            found.setdefault(account.name, account)
-    return found
 
 
 def _kind(entry: KeyLine, place: KeyPlace) -> str:

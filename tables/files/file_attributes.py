@@ -110,6 +110,7 @@ class _Scan:
     def __init__(self, host: Host, query: QueryContext) -> None:
         self.files = host.files
         self.query = query
+        self.accounts = host.accounts
         self._statuses = Statuses()
 
     def named(self, paths: list[str]) -> Iterator[_Found]:
@@ -123,7 +124,8 @@ class _Scan:
         """What is marked in the default places."""
         left = _MAX_ENTRIES
         seen: set[tuple[int, int]] = set()
-        for folder in guarded_folders(self.files):
+        self.accounts.say_gap(self.query)
+        for folder in guarded_folders(self.accounts):
             for path in self._folder_and_entries(folder, seen):
                 self.query.check_time()
                 left -= 1

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any, Optional, TypeVar
 
+from tables.host.accounts.passwd import Accounts, accounts_of
 from tables.host.disk.files import Files
 from tables.host.processes.procfs import Procfs
 from tables.host.processes.task_lists import Unlisted
@@ -41,6 +42,11 @@ class Host:
     def is_root(self) -> bool:
         """Whether we run as root, and so may look into every process and file."""
         return os.geteuid() == 0
+
+    @property
+    def accounts(self) -> Accounts:
+        """The accounts of /etc/passwd as they are now; each scan takes them once."""
+        return accounts_of(self.files)
 
     @property
     def proc_path(self) -> str:

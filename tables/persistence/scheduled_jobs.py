@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Optional
 
 from tables.host import Host
-from tables.host.accounts.databases import Account, is_login_shell, is_system_uid, parse_passwd, uid_min
+from tables.host.accounts.databases import Account, is_login_shell, is_system_uid, uid_min
 from tables.host.disk.files import DEFAULT_LIMIT, Unreadable
 from tables.host.disk.start_files import StartFile, read_start_file
 from tables.host.schedulers.crontab import STEERING_VARIABLES, JobLine, parse_crontab
@@ -93,7 +93,9 @@ class _Jobs:
         self.query = query
         self.facts = CommandFacts(host)
         self.daemons = Daemons(host.files)
-        self.accounts = self._accounts()
+        accounts = host.accounts
+        accounts.say_gap(query)
+        self.accounts = accounts.by_name
         self.uid_min = self._uid_min()
         # Folders that a crontab has run-parts go through, and when.
         self.run_parts: dict[str, str] = {}
@@ -111,13 +113,6 @@ class _Jobs:
                 if file is not None:
                     yield from self._script_rows(path, file, folder)
         yield from self._timer_rows()
-
-    def _accounts(self) -> dict[str, Account]:
-        try:
-            return {account.name: account for account in reversed(parse_passwd(self.files.read("/etc/passwd")))}
-        except Unreadable as error:
-            self.query.could_not_see(str(error))
-            return {}
 
     def _uid_min(self) -> int:
         try:

@@ -12,8 +12,6 @@ from typing import NamedTuple, Optional
 
 from tables.errors import TableError
 from tables.host import Host
-from tables.host.accounts.databases import parse_passwd
-from tables.host.disk.files import Unreadable
 from tables.host.processes.executables import FULLY_SEALED, RunningFile, ancestor_programs, living, running_file
 from tables.host.processes.procfs import CLOCK_TICKS, Process
 from tables.host.processes.visibility import Visibility
@@ -193,12 +191,7 @@ class Examiner:
 
 
 def _homes(host: Host, not_below: tuple[str, ...]) -> tuple[str, ...]:
-    try:
-        accounts = parse_passwd(host.files.read("/etc/passwd"))
-    except Unreadable:
-        accounts = ()
-    homes = {account.home.rstrip("/") for account in accounts}
-    return tuple(sorted(home for home in homes if home.startswith("/") and not is_below(home + "/", not_below)))
+    return tuple(sorted(home for home in host.accounts.by_home if home != "/" and not is_below(home + "/", not_below)))
 
 
 def _is_busy(process: Process) -> bool:

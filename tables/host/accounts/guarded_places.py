@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tables.host.accounts.databases import parse_passwd
-from tables.host.disk.files import Files, Unreadable
+from tables.host.accounts.passwd import Accounts
 
 # Each with what lies directly in it; merged folders are looked at once, under their real name.
 _FOLDERS = (
@@ -24,16 +23,9 @@ _HOME_FOLDERS = ("", "/.ssh", "/.config/autostart", "/.config/systemd/user")
 _MAX_HOMES = 256
 
 
-def guarded_folders(files: Files) -> Iterator[str]:
+def guarded_folders(accounts: Accounts) -> Iterator[str]:
     """The folders to look at, each itself and with its entries; not all of them exist."""
     yield from _FOLDERS
-    try:
-        accounts = parse_passwd(files.read("/etc/passwd"))
-    except Unreadable as error:
-        if not error.is_missing:
-            raise
-        return
-    homes = dict.fromkeys(account.home.rstrip("/") for account in accounts if account.home.startswith("/"))
-    for home in [home for home in homes if home][:_MAX_HOMES]:
+    for home in [home for home in accounts.by_home if home != "/"][:_MAX_HOMES]:
         for folder in _HOME_FOLDERS:
             yield home + folder

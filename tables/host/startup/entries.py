@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import NamedTuple, Optional
 
 from tables.host import Host
-from tables.host.accounts.databases import Account, parse_passwd
+from tables.host.accounts.databases import Account
 from tables.host.disk.files import Unreadable
 from tables.host.disk.start_files import StartFile, read_start_file
 from tables.host.packages.owners import OwnerUnknown, owners
@@ -59,20 +59,10 @@ class StartupFiles:
 
     @cached_property
     def accounts(self) -> tuple[Account, ...]:
-        """The accounts of /etc/passwd, the first of those that share a home folder; () without that file."""
-        try:
-            data = self.files.read("/etc/passwd")
-        except Unreadable as error:
-            if not error.is_missing:
-                raise
-            return ()
-        by_home: dict[str, Account] = {}
-        for account in parse_passwd(data):
-            home = os.path.normpath(account.home)
-            # Commands in the root folder's dot files are reported for whoever has it as home; NIS lines have none.
-            if home.startswith("/"):
-                by_home.setdefault(home, account._replace(home=home))
-        return tuple(by_home.values())
+        """The accounts of /etc/passwd, the first of those that share a home folder, the root folder's among them."""
+        found = self._host.accounts
+        found.say_gap(self.query)
+        return tuple(found.by_home.values())
 
     def read(self, path: str) -> Optional[StartFile]:
         """The file, None where there is no regular file or it may not be read; the latter is said."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple, Optional
 
 from tables.host import Host
-from tables.host.accounts.databases import parse_passwd
+from tables.host.accounts.databases import Account, parse_passwd
 from tables.host.disk.files import FileKey, Unreadable, file_key, read_fd
 from tables.host.disk.shallow_walk import Walk
 from tables.host.processes.process_files import ProcessFiles
@@ -90,10 +91,7 @@ class ConfigSearch:
         self.found: dict[tuple[int, int], FoundConfig] = {}
         self.processes: dict[int, Process] = {}
         self._named: dict[tuple[Optional[str], str, str], Optional[FoundConfig]] = {}
-        try:
-            self.homes = _homes(host.files.read("/etc/passwd"))
-        except Unreadable:
-            self.homes = []
+        self.homes = _homes(host.accounts.all)
 
     def by_processes(self) -> None:
         """Look at what every process names, has beside its program, or has in its working folder."""
@@ -127,7 +125,7 @@ class ConfigSearch:
             if (at_home := (*folders.view, "")) not in folders_seen:
                 folders_seen[at_home] = []
                 passwd = files.read(pid, "/etc/passwd", CONFIG_LIMIT) or b""
-                for path in (f"{home}/{name}" for home in _homes(passwd) for name in HOME_CONFIGS):
+                for path in (f"{home}/{name}" for home in _homes(parse_passwd(passwd)) for name in HOME_CONFIGS):
                     self._by_process(files, pid, path, path)
 
     def _in_folder(self, files: ProcessFiles, pid: int, folder: str) -> list[FoundConfig]:
@@ -196,8 +194,8 @@ class ConfigSearch:
             os.close(fd)
 
 
-def _homes(passwd: bytes) -> list[str]:
-    """The home folders of people, and of services that keep data of their own, in the contents of /etc/passwd."""
-    homes = {account.home.rstrip("/") for account in parse_passwd(passwd) if "/../" not in account.home + "/"}
+def _homes(accounts: Iterable[Account]) -> list[str]:
+    """The home folders of people, and of services that keep data of their own."""
+    homes = {account.home.rstrip("/") for account in accounts if "/../" not in account.home + "/"}
     # Daemons have system folders for homes, which are large and not theirs.
     return sorted(home for home in homes if is_below(home + "/", ("/home", "/root", "/var/lib", "/srv", "/opt")))[:_MAX_HOMES]

