@@ -14,6 +14,7 @@ from tables.host.packages.owners import OwnerUnknown, owners
 from tables.host.startup.boot_modules import INSTALL, BootModule
 from tables.host.startup.boot_modules import boot_modules as named_modules
 from tables.host.startup.entries import StartupFiles
+from tables.reasons.finding_columns import evidence_column, exception_column
 from tables.reasons.module_facts import ModuleFacts
 from tables.reasons.started_commands import SEARCH_PATH, started_program
 from tables.schema import BIGINT, TEXT, QueryContext, Row, Words, column, table
@@ -43,10 +44,8 @@ class BootModuleRow(Row):
     package: Optional[str] = column(TEXT, "package that owns it")
     release: Optional[str] = column(TEXT, "kernel release that the module's file is for")
     reason: str = column(TEXT, "empty, or where there is a file at `path` and no package owns it", words=Words.listed(_UNOWNED))
-    exception: Optional[str] = column(
-        TEXT, "built-in explanation that makes the row harmless as a rule; empty when there is none"
-    )
-    evidence: str = column(TEXT, "the facts behind the reason, in words")
+    exception: Optional[str] = exception_column()
+    evidence: str = evidence_column()
 
 
 @table(

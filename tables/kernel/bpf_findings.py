@@ -17,6 +17,7 @@ from tables.host.packages.owners import OwnerUnknown, owners
 from tables.host.processes.procfs import Process
 from tables.indicators.bpf_programs import Holder, bpf_programs
 from tables.indicators.kernel_functions import kernel_functions
+from tables.reasons.finding_columns import evidence_column
 from tables.schema import BIGINT, TEXT, QueryContext, Row, Words, column, table
 
 _TABLE = "bpf_findings"
@@ -46,7 +47,7 @@ class BpfFinding(Row):
         TEXT, "empty, or for listings, signals, sockets, security hooks and all system calls", words=Words.listed(_REASON)
     )
     exception: Optional[str] = column(TEXT, "known agent whose it is, by its holders; empty when there is none")
-    evidence: str = column(TEXT, "the facts in words")
+    evidence: str = evidence_column()
 
 
 @table(

@@ -15,6 +15,7 @@ from tables.host.kernel.module_ranges import ModuleRanges, module_ranges
 from tables.host.kernel.modules import PAUSE, kernel_release, look
 from tables.host.kernel.traced_functions import Callback, Traced, traced_functions
 from tables.indicators.kernel_functions import KernelFunctions, kernel_functions
+from tables.reasons.finding_columns import evidence_column, exception_column
 from tables.reasons.module_facts import ModuleFacts
 from tables.schema import BIGINT, TEXT, QueryContext, Row, Words, column, table
 from tables.unseen import Unseen
@@ -38,10 +39,8 @@ class KernelFunctionFinding(Row):
     callback: Optional[str] = column(TEXT, "function that runs instead, where the kernel has a name for it")
     module: Optional[str] = column(TEXT, "module that brings it, where one is known; empty for the kernel itself and for nobody")
     is_watched: int = column(BIGINT, "1 if a change of it can hide processes, files, connections or modules, or let somebody in")
-    exception: Optional[str] = column(
-        TEXT, "built-in explanation that makes the row harmless as a rule; empty when there is none"
-    )
-    evidence: str = column(TEXT, "the facts behind the reason, in words")
+    exception: Optional[str] = exception_column()
+    evidence: str = evidence_column()
 
 
 @table(

@@ -13,6 +13,7 @@ from tables.host.kernel.log import taint_log
 from tables.host.kernel.module_code import unlisted_modules
 from tables.host.kernel.module_memory import unaccounted_memory
 from tables.host.kernel.modules import PROC, SYSFS, TAINTS, Loaded, Look
+from tables.reasons.finding_columns import evidence_column, exception_column
 from tables.reasons.module_facts import ModuleFacts
 from tables.schema import BIGINT, TEXT, QueryContext, Row, Words, column, table
 
@@ -46,10 +47,8 @@ class KernelModuleFinding(Row):
     module_size: Optional[int] = column(BIGINT, "bytes of memory it takes, or that no module shown takes")
     load_state: Optional[str] = column(TEXT, "Live, Loading or Unloading")
     load_time: Optional[int] = column(BIGINT, "when the kernel's log names it, in unix seconds; only of a module that is gone")
-    exception: Optional[str] = column(
-        TEXT, "built-in explanation that makes the row harmless as a rule; empty when there is none"
-    )
-    evidence: str = column(TEXT, "the facts behind the reason, in words")
+    exception: Optional[str] = exception_column()
+    evidence: str = evidence_column()
 
 
 @table(

@@ -16,6 +16,7 @@ from tables.host.network.listeners import (
     outside_listeners,
     parse_docker_proxy,
 )
+from tables.host.processes.columns import process_column
 from tables.host.processes.process_files import ProcessFiles
 from tables.host.processes.procfs import Process, Procfs
 from tables.reasons.services.auth import judge
@@ -42,14 +43,14 @@ class ExposedService(Row):
         "namespace (a container's own network; what leads there from outside is not seen)",
     )
     pid: int = column(BIGINT, "process that holds the listener", index=True)
-    process_name: str = column(TEXT, "its comm")
-    exe_path: Optional[str] = column(TEXT, "its executable, as it sees it itself")
+    process_name: str = process_column("process_name")
+    exe_path: Optional[str] = process_column("exe_path")
     cmdline: str = column(TEXT, "its command line; values of options for passwords, tokens and keys are blotted out")
-    owner_uid: Optional[int] = column(BIGINT, "its real user id")
-    parent: int = column(BIGINT, "pid of its parent")
-    parent_name: Optional[str] = column(TEXT, "comm of its parent")
-    start_time: int = column(BIGINT, "its start in unix seconds")
-    container_id: Optional[str] = column(TEXT, "id of the container that it runs in")
+    owner_uid: Optional[int] = process_column("owner_uid")
+    parent: int = process_column("parent")
+    parent_name: Optional[str] = process_column("parent_name")
+    start_time: int = process_column("start_time")
+    container_id: Optional[str] = process_column("container_id")
     auth_state: str = column(
         TEXT,
         "none (everybody is let in), password (or token), tls (client certificates), local_only (the service itself refuses "

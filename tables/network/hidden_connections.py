@@ -9,9 +9,11 @@ from socket import IPPROTO_TCP
 from typing import NamedTuple, Optional
 
 from tables.host import Host
+from tables.host.network.columns import socket_column, socket_facts
 from tables.host.network.sock_diag import dump
 from tables.host.network.socket_owners import find_owners
 from tables.host.network.sockets import TABLES, Namespace, Socket, endpoint_token, network_namespaces, parse_line, socket_lines
+from tables.host.processes.columns import is_hidden_column, process_column, process_facts
 from tables.host.processes.procfs import Process
 from tables.host.processes.visibility import Visibility
 from tables.indicators.networks import parse_address
@@ -28,25 +30,25 @@ class HiddenConnection(Row):
     """One socket that is missing in /proc/net, or in the kernel's own dump, and one process that holds it."""
 
     pid: Optional[int] = column(BIGINT, "process that holds the socket; NULL when none shows it")
-    process_name: Optional[str] = column(TEXT, "its comm")
-    exe_path: Optional[str] = column(TEXT, "its executable")
-    cmdline: Optional[str] = column(TEXT, "its command line")
-    parent: Optional[int] = column(BIGINT, "pid of its parent")
-    parent_name: Optional[str] = column(TEXT, "comm of its parent")
-    start_time: Optional[int] = column(BIGINT, "its start in unix seconds")
-    is_hidden: Optional[int] = column(BIGINT, "1 if /proc does not list the process either; NULL without one")
+    process_name: Optional[str] = process_column("process_name")
+    exe_path: Optional[str] = process_column("exe_path")
+    cmdline: Optional[str] = process_column("cmdline")
+    parent: Optional[int] = process_column("parent")
+    parent_name: Optional[str] = process_column("parent_name")
+    start_time: Optional[int] = process_column("start_time")
+    is_hidden: Optional[int] = is_hidden_column("NULL without one")
     owner_uid: Optional[int] = column(BIGINT, "user that made the socket; NULL where the dump lacks it")
     how_hidden: str = column(
         TEXT, "proc_net (missing in /proc/net, as rootkits have it) or sock_diag (missing in the dump that ss uses)"
     )
-    protocol: int = column(BIGINT, "6 for TCP, 17 for UDP")
-    local_address: str = column(TEXT, "local address, IPv4-mapped ones as IPv4")
-    local_port: int = column(BIGINT, "local port")
-    remote_address: str = column(TEXT, "remote address, IPv4-mapped ones as IPv4")
-    remote_port: int = column(BIGINT, "remote port")
-    state: Optional[str] = column(TEXT, "TCP state; ESTABLISHED for a connected UDP socket")
-    net_namespace: Optional[str] = column(TEXT, "inode of the network namespace")
-    container_id: Optional[str] = column(TEXT, "id of the container the process runs in")
+    protocol: int = socket_column("protocol")
+    local_address: str = socket_column("local_address")
+    local_port: int = socket_column("local_port")
+    remote_address: str = socket_column("remote_address")
+    remote_port: int = socket_column("remote_port")
+    state: Optional[str] = socket_column("state")
+    net_namespace: Optional[str] = socket_column("net_namespace")
+    container_id: Optional[str] = process_column("container_id")
     matched: Optional[str] = column(TEXT, "indicator of a mining pool that the remote end matches")
     pool: Optional[str] = column(TEXT, "pool, where the list names it")
     confidence: Optional[str] = column(TEXT, "confidence of that match: high, medium or low")
@@ -148,24 +150,11 @@ def _row(one: Hidden, process: Optional[Process], match: Optional[Match], is_hid
     pool = f"; its remote end is listed as a mining pool ({match.matched})" if match else ""
     holder = "" if process else "; no process shows it"
     return HiddenConnection(
-        pid=process.pid if process else None,
-        process_name=process.name if process else None,
-        exe_path=process.exe_path if process else None,
-        cmdline=process.cmdline if process else None,
-        parent=process.stat.ppid if process else None,
-        parent_name=process.parent_name if process else None,
-        start_time=process.start_time if process else None,
+        **process_facts(process, "pid process_name exe_path cmdline parent parent_name start_time container_id"),
         is_hidden=is_hidden,
         owner_uid=one.owner_uid,
         how_hidden=one.how,
-        protocol=found.protocol,
-        local_address=found.local_address,
-        local_port=found.local_port,
-        remote_address=found.remote_address,
-        remote_port=found.remote_port,
-        state=found.state,
-        net_namespace=None if found.net_namespace is None else str(found.net_namespace),
-        container_id=process.container_id if process else None,
+        **socket_facts(found),
         matched=match.matched if match else None,
         pool=match.listed.pool if match and match.listed else None,
         confidence=match.confidence if match else None,

@@ -8,6 +8,7 @@ from socket import IPPROTO_TCP
 from typing import NamedTuple, Optional
 
 from tables.host import Host
+from tables.host.network.columns import socket_column, socket_facts
 from tables.host.network.socket_owners import Owners, find_owners, held_sockets
 from tables.host.network.sockets import (
     TABLES,
@@ -20,6 +21,7 @@ from tables.host.network.sockets import (
     remote_tokens,
     socket_lines,
 )
+from tables.host.processes.columns import process_column, process_facts
 from tables.host.processes.procfs import Process
 from tables.indicators.networks import parse_address
 from tables.indicators.pools import LOW, RANK, Match, PoolIndicators, pool_indicators
@@ -41,21 +43,21 @@ class MinerPoolConnection(Row):
         "1 if `pid` holds the socket, 0 if a process must hold it but none shows it (a hidden process), NULL if that cannot be "
         "told: the connection is closing, or not all processes are ours to look into",
     )
-    process_name: Optional[str] = column(TEXT, "the process's comm")
-    exe_path: Optional[str] = column(TEXT, "its executable")
-    cmdline: Optional[str] = column(TEXT, "its command line")
-    owner_uid: Optional[int] = column(BIGINT, "its real user id")
-    parent: Optional[int] = column(BIGINT, "pid of its parent")
-    parent_name: Optional[str] = column(TEXT, "comm of its parent")
-    start_time: Optional[int] = column(BIGINT, "its start in unix seconds")
-    protocol: int = column(BIGINT, "6 for TCP, 17 for UDP")
-    local_address: str = column(TEXT, "local address, IPv4-mapped ones as IPv4")
-    local_port: int = column(BIGINT, "local port")
-    remote_address: str = column(TEXT, "remote address, IPv4-mapped ones as IPv4")
-    remote_port: int = column(BIGINT, "remote port")
-    state: Optional[str] = column(TEXT, "TCP state; ESTABLISHED for a connected UDP socket")
-    net_namespace: Optional[str] = column(TEXT, "inode of the network namespace")
-    container_id: Optional[str] = column(TEXT, "id of the container the process runs in")
+    process_name: Optional[str] = process_column("process_name")
+    exe_path: Optional[str] = process_column("exe_path")
+    cmdline: Optional[str] = process_column("cmdline")
+    owner_uid: Optional[int] = process_column("owner_uid")
+    parent: Optional[int] = process_column("parent")
+    parent_name: Optional[str] = process_column("parent_name")
+    start_time: Optional[int] = process_column("start_time")
+    protocol: int = socket_column("protocol")
+    local_address: str = socket_column("local_address")
+    local_port: int = socket_column("local_port")
+    remote_address: str = socket_column("remote_address")
+    remote_port: int = socket_column("remote_port")
+    state: Optional[str] = socket_column("state")
+    net_namespace: Optional[str] = socket_column("net_namespace")
+    container_id: Optional[str] = process_column("container_id")
     matched: str = column(TEXT, "indicator that matched, or the pool as the process itself names it")
     match_type: str = column(
         TEXT,
@@ -293,23 +295,9 @@ def _pids(pids: list[int]) -> str:
 def _row(hit: _Hit, process: Optional[Process], owner_visible: Optional[bool], *notes: str) -> MinerPoolConnection:
     socket, match = hit.socket, hit.match
     return MinerPoolConnection(
-        pid=process.pid if process else None,
+        **process_facts(process, "pid process_name exe_path cmdline owner_uid parent parent_name start_time container_id"),
         owner_visible=owner_visible,
-        process_name=process.name if process else None,
-        exe_path=process.exe_path if process else None,
-        cmdline=process.cmdline if process else None,
-        owner_uid=process.uid if process else None,
-        parent=process.stat.ppid if process else None,
-        parent_name=process.parent_name if process else None,
-        start_time=process.start_time if process else None,
-        protocol=socket.protocol,
-        local_address=socket.local_address,
-        local_port=socket.local_port,
-        remote_address=socket.remote_address,
-        remote_port=socket.remote_port,
-        state=socket.state,
-        net_namespace=None if socket.net_namespace is None else str(socket.net_namespace),
-        container_id=process.container_id if process else None,
+        **socket_facts(socket),
         matched=match.matched,
         match_type=match.match_type,
         pool=match.listed.pool if match.listed else None,

@@ -14,6 +14,7 @@ from tables.host.loader.mapped_libraries import most_mapped
 from tables.host.loader.preloads import FOLDER_VARIABLE, LIBRARY_VARIABLES, parse_ld_so_conf, parse_ld_so_preload, parse_settings
 from tables.host.loader.sources import RunningSetting, entries, root_folder, running_settings, setting_files
 from tables.host.processes.procfs import Process
+from tables.reasons.finding_columns import exception_column
 from tables.reasons.preloads import Judged, PreloadJudge
 from tables.schema import BIGINT, TEXT, QueryContext, Row, Words, column, table
 
@@ -54,9 +55,7 @@ class PreloadedLibrary(Row):
             explaining="missing unowned",
         ),
     )
-    exception: Optional[str] = column(
-        TEXT, "built-in explanation that makes the row harmless as a rule; empty when there is none"
-    )
+    exception: Optional[str] = exception_column()
     evidence: str = column(TEXT, "where it was found, in words")
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Optional
 
 from tables.host import Host
+from tables.host.processes.columns import process_column
 from tables.host.processes.hidden_pids import Search, Suspect
 from tables.host.processes.pidspace import hold
 from tables.host.processes.procfs import Process, container_id
@@ -17,7 +18,7 @@ from tables.schema import BIGINT, TEXT, QueryContext, Row, column, table
 class HiddenProcess(Row):
     """A process that one view of the kernel shows and another does not."""
 
-    pid: int = column(BIGINT, "process id", index=True)
+    pid: int = process_column("pid", index=True)
     how_hidden: str = column(
         TEXT,
         "overmount (something mounted over /proc/PID), overmount_decoy (another process's folder mounted there), "
@@ -31,17 +32,17 @@ class HiddenProcess(Row):
         "sched_debug, status_pid), and calls that answer for it (clock_gettime, get_robust_list, getpgid, getpriority, getsid, "
         "ioprio_get, kill, pidfd_open, prlimit, sched_getaffinity, sched_getscheduler, tkill)",
     )
-    process_name: Optional[str] = column(TEXT, "its comm, read behind the cover")
-    cmdline: Optional[str] = column(TEXT, "its command line")
-    exe_path: Optional[str] = column(TEXT, "its executable")
+    process_name: Optional[str] = process_column("process_name")
+    cmdline: Optional[str] = process_column("cmdline")
+    exe_path: Optional[str] = process_column("exe_path")
     exe_sha256: Optional[str] = column(TEXT, "SHA-256 of the running executable, deleted or not (up to 256 MiB)")
-    cwd: Optional[str] = column(TEXT, "its working folder")
-    parent: Optional[int] = column(BIGINT, "pid of its parent")
-    parent_name: Optional[str] = column(TEXT, "comm of its parent")
-    owner_uid: Optional[int] = column(BIGINT, "its real user id")
-    start_time: Optional[int] = column(BIGINT, "its start in unix seconds")
-    cgroup_path: Optional[str] = column(TEXT, "its cgroup, which names the unit or container that started it")
-    container_id: Optional[str] = column(TEXT, "id of the container it runs in")
+    cwd: Optional[str] = process_column("cwd")
+    parent: Optional[int] = process_column("parent")
+    parent_name: Optional[str] = process_column("parent_name")
+    owner_uid: Optional[int] = process_column("owner_uid")
+    start_time: Optional[int] = process_column("start_time")
+    cgroup_path: Optional[str] = process_column("cgroup_path")
+    container_id: Optional[str] = process_column("container_id")
     mount_source: Optional[str] = column(TEXT, "what is mounted over its folder")
     decoy_pid: Optional[int] = column(BIGINT, "pid of the process whose data is shown in its place")
     confirmations: int = column(BIGINT, "times it was found hidden in this scan, a quarter of a second apart")

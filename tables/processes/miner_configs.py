@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Optional
 
 from tables.host import Host
+from tables.host.processes.columns import process_column, process_facts
 from tables.host.processes.procfs import Process
 from tables.indicators.pools import HIGH, LOW, MEDIUM, PoolIndicators, pool_indicators
 from tables.indicators.process_names import ProcessNames, hidden_component, is_below
@@ -37,16 +38,16 @@ class MinerConfigFile(Row):
     donate_level: Optional[int] = column(BIGINT, "percentage for the miner's author")
     http_api: Optional[str] = column(TEXT, "address at which the miner answers about itself")
     pid: Optional[int] = column(BIGINT, "process that uses the file; NULL when no running process does")
-    process_name: Optional[str] = column(TEXT, "comm of that process")
-    cmdline: Optional[str] = column(TEXT, "command line of that process")
-    exe_path: Optional[str] = column(TEXT, "program that it runs")
+    process_name: Optional[str] = process_column("process_name")
+    cmdline: Optional[str] = process_column("cmdline")
+    exe_path: Optional[str] = process_column("exe_path")
     owner_uid: int = column(BIGINT, "owner of the file")
     mode: str = column(TEXT, "permission bits, octal")
     file_size: int = column(BIGINT, "bytes")
     mtime: int = column(BIGINT, "last change of content, in unix seconds")
     ctime: int = column(BIGINT, "last change of the inode, in unix seconds, which nobody can set")
     sha256: Optional[str] = column(TEXT, "SHA-256 of the file; empty when it was not read to its end")
-    container_id: Optional[str] = column(TEXT, "id of the container that the process runs in")
+    container_id: Optional[str] = process_column("container_id")
     reasons: str = column(
         TEXT,
         "why it counts (`confidence` weighs these), and what stands out, comma separated",
@@ -93,17 +94,13 @@ def _rows(search: ConfigSearch, found: FoundConfig, indicators: PoolIndicators) 
             algorithm=config.algorithm,
             donate_level=config.donate_level,
             http_api=config.http_api,
-            pid=process.pid if process else None,
-            process_name=process.name if process else None,
-            cmdline=process.cmdline if process else None,
-            exe_path=process.exe_path if process else None,
+            **process_facts(process, "pid process_name cmdline exe_path container_id"),
             owner_uid=found.status.st_uid,
             mode=f"{stat.S_IMODE(found.status.st_mode):04o}",
             file_size=found.status.st_size,
             mtime=int(found.status.st_mtime),
             ctime=int(found.status.st_ctime),
             sha256=found.content.sha256,
-            container_id=process.container_id if process else None,
             reasons=",".join(sorted(facts | ({how} if how else set()))),
             confidence=confidence,
         )

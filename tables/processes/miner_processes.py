@@ -10,6 +10,7 @@ from tables.errors import TableError
 from tables.host import Host
 from tables.host.network.socket_owners import find_owners
 from tables.host.processes.ancestry import ProcessTree
+from tables.host.processes.columns import is_hidden_column, process_column
 from tables.host.processes.procfs import CLOCK_TICKS
 from tables.host.processes.visibility import Visibility
 from tables.indicators.pools import pool_indicators
@@ -26,18 +27,18 @@ _MAX_EVIDENCE = 4096
 class MinerProcess(Row):
     """One process with at least one signal of mining."""
 
-    pid: int = column(BIGINT, "process id", index=True)
-    process_name: str = column(TEXT, "comm, at most 15 bytes, chosen by the process")
-    exe_path: Optional[str] = column(TEXT, "path of the running file as the kernel gives it, without ` (deleted)`")
-    cmdline: Optional[str] = column(TEXT, "command line, arguments joined by spaces")
-    parent: int = column(BIGINT, "process id of the parent")
-    parent_name: Optional[str] = column(TEXT, "comm of the parent")
-    owner_uid: Optional[int] = column(BIGINT, "real user id of the process")
-    start_time: int = column(BIGINT, "start of the process in unix seconds")
-    cwd: Optional[str] = column(TEXT, "working folder")
-    cgroup_path: Optional[str] = column(TEXT, "cgroup of the process, which names its unit or container")
-    container_id: Optional[str] = column(TEXT, "id of the container it runs in")
-    is_hidden: int = column(BIGINT, "1 if /proc does not list it, or shows another in its place (hidden_processes says how)")
+    pid: int = process_column("pid", index=True)
+    process_name: str = process_column("process_name")
+    exe_path: Optional[str] = process_column("exe_path")
+    cmdline: Optional[str] = process_column("cmdline")
+    parent: int = process_column("parent")
+    parent_name: Optional[str] = process_column("parent_name")
+    owner_uid: Optional[int] = process_column("owner_uid")
+    start_time: int = process_column("start_time")
+    cwd: Optional[str] = process_column("cwd")
+    cgroup_path: Optional[str] = process_column("cgroup_path")
+    container_id: Optional[str] = process_column("container_id")
+    is_hidden: int = is_hidden_column()
     score: int = column(BIGINT, "sum of the signals' weights, 0 to 100")
     confidence: str = column(
         TEXT,

@@ -11,6 +11,7 @@ from typing import Optional
 from tables.errors import TableError
 from tables.host import Host
 from tables.host.processes.cgroups import CpuQuotas
+from tables.host.processes.columns import is_hidden_column, process_column
 from tables.host.processes.cpu_use import CpuHistory, CpuUse
 from tables.host.processes.procfs import CLOCK_TICKS, Process, Procfs, parse_cgroup
 from tables.host.processes.visibility import Visibility
@@ -28,14 +29,14 @@ _parse_cgroup = functools.lru_cache(maxsize=1024)(parse_cgroup)
 class ProcessCpuUsage(Row):
     """One process and the CPU time it uses."""
 
-    pid: int = column(BIGINT, "process id", index=True)
-    process_name: str = column(TEXT, "its comm, at most 15 bytes, chosen by the process")
-    exe_path: Optional[str] = column(TEXT, "its executable; empty for kernel threads, zombies and what we may not read")
-    cmdline: Optional[str] = column(TEXT, "its command line, arguments joined by spaces")
-    owner_uid: Optional[int] = column(BIGINT, "its real user id")
-    parent: int = column(BIGINT, "pid of its parent")
-    start_time: int = column(BIGINT, "its start in unix seconds")
-    is_hidden: int = column(BIGINT, "1 if /proc does not list it, or shows another in its place (hidden_processes says how)")
+    pid: int = process_column("pid", index=True)
+    process_name: str = process_column("process_name")
+    exe_path: Optional[str] = process_column("exe_path")
+    cmdline: Optional[str] = process_column("cmdline")
+    owner_uid: Optional[int] = process_column("owner_uid")
+    parent: int = process_column("parent")
+    start_time: int = process_column("start_time")
+    is_hidden: int = is_hidden_column()
     cpu_percent: float = column(DOUBLE, "CPU use over window_seconds, 100 = one core all the time; changes with every call")
     cpu_percent_host: float = column(DOUBLE, "the same as a part of all cores, 100 = the whole host; changes with every call")
     cpu_percent_since_start: float = column(DOUBLE, "average since its start, 100 = one core; changes with every call")
@@ -59,7 +60,7 @@ class ProcessCpuUsage(Row):
     nice: int = column(BIGINT, "nice value of its main thread, 19 yields to all others")
     scheduling_policy: Optional[str] = column(TEXT, "policy of its main thread: other, batch, idle, fifo, rr, deadline or ext")
     affinity: Optional[str] = column(TEXT, "CPUs its main thread may run on, as `0-3,8`")
-    cgroup_path: Optional[str] = column(TEXT, "its cgroup, which names the unit or container it belongs to")
+    cgroup_path: Optional[str] = process_column("cgroup_path")
     cgroup_cpu_quota: Optional[float] = column(
         DOUBLE, "cores that its cgroup and those around it allow (cpu.max, cpu.cfs_quota_us), NULL without a limit"
     )

@@ -12,10 +12,12 @@ from typing import NamedTuple, Optional
 
 from tables.errors import TableError
 from tables.host import Host
+from tables.host.processes.columns import is_hidden_column, process_column
 from tables.host.processes.executables import FULLY_SEALED, RunningFile, ancestor_programs, living, running_file
 from tables.host.processes.procfs import CLOCK_TICKS, Process
 from tables.host.processes.visibility import Visibility
 from tables.indicators.process_names import hidden_component, is_below, process_names
+from tables.reasons.finding_columns import evidence_column, exception_column
 from tables.reasons.program_claims import ProgramClaims
 from tables.reasons.program_places import placed_by_tool
 from tables.schema import BIGINT, TEXT, QueryContext, Row, Words, column, table
@@ -30,7 +32,7 @@ _BUSY_CORES = 0.5
 class ProcessExeMismatch(Row):
     """One process and one reason why its executable deserves a look."""
 
-    pid: int = column(BIGINT, "process id", index=True)
+    pid: int = process_column("pid", index=True)
     reason: str = column(
         TEXT,
         "what is odd",
@@ -39,10 +41,10 @@ class ProcessExeMismatch(Row):
             explaining="deleted_replaced",
         ),
     )
-    process_name: str = column(TEXT, "comm, at most 15 bytes, chosen by the process")
+    process_name: str = process_column("process_name")
     argv0: Optional[str] = column(TEXT, "first argument, chosen by whoever started the process and by the process")
-    cmdline: Optional[str] = column(TEXT, "command line, arguments joined by spaces")
-    exe_path: Optional[str] = column(TEXT, "path of the running file as the kernel gives it, without ` (deleted)`")
+    cmdline: Optional[str] = process_column("cmdline")
+    exe_path: Optional[str] = process_column("exe_path")
     on_disk: Optional[int] = column(
         BIGINT,
         "1 if a file is at that path as the process sees the file system, 0 if none is, NULL if that is out of reach",
@@ -51,18 +53,16 @@ class ProcessExeMismatch(Row):
     disk_inode: Optional[int] = column(BIGINT, "inode of the file now at that path")
     exe_mtime: Optional[int] = column(BIGINT, "last change of the running file's content, in unix seconds")
     exe_ctime: Optional[int] = column(BIGINT, "last change of the running file's inode, in unix seconds")
-    owner_uid: Optional[int] = column(BIGINT, "real user id of the process")
-    parent: int = column(BIGINT, "process id of the parent")
-    parent_name: Optional[str] = column(TEXT, "comm of the parent")
-    start_time: int = column(BIGINT, "start of the process in unix seconds")
-    cwd: Optional[str] = column(TEXT, "working folder")
-    cgroup_path: Optional[str] = column(TEXT, "cgroup of the process")
-    container_id: Optional[str] = column(TEXT, "id of the container it runs in")
-    is_hidden: int = column(BIGINT, "1 if /proc does not list it, or shows another in its place (hidden_processes says how)")
-    exception: Optional[str] = column(
-        TEXT, "built-in explanation that makes the row harmless as a rule; empty when there is none"
-    )
-    evidence: str = column(TEXT, "the facts behind the reason, in words")
+    owner_uid: Optional[int] = process_column("owner_uid")
+    parent: int = process_column("parent")
+    parent_name: Optional[str] = process_column("parent_name")
+    start_time: int = process_column("start_time")
+    cwd: Optional[str] = process_column("cwd")
+    cgroup_path: Optional[str] = process_column("cgroup_path")
+    container_id: Optional[str] = process_column("container_id")
+    is_hidden: int = is_hidden_column()
+    exception: Optional[str] = exception_column()
+    evidence: str = evidence_column()
 
 
 class Finding(NamedTuple):

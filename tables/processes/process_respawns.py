@@ -11,6 +11,7 @@ from typing import Optional
 from tables.errors import TableError
 from tables.host import Host
 from tables.host.processes.cgroups import systemd_unit
+from tables.host.processes.columns import is_hidden_column, process_column
 from tables.host.processes.guards import Guard, Running, RunningPrograms, watching_each_other
 from tables.host.processes.process_files import ProcessFiles
 from tables.host.processes.procfs import CLOCK_TICKS, container_id
@@ -41,18 +42,15 @@ class ProcessRespawn(Row):
         "what shows it: memory (it ended and came back between calls), guard_loop (a running script restarts it in a loop), "
         "mutual_guard (so does it that script), cron or unit (a job or service starts it again)",
     )
-    exe_path: Optional[str] = column(TEXT, "path of the running file, of the newest incarnation")
-    process_name: str = column(TEXT, "comm, at most 15 bytes, chosen by the process")
-    cmdline: Optional[str] = column(TEXT, "command line, arguments joined by spaces")
-    pid: Optional[int] = column(BIGINT, "process id; NULL when it is not running just now", index=True)
-    owner_uid: Optional[int] = column(BIGINT, "real user id of the process")
-    parent: Optional[int] = column(BIGINT, "process id of the parent")
-    parent_name: Optional[str] = column(TEXT, "comm of the parent")
-    start_time: int = column(BIGINT, "start of the newest incarnation in unix seconds")
-    is_hidden: Optional[int] = column(
-        BIGINT,
-        "1 if /proc does not list it, or shows another in its place (hidden_processes says how); NULL when it is not running",
-    )
+    exe_path: Optional[str] = process_column("exe_path", "of the newest incarnation")
+    process_name: str = process_column("process_name")
+    cmdline: Optional[str] = process_column("cmdline")
+    pid: Optional[int] = process_column("pid", "NULL when it is not running just now", index=True)
+    owner_uid: Optional[int] = process_column("owner_uid")
+    parent: Optional[int] = process_column("parent")
+    parent_name: Optional[str] = process_column("parent_name")
+    start_time: int = process_column("start_time", "of the newest incarnation")
+    is_hidden: Optional[int] = is_hidden_column("NULL when it is not running")
     respawns: int = column(BIGINT, "how often this table saw it come back (mechanism memory); changes with every return")
     first_seen: Optional[int] = column(BIGINT, "when this table first saw the program, in unix seconds")
     last_start: Optional[int] = column(BIGINT, "latest start seen, in unix seconds; changes with every return")
@@ -70,8 +68,8 @@ class ProcessRespawn(Row):
         BIGINT,
         "new runs of the unit seen since the first call (/run/systemd/units; NRestarts needs D-Bus); changes with every restart",
     )
-    cgroup_path: Optional[str] = column(TEXT, "cgroup of the process")
-    container_id: Optional[str] = column(TEXT, "id of the container it runs in")
+    cgroup_path: Optional[str] = process_column("cgroup_path")
+    container_id: Optional[str] = process_column("container_id")
     reasons: Optional[str] = column(
         TEXT,
         "empty, or why it is no ordinary restart, comma separated; those of a guard are of the script that starts it, for a "

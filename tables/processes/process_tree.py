@@ -14,6 +14,7 @@ from tables.errors import TableError
 from tables.host import Host
 from tables.host.processes.ancestry import ProcessTree, label
 from tables.host.processes.cgroups import systemd_unit
+from tables.host.processes.columns import is_hidden_column, process_column
 from tables.host.processes.overmounts import find_proc_mounts
 from tables.host.processes.pidspace import hold
 from tables.host.processes.procfs import CLOCK_TICKS, Process, ProcStat, container_id, parse_cgroup
@@ -34,17 +35,17 @@ _parse_cgroup = functools.lru_cache(maxsize=1024)(parse_cgroup)
 class ProcessInTree(Row):
     """One process and where it came from."""
 
-    pid: int = column(BIGINT, "process id", index=True)
-    start_time: int = column(BIGINT, "its start in unix seconds")
-    process_name: str = column(TEXT, "its comm, at most 15 bytes, chosen by the process")
-    exe_path: Optional[str] = column(TEXT, "its executable; empty for kernel threads, zombies and what we may not read")
-    cmdline: Optional[str] = column(TEXT, "its command line, arguments joined by spaces")
-    cwd: Optional[str] = column(TEXT, "its working folder")
-    owner_uid: Optional[int] = column(BIGINT, "its real user id")
+    pid: int = process_column("pid", index=True)
+    start_time: int = process_column("start_time")
+    process_name: str = process_column("process_name")
+    exe_path: Optional[str] = process_column("exe_path")
+    cmdline: Optional[str] = process_column("cmdline")
+    cwd: Optional[str] = process_column("cwd")
+    owner_uid: Optional[int] = process_column("owner_uid")
     effective_uid: Optional[int] = column(BIGINT, "its effective user id")
-    parent: int = column(BIGINT, "pid of its parent, 0 when that is the kernel or outside of our pid namespace")
-    parent_name: Optional[str] = column(TEXT, "comm of its parent")
-    is_hidden: int = column(BIGINT, "1 if /proc does not list it, or shows another in its place (hidden_processes says how)")
+    parent: int = process_column("parent")
+    parent_name: Optional[str] = process_column("parent_name")
+    is_hidden: int = is_hidden_column()
     parent_visible: Optional[int] = column(
         BIGINT, "0 if the parent is alive but /proc does not show it, 1 if it does; NULL without a parent or where unknown"
     )
@@ -59,9 +60,9 @@ class ProcessInTree(Row):
     process_group: int = column(BIGINT, "its process group (setpgid(2))")
     login_uid: Optional[int] = column(BIGINT, "user who logged in to start it, whatever su or sudo followed; NULL for services")
     tty: Optional[str] = column(TEXT, "its controlling terminal: pts/0, tty1, ttyS0 … or major:minor")
-    cgroup_path: Optional[str] = column(TEXT, "its cgroup, which it keeps when it detaches from its parent")
+    cgroup_path: Optional[str] = process_column("cgroup_path")
     unit: Optional[str] = column(TEXT, "innermost systemd unit of that cgroup: cron.service, session-3.scope …")
-    container_id: Optional[str] = column(TEXT, "id of the container it runs in, from the cgroup")
+    container_id: Optional[str] = process_column("container_id")
     first_non_shell_ancestor: Optional[str] = column(TEXT, "nearest ancestor that runs no shell, as name(pid)")
     is_kernel_thread: int = column(BIGINT, "1 if the kernel marks it as its own thread")
     is_orphan: int = column(
