@@ -114,7 +114,7 @@ class _Scan:
         self.query = query
         self.services = entry_services()
         self.files = ProcessFiles(procfs)
-        self.host_namespace = _network_namespace(procfs, "1") or _network_namespace(procfs, "self")
+        self.host_namespace = procfs.network_namespace(1) or procfs.network_namespace("self")
         self._forwards: Optional[list[tuple[Forward, bool]]] = None
         self._addresses: dict[Optional[int], frozenset[str]] = {}
 
@@ -164,11 +164,6 @@ class _Scan:
                 (forward, forward.host_address in WILDCARDS) for forward in forwards if not is_loopback(forward.host_address)
             ]
         return self._forwards
-
-
-def _network_namespace(procfs: Procfs, process: str) -> Optional[int]:
-    number = (procfs.try_readlink(f"{process}/ns/net") or "")[len("net:[") : -1]
-    return int(number) if number.isdigit() else None
 
 
 def _row(

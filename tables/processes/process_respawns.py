@@ -159,7 +159,7 @@ class _Look:
 
     def shares_files(self, running: Running) -> bool:
         """Whether paths in the host's own crontabs and units mean the same to it: it is in no container but perhaps our own."""
-        return running.mount_namespace == self.places.own_namespace or running.process.container_id is None
+        return running.process.mount_namespace == self.places.own_namespace or running.process.container_id is None
 
     def is_still(self, running: Running) -> bool:
         """Whether the process is the one that was looked at, and runs the same file."""

@@ -181,7 +181,7 @@ class _Origins:
 
     def _is_started_by_systemd(self, pid: int) -> bool:
         """Whether systemd (248 and newer) says so in the environment, as for a main process younger than what was left behind."""
-        data = self._tree.procfs.try_read(f"{pid}/environ", 1 << 17) or b""
+        data = self._tree.procfs.environ(pid) or b""
         return b"SYSTEMD_EXEC_PID=%d" % pid in data.split(b"\0")
 
     def _is_manager(self, pid: int) -> bool:

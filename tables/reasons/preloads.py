@@ -140,7 +140,7 @@ class PreloadJudge:
         around = enclosing(folder)
         points = [point for known in self._names.mounted_programs for point in around if known.where.match(point)]
         if points:
-            mounts = self.host.truth.try_read(f"{process.pid}/mountinfo", 8 << 20) or b""
+            mounts = self.host.truth.mountinfo(process.pid)
             if any(b" " + os.fsencode(point) + b" " in mounts for point in points):
                 return "AppImage"
         return "build tool" if self._origins.build_programs & _programs(process)() else None

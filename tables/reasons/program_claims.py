@@ -11,7 +11,6 @@ from tables.host.processes.roots import Located, View, same_file
 from tables.indicators.process_names import COMM_LENGTH, ProcessNames, claimed_program, is_below
 
 _MAX_PATH_FOLDERS = 32
-_ENVIRONMENT_LIMIT = 1 << 17
 
 
 class ProgramClaims:
@@ -72,7 +71,7 @@ class ProgramClaims:
 
     def _is_on_own_path(self, claim: str, file: RunningFile) -> bool:
         """Whether the process's PATH leads from a bare name to the running file, as with a user's own `vim` link to nvim."""
-        environment = file.process.procfs.try_read(f"{file.process.pid}/environ", _ENVIRONMENT_LIMIT) or b""
+        environment = file.process.procfs.environ(file.process.pid) or b""
         variable = next((entry for entry in environment.split(b"\0") if entry.startswith(b"PATH=")), b"PATH=")
         for folder in os.fsdecode(variable[5:]).split(":")[:_MAX_PATH_FOLDERS]:
             if not folder.startswith("/") or is_below(folder + "/", self.names.writable_folders) or file.view is None:

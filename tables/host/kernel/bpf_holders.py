@@ -38,8 +38,7 @@ def holders(host: Host, check_time: Callable[[], None]) -> Holders:
     asked = 0
     for process in procfs.processes():
         check_time()
-        for fd in procfs.descriptors(process.pid):
-            link = procfs.try_readlink(f"{process.pid}/fd/{fd}") or ""
+        for fd, link in procfs.open_files(process.pid):
             if _BPF.match(link):
                 numbers = parse_fdinfo(procfs.try_read(f"{process.pid}/fdinfo/{fd}", 4096) or b"")
                 if "prog" in numbers:

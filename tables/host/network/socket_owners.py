@@ -42,8 +42,7 @@ def find_owners(procfs: Procfs, pids: Iterable[int], inodes: Iterable[int], ever
 
 def held_sockets(procfs: Procfs, pid: int) -> set[int]:
     """Inodes of the sockets that `pid` has open, of whatever kind."""
-    links = (procfs.try_readlink(f"{pid}/fd/{name}") or "" for name in procfs.descriptors(pid))
-    return {int(link[8:-1]) for link in links if link.startswith("socket:[")}
+    return {int(link[8:-1]) for _, link in procfs.open_files(pid) if link.startswith("socket:[")}
 
 
 def _descriptor_folders(procfs: Procfs, pid: int, every_thread: bool) -> list[str]:

@@ -77,7 +77,7 @@ def network_namespaces(procfs: Procfs, pids: Iterable[int]) -> list[Namespace]:
     found: dict[int, list[int]] = {}
     by_table: dict[int, list[int]] = {}
     for pid in pids:
-        namespace = _namespace_link(procfs, pid)
+        namespace = procfs.network_namespace(pid)
         if namespace is not None:
             found.setdefault(namespace, []).append(pid)
         elif (table := _table_inode(procfs, pid)) is not None:
@@ -91,12 +91,6 @@ def network_namespaces(procfs: Procfs, pids: Iterable[int]) -> list[Namespace]:
             else:
                 namespaces.append(Namespace(None, members))
     return namespaces
-
-
-def _namespace_link(procfs: Procfs, pid: int) -> Optional[int]:
-    link = procfs.try_readlink(f"{pid}/ns/net") or ""
-    number = link[len("net:[") : -1]
-    return int(number) if number.isdigit() else None
 
 
 def _table_inode(procfs: Procfs, pid: int) -> Optional[int]:
@@ -118,7 +112,7 @@ def socket_lines(procfs: Procfs, namespace: Namespace, table: str) -> Iterator[l
             continue
         try:
             # The open file stays on its namespace; the pid may have moved on between the listing and now.
-            if _namespace_link(procfs, pid) in (namespace.inode, None):
+            if procfs.network_namespace(pid) in (namespace.inode, None):
                 yield from _batches(fd)
                 return
         except OSError as error:

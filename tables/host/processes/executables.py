@@ -7,10 +7,10 @@ import errno
 import fcntl
 import os
 from dataclasses import dataclass
-from typing import Optional, Union
+from typing import Optional
 
-from tables.host.disk.mounts import Mount, parse_mountinfo
-from tables.host.processes.procfs import Process, Procfs
+from tables.host.disk.mounts import Mount
+from tables.host.processes.procfs import Process
 from tables.host.processes.roots import View, same_file
 from tables.host.syscalls import getdents64
 
@@ -18,18 +18,9 @@ DELETED = " (deleted)"
 _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _READ_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 _MAX_ANCESTORS = 8
-_MOUNTINFO_LIMIT = 8 << 20
 # include/uapi/linux/fcntl.h
 _SEALS = {fcntl.F_SEAL_SEAL: "seal", fcntl.F_SEAL_SHRINK: "shrink", fcntl.F_SEAL_GROW: "grow", fcntl.F_SEAL_WRITE: "write"}
 FULLY_SEALED = frozenset(_SEALS.values())
-
-
-def _mounts(procfs: Procfs, pid: Union[int, str]) -> list[Mount]:
-    return list(parse_mountinfo(procfs.try_read(f"{pid}/mountinfo", _MOUNTINFO_LIMIT) or b""))
-
-
-def _mount_ids(procfs: Procfs, pid: Union[int, str]) -> set[int]:
-    return {mount.mount_id for mount in _mounts(procfs, pid)}
 
 
 @dataclass(frozen=True)
@@ -74,7 +65,7 @@ class RunningFile:
 
     def mounts(self) -> list[Mount]:
         """The mounts that the process sees."""
-        return _mounts(self.process.procfs, self.process.pid)
+        return list(self.process.procfs.mounts(self.process.pid))
 
     def is_on_visible_mount(self) -> bool:
         """Whether the mount that it was run from is still in the mount namespace of the process.
@@ -92,9 +83,9 @@ class RunningFile:
             os.close(fd)
         number = rest.split(None, 1)
         # A process in a chroot is not shown the mount that its root folder lies on; others in its namespace are.
-        namespace = procfs.try_readlink(f"{self.process.pid}/ns/mnt")
+        namespace = procfs.namespace(self.process.pid, "mnt")
         return bool(number) and any(
-            procfs.try_readlink(f"{pid}/ns/mnt") == namespace and int(number[0]) in _mount_ids(procfs, pid)
+            procfs.namespace(pid, "mnt") == namespace and int(number[0]) in {mount.mount_id for mount in procfs.mounts(pid)}
             for pid in (self.process.pid, self.process.stat.ppid, "self")
         )
 
@@ -204,8 +195,7 @@ def _view(process: Process, link: str, own_namespace: Optional[str]) -> tuple[Op
     top of that other namespace (d_path, fs/d_path.c).
     """
     procfs = process.procfs
-    root = procfs.try_readlink(f"{process.pid}/root")
-    namespace = procfs.try_readlink(f"{process.pid}/ns/mnt")
+    root, namespace = process.root, process.mount_namespace
     if root is None or namespace is None:
         return None, ""
     is_ours = namespace == own_namespace
@@ -218,9 +208,9 @@ def _view(process: Process, link: str, own_namespace: Optional[str]) -> tuple[Op
         return View(procfs, None, (namespace, "/")), ""
     ancestor = procfs.process(process.stat.ppid)
     for _ in range(_MAX_ANCESTORS):
-        if ancestor is None or procfs.try_readlink(f"{ancestor.pid}/ns/mnt") != namespace:
+        if ancestor is None or ancestor.mount_namespace != namespace:
             break
-        if procfs.try_readlink(f"{ancestor.pid}/root") == "/":
+        if ancestor.root == "/":
             return View(procfs, ancestor.pid, (namespace, "/")), ""
         ancestor = procfs.process(ancestor.stat.ppid)
     return None, ""

@@ -85,11 +85,6 @@ class Running:
         pids = {int(match[1]) for word in arguments if len(word) < 64 and (match := _PID_ARGUMENT.fullmatch(word))}
         return pids, {path for word in arguments if (path := word.partition("=")[2] or word).startswith("/")}
 
-    @cached_property
-    def mount_namespace(self) -> Optional[str]:
-        """The mount namespace in which its paths are to be understood."""
-        return self.process.procfs.try_readlink(f"{self.process.pid}/ns/mnt")
-
 
 class Guard(NamedTuple):
     """A script that starts the programs `targets` again in a loop; `code` is its path, or `-c` for code given as an argument.
@@ -165,7 +160,7 @@ class RunningPrograms:
             given = (word for word in guard.invocation.arguments if "/" in word and len(word) < 4096)
             paths += [os.path.normpath(os.path.join(folders[0], word)) for word in given]
             paths = [path for path in paths if path != guard.script_path]
-        found = [target for target in self.started_as(paths) if target.mount_namespace == guard.mount_namespace]
+        found = [target for target in self.started_as(paths) if target.process.mount_namespace == guard.process.mount_namespace]
         bare = set(starts.bare_names)
         for child in self._by_parent.get(guard.process.pid, ()):
             if child.exe_path.rpartition("/")[2] in bare and not child.exe_path.startswith(_TOOL_FOLDERS) and child not in found:

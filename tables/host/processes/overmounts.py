@@ -62,12 +62,12 @@ def find_proc_mounts(truth: Procfs, pids: list[int]) -> ProcMounts:
     ]
     members: dict[str, list[int]] = {}
     for pid in dict.fromkeys([1, *pids]):
-        namespace = truth.try_readlink(f"{pid}/ns/mnt")
+        namespace = truth.namespace(pid, "mnt")
         if namespace is not None:
             members.setdefault(namespace, []).append(pid)
-    members.pop(truth.try_readlink("self/ns/mnt") or "", None)
+    members.pop(truth.namespace("self", "mnt") or "", None)
     for inside in members.values():
-        mounts = _proc_lines(truth.try_read(f"{inside[0]}/mountinfo", _LIMIT) or b"")
+        mounts = _proc_lines(truth.mountinfo(inside[0]))
         found += _foreign_overmounts(truth, [mount for mount in mounts if mount not in own], inside, pids)
     return ProcMounts(stack, tuple(found), covered)
 
@@ -94,9 +94,9 @@ def _foreign_overmounts(truth: Procfs, mounts: list[Mount], members: list[int], 
 
 def _translate(truth: Procfs, number: int, members: list[int], pids: list[int]) -> Optional[int]:
     """Our pid of the process that is `number` in the pid namespace of `members` (the NSpid line of /proc/PID/status)."""
-    namespaces = {truth.try_readlink(f"{pid}/ns/pid") for pid in members} - {truth.try_readlink("self/ns/pid"), None}
+    namespaces = {truth.namespace(pid, "pid") for pid in members} - {truth.namespace("self", "pid"), None}
     for pid in pids:
-        if truth.try_readlink(f"{pid}/ns/pid") in namespaces:
+        if truth.namespace(pid, "pid") in namespaces:
             _, _, rest = (truth.try_read(f"{pid}/status", 8192) or b"").partition(b"\nNSpid:")
             if rest.split(b"\n", 1)[0].split()[-1:] == [b"%d" % number]:
                 return pid

@@ -6,13 +6,11 @@ import os
 import stat
 from typing import Optional
 
-from tables.host.disk.mounts import parse_mountinfo
 from tables.host.disk.tree import PATH, open_in_root
 from tables.host.processes.procfs import Procfs
 
 # Looking up a name on these may wait for another machine, or for a program of the very user we examine, without end.
 _REMOTE = frozenset({"9p", "afs", "ceph", "cifs", "coda", "nfs", "nfs4", "smb3", "virtiofs"})
-_MOUNTINFO_LIMIT = 8 << 20
 
 
 class ProcessFiles:
@@ -82,12 +80,11 @@ class ProcessFiles:
 
     def is_remote(self, pid: int, path: str) -> bool:
         """Whether the absolute `path` of `pid` is on (or below the mount point of) a network or FUSE file system."""
-        namespace = self.procfs.try_readlink(f"{pid}/ns/mnt")
+        namespace = self.procfs.namespace(pid, "mnt")
         if namespace is None or namespace not in self._remote:
-            data = self.procfs.try_read(f"{pid}/mountinfo", _MOUNTINFO_LIMIT) or b""
             self._remote[namespace] = [
                 mount.mount_point
-                for mount in parse_mountinfo(data)
+                for mount in self.procfs.mounts(pid)
                 # Where the whole machine runs from one of these, it hangs with or without us.
                 if mount.fs_type.startswith("fuse") or (mount.fs_type in _REMOTE and mount.mount_point != "/")
             ]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple, Optional
+from typing import NamedTuple, Optional, Union
 
 from tables.host import syscalls
 from tables.host.disk.files import HASH_LIMIT, read_fd, sha256_fd
+from tables.host.disk.mounts import Mount, parse_mountinfo
 
 # include/linux/sched.h; /proc/PID/stat field 9.
 PF_KTHREAD = 0x0020_0000
@@ -19,6 +20,10 @@ _INITIAL_PID_NAMESPACE = 0xEFFFFFFC
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 
 _CONTAINER_ID = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
+# Under /proc/PID; `self` is the reader.
+Pid = Union[int, str]
+_MOUNTINFO_LIMIT = 8 << 20
+_ENVIRON_LIMIT = 1 << 17
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 
 
@@ -179,6 +184,16 @@ class Process:
         return container_id(self.cgroup_path)
 
     @cached_property
+    def mount_namespace(self) -> Optional[str]:
+        """The mount namespace in which its paths are to be understood; None when it is not ours to ask."""
+        return self.procfs.namespace(self.pid, "mnt")
+
+    @cached_property
+    def root(self) -> Optional[str]:
+        """Its root folder, named from ours where that leads there, else from the top of its mount namespace."""
+        return self.procfs.try_readlink(f"{self.pid}/root")
+
+    @cached_property
     def parent_name(self) -> Optional[str]:
         """The parent's comm."""
         parent = self.procfs.process(self.stat.ppid) if self.stat.ppid else None
@@ -277,6 +292,34 @@ class Procfs:
             return sorted((os.fsdecode(name) for name, _ in self.entries(f"{pid}/fd") if name.isdigit()), key=int)
         except OSError:
             return []
+
+    def open_files(self, pid: int) -> Iterator[tuple[str, str]]:
+        """(number, what it leads to) of a process's open files, the lowest first, those that close meanwhile left out."""
+        for number in self.descriptors(pid):
+            target = self.try_readlink(f"{pid}/fd/{number}")
+            if target is not None:
+                yield number, target
+
+    def namespace(self, pid: Pid, kind: str) -> Optional[str]:
+        """The namespace of a process as the kernel names it, such as `mnt:[4026531841]`; None when it is not ours to ask."""
+        return self.try_readlink(f"{pid}/ns/{kind}")
+
+    def network_namespace(self, pid: Pid) -> Optional[int]:
+        """The inode of a process's network namespace; None when it is not ours to ask."""
+        number = (self.namespace(pid, "net") or "")[len("net:[") : -1]
+        return int(number) if number.isdigit() else None
+
+    def mountinfo(self, pid: Pid) -> bytes:
+        """The mounts that a process sees (proc_pid_mountinfo(5)), at most 8 MiB; b"" when they are not ours to read."""
+        return self.try_read(f"{pid}/mountinfo", _MOUNTINFO_LIMIT) or b""
+
+    def mounts(self, pid: Pid) -> Iterator[Mount]:
+        """The mounts in `mountinfo`; none when they are not ours to read."""
+        return parse_mountinfo(self.mountinfo(pid))
+
+    def environ(self, pid: int, limit: int = _ENVIRON_LIMIT) -> Optional[bytes]:
+        """What a process was started with, `NAME=value` and a NUL each; None when it is not ours to read."""
+        return self.try_read(f"{pid}/environ", limit)
 
     def thread_ids(self, pid: int) -> list[int]:
         """The ids of a process's threads; OSError when it is gone."""

@@ -8,7 +8,6 @@ from typing import Optional
 
 from tables.host import Host
 from tables.host.disk.files import Files, Unreadable
-from tables.host.disk.mounts import parse_mountinfo
 from tables.host.kernel.settings import kernel_setting
 from tables.host.network.packet_filter import input_chains
 from tables.host.services.settings import is_true, last, property_entries
@@ -60,10 +59,10 @@ def _mount_options(folder: str) -> Callable[[Host], Outcome]:
 
 def _live_options(host: Host, folder: str) -> Optional[tuple[str, str, Optional[int]]]:
     for process in ("1", "self"):
-        data = host.truth.try_read(f"{process}/mountinfo", 8 << 20)
-        if data:
+        mounts = list(host.truth.mounts(process))
+        if mounts:
             # Of several mounts over each other the last one is seen.
-            options = [mount.options for mount in parse_mountinfo(data) if mount.mount_point == folder]
+            options = [mount.options for mount in mounts if mount.mount_point == folder]
             return (options[-1], f"/proc/{process}/mountinfo", None) if options else None
     raise OSError(f"/proc/self/mountinfo: the mount that {folder} is on cannot be read")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import posixpath
 import time
@@ -24,7 +25,6 @@ from tables.reasons.mining.named_configs import BESIDE, CONFIG_LIMIT, HOME, NAME
 from tables.reasons.mining.references import config_paths
 from tables.reasons.mining.signals import DATASET_BYTES, ConfigFile, Facts, MinerSignals, Verdict, miner_signals
 
-_ENVIRONMENT_LIMIT = 1 << 17
 _MAPS_LIMIT = 4 << 20
 _MAX_OPEN_FILES = 1024
 _MAX_ARGUMENTS = 4000
@@ -198,7 +198,7 @@ class Collector:
         return Suspect(subject, facts, verdict) if is_same or subject is not process else None
 
     def _environ(self, process: Process) -> dict[str, str]:
-        data = self.procfs.try_read(f"{process.pid}/environ", _ENVIRONMENT_LIMIT) or b""
+        data = self.procfs.environ(process.pid) or b""
         if not any(word in data for word in _VARIABLES):
             return {}
         pairs = (entry.partition("=") for entry in os.fsdecode(data).split("\0"))
@@ -210,9 +210,8 @@ class Collector:
         return self.procfs.try_read(f"{process.pid}/maps", _MAPS_LIMIT) or b""
 
     def _open_files(self, process: Process) -> tuple[str, ...]:
-        names = self.procfs.descriptors(process.pid)[:_MAX_OPEN_FILES]
-        targets = (self.procfs.try_readlink(f"{process.pid}/fd/{name}") for name in names)
-        return tuple(sorted({target for target in targets if target and target.startswith("/")}))
+        targets = (target for _, target in itertools.islice(self.procfs.open_files(process.pid), _MAX_OPEN_FILES))
+        return tuple(sorted({target for target in targets if target.startswith("/")}))
 
     def _config_files(self, process: Process, argv: list[str], exe: Optional[str]) -> tuple[ConfigFile, ...]:
         """The miner configurations that a process is given, or that lie where xmrig looks: beside it, and in its home."""

@@ -16,7 +16,6 @@ HOME_CONFIGS = (".xmrig.json", ".config/xmrig.json")
 # Bytes of a configuration that are read; and how many files one process may name.
 CONFIG_LIMIT = 1 << 20
 _MAX_CONFIGS = 64
-_ENVIRONMENT_LIMIT = 1 << 17
 
 
 class Folders(NamedTuple):
@@ -57,11 +56,11 @@ def process_folders(procfs: Procfs, pid: int) -> Optional[Folders]:
         # Links are shown from our root folder, also for a process that has changed its own.
         folder = os.path.dirname(exe)
         program = os.path.join("/", os.path.relpath(folder, root) if folder.startswith(root) else folder)
-    return Folders((procfs.try_readlink(f"{pid}/ns/mnt"), root), procfs.try_readlink(f"{pid}/cwd") or "/", program)
+    return Folders((procfs.namespace(pid, "mnt"), root), procfs.try_readlink(f"{pid}/cwd") or "/", program)
 
 
 def home_folder(procfs: Procfs, pid: int) -> Optional[str]:
     """The home folder that `pid` was started with; None when it has none or we may not see it."""
-    data = procfs.try_read(f"{pid}/environ", _ENVIRONMENT_LIMIT) or b""
+    data = procfs.environ(pid) or b""
     homes = (entry[5:] for entry in data.split(b"\0") if entry.startswith(b"HOME=/"))
     return next((os.fsdecode(home).rstrip("/") for home in homes), None)

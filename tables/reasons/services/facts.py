@@ -52,13 +52,13 @@ class ServiceFacts:
         """Its working folder as it sees it; "/" when unknown."""
         folder = self.process.cwd or "/"
         # Of a process in a chroot the kernel shows us both with the way to its root; of one in a container, without.
-        root = (self.process.procfs.try_readlink(f"{self.process.pid}/root") or "/").rstrip("/")
+        root = (self.process.root or "/").rstrip("/")
         return folder[len(root) :] if root and folder.startswith(f"{root}/") else folder
 
     @functools.cached_property
     def environment(self) -> dict[str, str]:
         """The variables that it was started with. For switches only: a value must not get into a row."""
-        data = self.process.procfs.try_read(f"{self.process.pid}/environ")
+        data = self.process.procfs.environ(self.process.pid, 1 << 20)
         if data is None:
             self.unreadable.append(f"/proc/{self.process.pid}/environ")
         pairs = (os.fsdecode(entry).partition("=") for entry in (data or b"").split(b"\0"))

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import psutil
 import pytest
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 from tables.host import Host
 from tables.host.disk.mounts import parse_mountinfo
-from tables.host.processes.procfs import container_id, parse_cgroup, parse_stat
+from tables.host.processes.procfs import Procfs, container_id, parse_cgroup, parse_stat
 
 LINE = b"42 (%s) S 1 42 42 0 -1 4194560 100 0 0 0 7 8 9 10 20 5 3 0 12345 1000000 200 18446744073709551615 1 1 0 0 0 0 0 0 0 0 0"
 
@@ -100,3 +101,29 @@ def test_a_gone_process_is_none_and_its_successor_is_not_the_same() -> None:
     child.kill()
     child.wait()
     assert not process.is_same_process() and Host().procfs.process(child.pid) is None
+
+
+def test_what_a_process_holds_and_where_it_is(tmp_path: Path) -> None:
+    procfs, pid = Procfs.open(), os.getpid()
+    file = tmp_path / "held"
+    with file.open("w") as held:
+        assert (str(held.fileno()), str(file)) in set(procfs.open_files(pid))
+    assert str(file) not in {target for _, target in procfs.open_files(pid)}
+    process = procfs.process(pid)
+    assert process is not None
+    assert process.mount_namespace == procfs.namespace("self", "mnt") == os.readlink("/proc/self/ns/mnt")
+    assert procfs.network_namespace(pid) == os.stat("/proc/self/ns/net").st_ino
+    assert process.root == os.readlink("/proc/self/root")
+    assert any(mount.mount_point == "/proc" for mount in procfs.mounts(pid))
+    assert procfs.environ(pid, 4096) == Path("/proc/self/environ").read_bytes()[:4096]
+    procfs.close()
+
+
+def test_a_process_that_is_gone_holds_nothing(tmp_path: Path) -> None:
+    procfs = Procfs.open(str(tmp_path))
+    assert list(procfs.open_files(1)) == list(procfs.mounts(1)) == []
+    assert (procfs.namespace(1, "mnt"), procfs.network_namespace(1), procfs.environ(1)) == (None, None, None)
+    (tmp_path / "1/ns").mkdir(parents=True)
+    (tmp_path / "1/ns/net").symlink_to("net:[x]")
+    assert procfs.network_namespace(1) is None
+    procfs.close()
