@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Optional
 
@@ -167,51 +167,72 @@ def _nis(line: PasswdLine) -> AccountFinding:
     return AccountFinding(username=line.name, kind="nis", path=_PASSWD, line=line.line, reasons="nis_line")
 
 
+@dataclass(frozen=True)
+class _Judged:
+    """An account with all that its reasons depend on."""
+
+    account: Account
+    uid_sharers: int
+    is_system: bool
+    has_login_shell: bool
+    # Of the password.
+    state: Optional[str]
+    algorithm: Optional[str]
+    admin_groups: tuple[str, ...]
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether it is one of the distribution's own accounts, or nobody."""
+        return self.account.uid < _FIXED_UIDS or self.account.uid == NOBODY
+
+    @property
+    def is_odd_admin(self) -> bool:
+        """Whether a service's account is in a group of administrators, where no service has to be."""
+        in_peoples_group = not _PEOPLES_GROUPS.isdisjoint(self.admin_groups)
+        return bool(self.admin_groups) and (self.is_fixed or (not self.has_login_shell and in_peoples_group))
+
+
+@functools.lru_cache(maxsize=64)
+def _is_odd_shell(shell: str) -> bool:
+    return bool(place_reasons(shell))
+
+
+# What is odd about an account, by its reason.
+_RULES: dict[str, Callable[[_Judged], bool]] = {
+    "uid0_not_root": lambda one: one.account.uid == 0 and one.account.name != "root",
+    "duplicate_uid": lambda one: one.account.uid != 0 and one.uid_sharers > 1,
+    "empty_password": lambda one: one.state == "empty",
+    "missing_shadow": lambda one: one.state == "missing",
+    "weak_hash": lambda one: one.state in ("set", "locked") and one.algorithm in _WEAK,
+    "password_on_system_account": lambda one: one.is_system and one.state == "set",
+    "login_shell_on_system_account": lambda one: (
+        one.is_system and one.has_login_shell and one.is_fixed and one.account.name not in service_accounts_with_shell()
+    ),
+    "system_account_in_admin_group": lambda one: one.is_system and one.is_odd_admin,
+    "odd_shell": lambda one: _is_odd_shell(one.account.shell),
+}
+
+
 def _account(facts: _Facts, line: PasswdLine, namesakes: int, uids: Counter[int]) -> AccountFinding:
     account = line.account
-    reasons = set()
-    if line.is_malformed:
-        reasons.add("malformed_line")
-    if namesakes > 1:
-        reasons.add("duplicate_name")
-    if not line.name.isprintable() or any(letter.isspace() for letter in line.name):
-        reasons.add("odd_name")
+    reasons = _line_reasons(line, namesakes)
     if account is None:
         return AccountFinding(username=line.name, kind="account", path=_PASSWD, line=line.line, reasons=_joined(reasons))
 
     is_system = is_system_uid(account.uid, facts.uid_min)
-    has_login_shell = is_login_shell(account.shell)
     entry = facts.shadow.get(account.name) if facts.shadow is not None else None
     state, algorithm = _password(line, entry, facts.shadow is not None)
     groups = facts.groups.get(account.name, ())
-    members_of = sorted({group.name for group in groups} & admin_groups())
+    members_of = tuple(sorted({group.name for group in groups} & admin_groups()))
+    one = _Judged(account, uids[account.uid], is_system, is_login_shell(account.shell), state, algorithm, members_of)
+    reasons |= {reason for reason, holds in _RULES.items() if holds(one)}
     granted = facts.sudo.of_account(account, groups, is_system) if facts.sudo else None
-    home_exists, home_owner = facts.home(account.home) if account.home.startswith("/") else (None, None)
-
     if granted is not None:
         reasons |= granted.reasons
-    if account.uid == 0:
-        if account.name != "root":
-            reasons.add("uid0_not_root")
-    elif uids[account.uid] > 1:
-        reasons.add("duplicate_uid")
-    if state == "empty":
-        reasons.add("empty_password")
-    if state == "missing":
-        reasons.add("missing_shadow")
-    if state in ("set", "locked") and algorithm in _WEAK:
-        reasons.add("weak_hash")
-    if is_system:
-        if state == "set":
-            reasons.add("password_on_system_account")
-        if has_login_shell and _is_fixed(account) and account.name not in service_accounts_with_shell():
-            reasons.add("login_shell_on_system_account")
-        if members_of and (_is_fixed(account) or (not has_login_shell and not _PEOPLES_GROUPS.isdisjoint(members_of))):
-            reasons.add("system_account_in_admin_group")
+    home_exists, home_owner = None, None
     if account.home.startswith("/"):
+        home_exists, home_owner = facts.home(account.home)
         reasons |= {_HOME_REASONS[place] for place in place_reasons(f"{account.home}/x")}
-    if _is_odd_shell(account.shell):
-        reasons.add("odd_shell")
     return AccountFinding(
         username=account.name,
         kind="account",
@@ -222,7 +243,7 @@ def _account(facts: _Facts, line: PasswdLine, namesakes: int, uids: Counter[int]
         shell=account.shell,
         path=_PASSWD,
         line=line.line,
-        has_login_shell=has_login_shell,
+        has_login_shell=one.has_login_shell,
         is_system_account=is_system,
         password_state=state,
         password_algorithm=algorithm,
@@ -237,14 +258,14 @@ def _account(facts: _Facts, line: PasswdLine, namesakes: int, uids: Counter[int]
     )
 
 
-@functools.lru_cache(maxsize=64)
-def _is_odd_shell(shell: str) -> bool:
-    return bool(place_reasons(shell))
-
-
-def _is_fixed(account: Account) -> bool:
-    """Whether it is one of the distribution's own accounts, or nobody."""
-    return account.uid < _FIXED_UIDS or account.uid == NOBODY
+def _line_reasons(line: PasswdLine, namesakes: int) -> set[str]:
+    """What is odd about the line itself, whether or not it makes an account."""
+    found = {
+        "malformed_line": line.is_malformed,
+        "duplicate_name": namesakes > 1,
+        "odd_name": not line.name.isprintable() or any(letter.isspace() for letter in line.name),
+    }
+    return {reason for reason, holds in found.items() if holds}
 
 
 def _password(line: PasswdLine, entry: Optional[ShadowEntry], can_see: bool) -> tuple[Optional[str], Optional[str]]:
