@@ -12,8 +12,9 @@ from tables.host import Host
 from tables.host.disk.start_files import StartFile
 from tables.host.systemd.commands import unit_commands, unit_environment, unit_specifiers
 from tables.host.systemd.generators import read_generators
+from tables.host.systemd.managers import Manager, Unit, UnitFile
 from tables.host.systemd.syntax import Setting, activated_unit, events, last_value, split_name
-from tables.host.systemd.units import Manager, SystemdUnits, Unit, UnitFile
+from tables.host.systemd.units import SystemdUnits
 from tables.reasons.commands import alert_reasons, command_reasons, text_reasons
 from tables.reasons.started_commands import CommandFacts, StartedCommand, script_file_reasons
 from tables.reasons.units import UNIT_WORDS, UnitProgram, change_reasons, joined, shadowed_file, unit_file_reasons

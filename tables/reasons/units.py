@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple, Optional
 
-from tables.host.systemd.units import Manager, UnitFile
+from tables.host.systemd.managers import Manager, UnitFile
 from tables.reasons.commands import command_reasons
 from tables.schema import Words
 

@@ -35,8 +35,11 @@ class StartFile(NamedTuple):
         return self.sha256 is not None
 
 
-def read_start_file(files: Files, name: str) -> StartFile:
-    """The file that `name` leads to; Unreadable where there is none, or it is no regular file."""
+def read_start_file(files: Files, name: str, real_path: Optional[str] = None) -> StartFile:
+    """The file that `name` leads to; Unreadable where there is none, or it is no regular file.
+
+    `real_path` is its path with links resolved, where the caller knows that: to find it out takes longer than to read.
+    """
     fd = files.open(name)
     try:
         status = os.fstat(fd)
@@ -46,7 +49,7 @@ def read_start_file(files: Files, name: str) -> StartFile:
     finally:
         os.close(fd)
     digest = hashlib.sha256(data).hexdigest() if len(data) < DEFAULT_LIMIT else None
-    return StartFile(files.real_path(name), data.decode("utf-8", "surrogateescape"), status, digest)
+    return StartFile(real_path or files.real_path(name), data.decode("utf-8", "surrogateescape"), status, digest)
 
 
 def parse_script(file: StartFile) -> Script:

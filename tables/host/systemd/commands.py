@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from tables.host.systemd.managers import Manager
 from tables.host.systemd.syntax import (
     COMMAND_KEYS,
     COMMAND_SECTIONS,
@@ -17,7 +18,6 @@ from tables.host.systemd.syntax import (
     split_words,
     values,
 )
-from tables.host.systemd.units import Manager
 
 _TEMPORARY = {"T": "/tmp", "V": "/var/tmp"}  # noqa: S108 - read, never written
 

@@ -9,8 +9,9 @@ from typing import NamedTuple, Optional
 from tables.host.disk.files import Files
 from tables.host.disk.start_files import StartFile
 from tables.host.systemd.commands import UnitCommand, unit_commands, unit_environment, unit_specifiers
+from tables.host.systemd.managers import Manager
 from tables.host.systemd.syntax import TRIGGER_KEYS, Setting, activated_unit, last_value, values
-from tables.host.systemd.units import Manager, SystemdUnits
+from tables.host.systemd.units import SystemdUnits
 from tables.unseen import Unseen
 
 _BOOT = frozenset({"OnBootSec", "OnStartupSec"})

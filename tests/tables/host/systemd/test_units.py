@@ -5,8 +5,9 @@ from pathlib import Path
 
 from tables.host.disk.files import Files
 from tables.host.systemd.commands import unit_commands, unit_environment, unit_specifiers
+from tables.host.systemd.managers import Manager
 from tables.host.systemd.syntax import last_value
-from tables.host.systemd.units import Manager, SystemdUnits
+from tables.host.systemd.units import SystemdUnits
 from tests.support import planted_files
 from tests.support.planted_files import link
 
