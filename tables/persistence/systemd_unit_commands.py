@@ -10,7 +10,8 @@ from typing import Any, NamedTuple, Optional
 
 from tables.host import Host
 from tables.host.disk.start_files import StartFile
-from tables.host.systemd.commands import unit_commands, unit_environment, unit_specifiers
+from tables.host.systemd.commands import unit_commands, unit_specifiers
+from tables.host.systemd.environment import EnvironmentFiles, unit_environment
 from tables.host.systemd.generators import read_generators
 from tables.host.systemd.managers import Manager, Unit, UnitFile
 from tables.host.systemd.syntax import Setting, activated_unit, events, last_value, split_name
@@ -79,19 +80,21 @@ def systemd_unit_commands(host: Host, query: QueryContext) -> Iterator[SystemdUn
 
     Read are all folders of systemd.unit(5), those of every account in /etc/passwd included: also units that are not loaded,
     masked, or replaced by another file. No D-Bus is asked. A file that links lead to is reported once, under its real path;
-    a template once. Specifiers and variables are filled in as far as the files tell; what EnvironmentFile= adds is not read,
-    nor RootDirectory= followed. The `unit_reasons` are `link_outside` (the unit is a link to a file outside systemd's
-    folders; with `temp_path` and the like where that is an odd place), `hidden_unit`, `world_writable_unit`,
-    `shadows_vendor_command` (it replaces a vendor's unit, and starts a program that this does not), `drop_in_changes_command`
-    (an unpackaged drop-in for a vendor's unit starts another program) and `generator_unpackaged`.
+    a template once. Specifiers and variables are filled in as far as the files tell, those of EnvironmentFile= included (of
+    one that not everybody may read, for secrets are kept there, only the loader's); RootDirectory= is not followed. The
+    `unit_reasons` are `link_outside` (the unit is a link to a file outside systemd's folders; with `temp_path` and the like
+    where that is an odd place), `hidden_unit`, `world_writable_unit`, `shadows_vendor_command` (it replaces a vendor's unit,
+    and starts a program that this does not), `drop_in_changes_command` (an unpackaged drop-in for a vendor's unit starts
+    another program) and `generator_unpackaged`.
     At most 20,000 rows of the system's, 1,000 rows or 64 KiB of commands of each account's; of its files 2 MiB are read.
     """
     units = SystemdUnits(host.files, query.check_time)
+    environment_files = EnvironmentFiles(units)
     facts = CommandFacts(host)
     rows: list[SystemdUnitCommand] = []
     for manager in units.managers:
         left, text = (_MAX_ROWS, None) if manager.account is None else (_MAX_USER_ROWS, _MAX_USER_TEXT)
-        for row in _ManagerRows(facts, manager, units.folders).rows(query):
+        for row in _ManagerRows(facts, manager, units.folders, environment_files).rows(query):
             if left == 0 or (text is not None and text < 0):
                 query.truncate(f"{row.path}: more commands than are reported")
                 break
@@ -115,8 +118,11 @@ class _Facts(NamedTuple):
 class _ManagerRows:
     """Makes the rows of one manager's files."""
 
-    def __init__(self, facts: CommandFacts, manager: Manager, folders: Collection[str]) -> None:
+    def __init__(
+        self, facts: CommandFacts, manager: Manager, folders: Collection[str], environment_files: EnvironmentFiles
+    ) -> None:
         self.facts = facts
+        self.environment_files = environment_files
         self.folders = folders
         self.manager = manager
         self._triggers: dict[str, list[str]] = {}
@@ -182,7 +188,7 @@ class _ManagerRows:
     def _common(self, found: UnitFile, file: StartFile, unit: Unit, settings: list[Setting]) -> _Facts:
         manager = self.manager
         specifiers = unit_specifiers(manager, found.name)
-        environment = unit_environment(settings, specifiers)
+        environment = unit_environment(settings, specifiers, self.environment_files.of(manager, found.name, settings))
         wanted_by = manager.wanted_by(found.name)
         account = manager.account.name if manager.account else None
         default_user = "root" if manager.scope == "system" else account

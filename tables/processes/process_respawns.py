@@ -17,7 +17,8 @@ from tables.host.processes.process_files import ProcessFiles
 from tables.host.processes.procfs import CLOCK_TICKS, container_id
 from tables.host.processes.respawn_memory import Program, RespawnMemory, Sighting, family
 from tables.host.processes.visibility import Visibility
-from tables.host.startup.restart_files import RestartFiles, Unit
+from tables.host.startup.restart_files import RestartFiles
+from tables.host.startup.restart_units import RestartUnits, Service
 from tables.indicators.process_names import is_below, process_names
 from tables.reasons.program_places import DELETED_FILE, ProgramPlaces
 from tables.schema import BIGINT, TEXT, QueryContext, Row, Words, column, table
@@ -90,7 +91,7 @@ class _Look:
         self.query = query
         self.places = ProgramPlaces(process_names(), self.procfs.try_readlink("self/ns/mnt"))
         self.files = host.state("restart_files", lambda: RestartFiles(host.files))
-        self.units = self.files.units()
+        self.units = RestartUnits(host.files, query.check_time)
         own = host.own_processes()
         self.by_pid: dict[int, Running] = {}
         for pid in self.procfs.pids():
@@ -142,17 +143,16 @@ class _Look:
         path = running.script_path or running.exe_path
         return age >= _SETTLED_SECONDS and is_below(path, self.places.names.package_folders) is None
 
-    def unit(self, cgroup_path: str) -> tuple[Optional[str], Optional[Unit]]:
-        """Name of the innermost unit in a cgroup path, and its files where it is a service."""
-        name = systemd_unit(cgroup_path)
-        return name, self.units.get(name or "") or self.units.get(_INSTANCE.sub("@.service", name or ""))
+    def unit(self, cgroup_path: str) -> tuple[Optional[str], Optional[Service]]:
+        """Name of the innermost unit in a cgroup path, and what its files say where it is a service."""
+        return systemd_unit(cgroup_path), self.units.of(cgroup_path)
 
     def name_in(self, unit: str, cgroup_path: str) -> Optional[str]:
         """The name of `unit` (of its instance, for a template) for a process in that cgroup; None when it is in no such unit.
 
         Where systemd made no cgroups, or the process was moved out of them, the unit's own name stands.
         """
-        inside, _ = self.unit(cgroup_path)
+        inside = systemd_unit(cgroup_path)
         if inside is not None:
             return inside if unit in (inside, _INSTANCE.sub("@.service", inside)) else None
         return None if ".slice" in cgroup_path else unit
@@ -176,7 +176,7 @@ class _Look:
         restarter: str,
         guard: Optional[Running] = None,
         is_mutual: bool = False,
-        named_unit: Optional[tuple[str, Unit]] = None,
+        named_unit: Optional[tuple[str, Service]] = None,
     ) -> ProcessRespawn:
         """The row of a running program that something will start again."""
         process = running.process
@@ -323,10 +323,10 @@ def _scheduled(look: _Look) -> Iterator[ProcessRespawn]:
             if look.shares_files(running) and look.is_still(running):
                 evidence = f"the cron job {where} starts it"
                 yield look.row("cron", running, look.odd_places(running), evidence, restarter=where)
-    for name, unit in look.units.items():
+    for unit in look.units:
         look.query.check_time()
         for running in look.programs.started_as(unit.starts.paths()) if unit.restarts else ():
-            shown = look.name_in(name, running.process.cgroup_path)
+            shown = look.name_in(unit.name, running.process.cgroup_path)
             if shown is not None and look.shares_files(running) and look.is_still(running):
                 how = "a timer" if unit.has_timer else f"Restart={unit.restart}"
                 evidence = f"{unit.path} starts it and has {how}"
@@ -365,6 +365,8 @@ def process_respawns(host: Host, query: QueryContext) -> Iterator[ProcessRespawn
     look.remember(memory)
     if not host.is_root:
         query.could_not_see("not root: the programs of other users' processes are not readable")
+    query.could_not_see(*look.units.unread)
+    query.truncate(*look.units.cut)
     if memory.lost:
         query.truncate(f"{memory.lost} running programs are not remembered: more than {len(memory)} run")
     seen: set[tuple[str, Optional[int], Optional[str]]] = set()

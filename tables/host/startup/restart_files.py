@@ -1,4 +1,4 @@
-"""The files that make the system start programs again: systemd service units and crontabs, as text and as found on disk."""
+"""The jobs by which cron starts programs again and again, and how often systemd has started a unit anew."""
 
 from __future__ import annotations
 
@@ -6,50 +6,20 @@ import itertools
 from collections.abc import Iterator
 from typing import NamedTuple, Optional
 
-from tables.host.accounts.databases import parse_passwd
 from tables.host.disk.files import Files
 from tables.host.schedulers.crontab import parse_crontab, split_input
 from tables.host.schedulers.files import CRON, SCRIPT_FOLDERS, job_files
-from tables.host.systemd.folders import INSTALLED
-from tables.host.systemd.syntax import EXEC_PREFIXES, last_value, parse_unit, values
 from tables.text.restarts import TEXT_LIMIT, Starts, shell_starts
 from tables.unseen import Unseen
 
-# systemd.unit(5): earlier folders win.
-_UNIT_FOLDERS = (
-    *INSTALLED,
-    "/etc/systemd/user",
-    "/run/systemd/user",
-    "/usr/lib/systemd/user",
-    "/run/systemd/transient",
-)
-_HOME_UNIT_FOLDERS = (".config/systemd/user", ".local/share/systemd/user")
 _INVOCATIONS = "/run/systemd/units"
-_MAX_UNITS = 4096
-_MAX_HOMES = 256
+_MAX_INVOCATIONS = 4096
 
 _MAX_CRON_FILES = 1024
 _MAX_CRON_JOBS = 2000
 
 _MAX_SCRIPTS = 8
 _NOTHING = Starts((), ())
-
-
-class Unit(NamedTuple):
-    """A service unit: its file, its Restart= (None when not set, which means no), and what its ExecStart= lines start.
-
-    `has_timer` tells whether a timer of the same name starts it again and again.
-    """
-
-    path: str
-    restart: Optional[str]
-    starts: Starts
-    has_timer: bool = False
-
-    @property
-    def restarts(self) -> bool:
-        """Whether systemd starts the service again after its end."""
-        return self.has_timer or self.restart not in (None, "", "no")
 
 
 class CronJob(NamedTuple):
@@ -60,47 +30,12 @@ class CronJob(NamedTuple):
     starts: Starts
 
 
-def parse_service(*texts: str) -> tuple[Optional[str], tuple[str, ...]]:
-    """Restart= and the ExecStart= commands of a unit file followed by its drop-ins (systemd.service(5)); never raises."""
-    settings = [setting for text in texts for setting in parse_unit(text)]
-    commands = [setting.value.lstrip(EXEC_PREFIXES) for setting in values(settings, "Service", "ExecStart")]
-    return last_value(settings, "Service", "Restart"), tuple(commands)
-
-
 class RestartFiles:
-    """Reads units and crontabs below a root folder; what cannot be read is left out."""
+    """Reads below a root folder; what cannot be read is left out."""
 
     def __init__(self, files: Files) -> None:
         self.files = files
         self._invocations: dict[str, tuple[str, int]] = {}
-
-    def units(self) -> dict[str, Unit]:
-        """The service units by name, drop-ins included, at most 4,096. What a unit starts is told only if it restarts."""
-        folders = {folder: dict.fromkeys(self._names(folder)) for folder in (*_UNIT_FOLDERS, *self._home_folders())}
-        found: dict[str, Unit] = {}
-        for folder, names in folders.items():
-            for name in names:
-                if not name.endswith(".service") or name in found or len(found) >= _MAX_UNITS:
-                    continue
-                path = f"{folder}/{name}"
-                text = self._text(path)
-                if text is not None:
-                    timer = name[: -len("service")] + "timer"
-                    has_timer = any(timer in others for others in folders.values())
-                    found[name] = self._unit(path, [text, *self._drop_ins(name, folders)], has_timer)
-        return found
-
-    def _drop_ins(self, name: str, folders: dict[str, dict[str, None]]) -> Iterator[str]:
-        for folder, names in folders.items():
-            if f"{name}.d" in names:
-                for entry in self._names(f"{folder}/{name}.d"):
-                    yield (self._text(f"{folder}/{name}.d/{entry}") or "") if entry.endswith(".conf") else ""
-
-    def _unit(self, path: str, texts: list[str], has_timer: bool) -> Unit:
-        restart, commands = parse_service(*texts)
-        unit = Unit(path, restart, _NOTHING, has_timer)
-        home = path.partition("/.")[0]
-        return unit._replace(starts=shell_starts("\n".join(commands).replace("%h", home))) if unit.restarts else unit
 
     def unit_restarts(self, name: str) -> Optional[int]:
         """How often systemd has started the unit anew since it was first asked about; None where that cannot be told.
@@ -114,7 +49,7 @@ class RestartFiles:
             return None
         before, count = self._invocations.get(name, (link, 0))
         count += link != before
-        if name in self._invocations or len(self._invocations) < _MAX_UNITS:
+        if name in self._invocations or len(self._invocations) < _MAX_INVOCATIONS:
             self._invocations[name] = (link, count)
         return count
 
@@ -147,14 +82,6 @@ class RestartFiles:
             return self.files.names(folder)
         except OSError:
             return []
-
-    def _home_folders(self) -> list[str]:
-        try:
-            accounts = parse_passwd(self.files.read("/etc/passwd"))
-        except OSError:
-            return []
-        homes = dict.fromkeys(account.home for account in accounts if len(account.home) > 1)
-        return [f"{home}/{folder}" for home in list(homes)[:_MAX_HOMES] for folder in _HOME_UNIT_FOLDERS]
 
     def _text(self, path: str) -> Optional[str]:
         try:

@@ -15,7 +15,6 @@ from tables.host.systemd.syntax import (
     expand_specifiers,
     expand_variables,
     split_name,
-    split_words,
     values,
 )
 
@@ -56,19 +55,6 @@ def _cut(words: list[str]) -> Iterator[str]:
             return
         yield word[:left]
         left -= len(word) + 1
-
-
-def unit_environment(settings: Iterable[Setting], specifiers: dict[str, str]) -> dict[str, str]:
-    """The variables that Environment= sets in the end; what EnvironmentFile= would add is not read."""
-    settings = list(settings)
-    found: dict[str, str] = {}
-    for section in COMMAND_SECTIONS:
-        for setting in values(settings, section, "Environment"):
-            for word in split_words(setting.value):
-                name, equals, value = word.partition("=")
-                if equals:
-                    found[name] = expand_specifiers(value, specifiers)
-    return found
 
 
 def unit_specifiers(manager: Manager, name: str) -> dict[str, str]:

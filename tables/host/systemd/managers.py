@@ -84,8 +84,8 @@ class Manager:
         """The names of all units of its own folders, sorted."""
         return sorted(self.fragments)
 
-    def all_units(self) -> Iterator[Unit]:
-        """What holds for each unit that its own folders define or change, and each instance that they want; sorted.
+    def all_units(self, *kinds: str) -> Iterator[Unit]:
+        """What holds for each unit of these types that its own folders define or change, or whose instance they want; sorted.
 
         Of what all users have in common, a user's own folders change what they have drop-ins for.
         """
@@ -93,7 +93,7 @@ class Manager:
         own = {*self.fragments, *instances, *(name for name in self.drop_ins if is_unit_name(name))}
         if self.common is not None and self.drop_ins:
             own.update(self.common.fragments)
-        for name in sorted(own):
+        for name in sorted(name for name in own if name.endswith(tuple(f".{kind}" for kind in kinds))):
             unit = self.unit(name)
             is_own = name in instances or any(
                 found.location in self._locations for found in (unit.fragment, *unit.drop_ins) if found

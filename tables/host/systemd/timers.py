@@ -8,7 +8,8 @@ from typing import NamedTuple, Optional
 
 from tables.host.disk.files import Files
 from tables.host.disk.start_files import StartFile
-from tables.host.systemd.commands import UnitCommand, unit_commands, unit_environment, unit_specifiers
+from tables.host.systemd.commands import UnitCommand, unit_commands, unit_specifiers
+from tables.host.systemd.environment import EnvironmentFiles, unit_environment
 from tables.host.systemd.managers import Manager
 from tables.host.systemd.syntax import TRIGGER_KEYS, Setting, activated_unit, last_value, values
 from tables.host.systemd.units import SystemdUnits
@@ -51,16 +52,17 @@ class TimerJob(NamedTuple):
 def timer_jobs(files: Files, unseen: Unseen, check_time: Callable[[], None]) -> Iterator[TimerJob]:
     """What the timers of the system and of all users start with ExecStart=; what could not be read is said to `unseen`."""
     units = SystemdUnits(files, check_time)
-    unseen.could_not_see(*units.unread)
-    unseen.truncate(*units.cut)
+    environment_files = EnvironmentFiles(units)
     for manager in units.managers:
         for name in manager.names():
             check_time()
             if name.endswith(".timer"):
-                yield from _jobs(manager, name)
+                yield from _jobs(manager, name, environment_files)
+    unseen.could_not_see(*units.unread)
+    unseen.truncate(*units.cut)
 
 
-def _jobs(manager: Manager, name: str) -> Iterator[TimerJob]:
+def _jobs(manager: Manager, name: str, environment_files: EnvironmentFiles) -> Iterator[TimerJob]:
     timer = manager.unit(name)
     file = timer.fragment.file if timer.fragment else None
     if file is None or timer.fragment is None or timer.is_masked:
@@ -71,7 +73,7 @@ def _jobs(manager: Manager, name: str) -> Iterator[TimerJob]:
         return
     service = manager.unit(started)
     specifiers = unit_specifiers(manager, started)
-    environment = unit_environment(service.settings, specifiers)
+    environment = unit_environment(service.settings, specifiers, environment_files.of(manager, started, service.settings))
     account = manager.account
     user = last_value(service.settings, "Service", "User")
     for command in unit_commands(service.settings, specifiers, environment, ["ExecStart"]):

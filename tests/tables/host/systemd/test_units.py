@@ -4,7 +4,8 @@ import os
 from pathlib import Path
 
 from tables.host.disk.files import Files
-from tables.host.systemd.commands import unit_commands, unit_environment, unit_specifiers
+from tables.host.systemd.commands import unit_commands, unit_specifiers
+from tables.host.systemd.environment import unit_environment
 from tables.host.systemd.managers import Manager
 from tables.host.systemd.syntax import last_value
 from tables.host.systemd.units import SystemdUnits
