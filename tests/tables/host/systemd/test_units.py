@@ -160,3 +160,33 @@ def test_a_user_cannot_fill_our_memory(tmp_path: Path) -> None:
     assert len(alice.names()) == 2 and bob.names() == ["b.service"]
     assert max(len(found.settings) for found in alice.files()) == 5000
     assert any("/home/alice" in text for text in units.cut)
+
+
+def test_a_users_many_files_and_links_hide_no_others(tmp_path: Path) -> None:
+    plant(tmp_path, "/etc/passwd", PASSWD)
+    folder = tmp_path / "home/alice/.config/systemd/user"
+    (folder / "default.target.wants").mkdir(parents=True)
+    for number in range(3000):
+        os.symlink("/dev/null", folder / f"m{number}.service")
+        os.symlink("../a@.service", folder / f"default.target.wants/a@{number}.service")
+    for number in range(1500):
+        os.mkdir(folder / f"d{number}.service.d")
+    plant(tmp_path, "/home/alice/.config/systemd/user/a@.service")
+    plant(tmp_path, "/home/bob/.config/systemd/user/b.service")
+    units = read(tmp_path)
+    assert units.managers[-1].names() == ["b.service"]
+    assert len(list(units.managers[-2].all_units("service"))) <= 1000
+    assert any("/home/alice" in text for text in units.cut)
+
+
+def test_units_that_a_managers_own_folders_define_or_change(tmp_path: Path) -> None:
+    plant(tmp_path, "/etc/passwd", PASSWD)
+    for name in ("foo-a.service", "bar.service", "t@.service"):
+        plant(tmp_path, f"/usr/lib/systemd/user/{name}")
+    plant(tmp_path, "/home/alice/.config/systemd/user/foo-.service.d/x.conf")
+    plant(tmp_path, "/home/alice/.config/systemd/user/none-.service.d/x.conf")
+    link(tmp_path, "/usr/lib/systemd/user/t@.service", "/home/alice/.config/systemd/user/default.target.wants/t@1.service")
+    _, common, alice = read(tmp_path).managers
+    assert [unit.name for unit in common.all_units("service")] == ["bar.service", "foo-a.service", "t@.service"]
+    assert [unit.name for unit in alice.all_units("service")] == ["foo-a.service", "t@1.service"]
+    assert list(alice.all_units("timer")) == []
