@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import NamedTuple, Optional
 
 from tables.host import Host
-from tables.host.accounts.guarded_places import guarded_folders
 from tables.host.disk.file_capabilities import ATTRIBUTE, capability_text
 from tables.host.disk.file_status import FileStatus, Statuses, file_status
 from tables.host.disk.files import Unreadable
 from tables.host.disk.inode_flags import APPEND, IMMUTABLE, flags_text, inode_flags
 from tables.host.packages.owners import OwnerUnknown, owners
+from tables.host.startup.guarded_places import guarded_folders
 from tables.schema import BIGINT, TEXT, QueryContext, Row, column, table
 
 _TABLE = "file_attributes"

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Optional
 
 from tables.host import Host
 from tables.host.disk.files import Files, Unreadable
 from tables.host.disk.start_files import StartFile, read_start_file
-from tables.host.systemd.folders import INSTALLED, wanted_link
+from tables.host.systemd.commands import unit_commands, unit_specifiers
+from tables.host.systemd.managers import Manager
+from tables.host.systemd.units import SystemdUnits
 from tables.reasons.started_commands import CommandFacts, StartedCommand
 from tables.schema import BIGINT, TEXT, QueryContext, column, table
 
@@ -27,7 +30,6 @@ _GENERATORS = tuple(
     f"{folder}/system-generators/systemd-rc-local-generator"
     for folder in ("/usr/lib/systemd", "/lib/systemd", "/usr/local/lib/systemd", "/etc/systemd")
 )
-_EXEC_START = re.compile(r"^[ \t]*ExecStart[ \t]*=[ \t]*[-@:+!]*([^ \t\r\n]+)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ def rc_local_commands(host: Host, query: QueryContext) -> Iterator[RcLocalComman
 
 
 def _commands(files: Files, facts: CommandFacts, query: QueryContext) -> Iterator[RcLocalCommand]:
-    units = _Units(files)
+    units = _Units(files, facts.degraded, query.check_time)
     seen: set[str] = set()
     for name in _candidates(files):
         try:
@@ -108,10 +110,18 @@ def _rows(facts: CommandFacts, script: StartFile, disabled_why: Optional[str], q
 class _Units:
     """What systemd on this host would run: rc-local.service (systemd-rc-local-generator(8)) and SUSE's after-local.service."""
 
-    def __init__(self, files: Files) -> None:
+    def __init__(self, files: Files, unread: list[str], check_time: Callable[[], None]) -> None:
         self.files = files
+        self._unread = unread
+        self._check_time = check_time
         self.has_systemd = any(files.exists(path) for path in _SYSTEMD)
         self.has_generator = any(_is_executable(files, path) for path in _GENERATORS)
+
+    @cached_property
+    def _manager(self) -> Manager:
+        units = SystemdUnits(self.files, self._check_time, with_users=False)
+        self._unread += [*units.unread, *units.cut]
+        return units.managers[0]
 
     def why_not(self, script: StartFile) -> Optional[str]:
         """Why the script does not run at boot; None when it does."""
@@ -128,15 +138,15 @@ class _Units:
 
     def _cause(self, unit: str, path: str) -> Optional[str]:
         """Why `unit` does not run the script though it names it, empty when it does run it; None when it does not name it."""
-        found = next((f"{folder}/{unit}" for folder in INSTALLED if self.files.exists(f"{folder}/{unit}")), None)
-        if found is None:
+        found = self._manager.unit(unit)
+        if found.fragment is None:
             return None
-        if self.files.real_path(found) == "/dev/null":
+        if found.is_masked:
             return f"{unit} is masked"
-        text = self.files.read_text(found)
-        if path not in {self.files.real_path(program) for program in _EXEC_START.findall(text)}:
+        commands = unit_commands(found.settings, unit_specifiers(self._manager, unit), {}, ["ExecStart"])
+        if path not in {self.files.real_path(command.words[0]) for command in commands}:
             return None
-        if (unit == "rc-local.service" and self.has_generator) or wanted_link(self.files, unit):
+        if (unit == "rc-local.service" and self.has_generator) or self._manager.wanted_by(unit):
             return ""
         return f"nothing starts {unit}"
 

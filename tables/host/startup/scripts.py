@@ -9,6 +9,7 @@ from typing import NamedTuple, Optional
 
 from tables.host.disk.start_files import StartFile
 from tables.host.startup.entries import SCRIPT, StartupEntry, StartupFiles
+from tables.host.systemd.folders import system_folders
 
 _INIT_FOLDERS = ("/etc/init.d", "/etc/rc.d/init.d")
 # sysvinit's and insserv's runlevel links, EL's, SUSE's; OpenRC's runlevels.
@@ -17,7 +18,8 @@ _RUNLEVELS = "/etc/runlevels"
 _STARTS = re.compile(r"S\d{0,2}")
 # SUSE's and Debian's names for rc.local, which rc_local_commands reads.
 _RC_LOCAL = frozenset({"rc.local", "boot.local", "after.local"})
-_UNIT_FOLDERS = ("/etc/systemd/system", "/run/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
+# systemd-sysv-generator(8) makes a service of a script only where there is none of its name but for its own.
+_UNIT_FOLDERS = tuple(folder.path for folder in system_folders() if folder.origin != "generator")
 # run-parts(8): names of other characters are passed over, which leaves out backups of editors and of dpkg.
 _RUN_PARTS = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -138,7 +140,6 @@ def _not_started(source: StartupFiles, file: StartFile, started: set[str]) -> Op
     if not file.status.st_mode & 0o111:
         return "not executable"
     unit = re.sub(r"\.sh$", "", name)
-    # systemd-sysv-generator(8) makes a service of a script only where there is none of that name.
     if any(source.exists(f"{folder}/{unit}.service") for folder in _UNIT_FOLDERS):
         return f"systemd starts {unit}.service in its place"
     return None

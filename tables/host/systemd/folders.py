@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import NamedTuple, Optional
 
 from tables.host.accounts.databases import Account
 from tables.host.disk.files import Files
 
+# Folders of links to the units that a unit starts.
+WANTS = (".wants", ".requires", ".upholds")
 # Stands for a user where only what all users have in common matters.
 _NOBODY = Account("", 0, 0, "", "/nonexistent", "")
-
-
-# Where units that outlast a reboot, and those of the running system, are installed; the first of a name counts.
-INSTALLED = (
-    "/etc/systemd/system",
-    "/run/systemd/system",
-    "/usr/local/lib/systemd/system",
-    "/usr/lib/systemd/system",
-    "/lib/systemd/system",
-)
 
 
 class UnitFolder(NamedTuple):
@@ -32,16 +23,6 @@ class UnitFolder(NamedTuple):
 
 def _ranked(*folders: tuple[str, str]) -> list[UnitFolder]:
     return [UnitFolder(path, origin, rank) for rank, (path, origin) in enumerate(folders)]
-
-
-def wanted_link(files: Files, unit: str, folders: Iterable[str] = INSTALLED) -> Optional[str]:
-    """The link in one of the folders by which systemd starts `unit` (systemctl enable makes it); None when there is none."""
-    for folder in folders:
-        for target in files.names(folder):
-            path = f"{folder}/{target}/{unit}"
-            if target.endswith((".wants", ".requires")) and files.exists(path):
-                return path
-    return None
 
 
 def system_folders() -> list[UnitFolder]:
@@ -98,3 +79,13 @@ def user_folders(account: Account) -> list[UnitFolder]:
     """Where this user's systemd looks besides."""
     common = {folder.path for folder in common_user_folders()}
     return [folder for folder in _user_search_path(account) if folder.path not in common]
+
+
+def wanted_link(files: Files, unit: str) -> Optional[str]:
+    """The link by which systemd starts `unit` at every boot (systemctl enable makes it); None when there is none."""
+    for folder in system_folders():
+        for target in files.names(folder.path) if not folder.path.startswith("/run/") else ():
+            path = f"{folder.path}/{target}/{unit}"
+            if target.endswith(WANTS) and files.exists(path):
+                return path
+    return None

@@ -10,9 +10,6 @@ from tables.host.disk.start_files import StartFile
 from tables.host.systemd.folders import UnitFolder
 from tables.host.systemd.syntax import Setting, drop_in_names, is_unit_name, template_of
 
-# Folders of links to the units that a unit starts.
-WANTS = (".wants", ".requires", ".upholds")
-
 
 class UnitFile(NamedTuple):
     """A unit file or drop-in. `name` is the unit that it describes, for a drop-in its folder's name without `.d`.

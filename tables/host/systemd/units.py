@@ -10,8 +10,8 @@ from typing import Optional
 from tables.host.accounts.databases import Account, parse_passwd
 from tables.host.disk.files import DEFAULT_LIMIT, Files, Unreadable
 from tables.host.disk.start_files import StartFile, read_start_file
-from tables.host.systemd.folders import UnitFolder, common_user_folders, system_folders, user_folders
-from tables.host.systemd.managers import WANTS, Manager, UnitFile
+from tables.host.systemd.folders import WANTS, UnitFolder, common_user_folders, system_folders, user_folders
+from tables.host.systemd.managers import Manager, UnitFile
 from tables.host.systemd.syntax import UNIT_TYPES, Setting, is_unit_name, parse_unit
 
 _MAX_ACCOUNTS = 4096

@@ -42,11 +42,6 @@ def unknown(why: str) -> Outcome:
     return Outcome(None, why_unknown=why)
 
 
-def is_unit_wanted(files: Files, unit: str) -> Optional[str]:
-    """The link by which systemd starts `unit` at every boot; None when there is none, or one for this boot only."""
-    return wanted_link(files, unit, ("/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"))
-
-
 def is_unit_masked(files: Files, unit: str) -> bool:
     """Whether an administrator forbade `unit` (systemctl mask links it to /dev/null)."""
     try:
@@ -59,7 +54,7 @@ def any_unit_wanted(files: Files, units: Iterable[str]) -> Outcome:
     """The outcome of a check that systemd starts one of these units."""
     units = list(units)
     for unit in units:
-        wanted = is_unit_wanted(files, unit)
+        wanted = wanted_link(files, unit)
         if wanted is not None:
             return Outcome(True, f"{unit} is enabled", wanted)
     return Outcome(False, f"none of {', '.join(units)} is enabled")

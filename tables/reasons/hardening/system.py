@@ -10,12 +10,12 @@ from tables.host import Host
 from tables.host.disk.files import Files, Unreadable
 from tables.host.packages.apt_config import apt_setting
 from tables.host.services.settings import is_true, last, property_entries
+from tables.host.systemd.folders import wanted_link
 from tables.reasons.hardening.checks import (
     Check,
     Outcome,
     any_unit_wanted,
     is_unit_masked,
-    is_unit_wanted,
     not_applicable,
     unknown,
 )
@@ -51,7 +51,7 @@ def _apt_updates(files: Files) -> Outcome:
 
 def _dnf_updates(files: Files) -> Outcome:
     # The timer's own name says that it installs; the others do what the configuration says (dnf-automatic(8)).
-    installing = is_unit_wanted(files, "dnf-automatic-install.timer")
+    installing = wanted_link(files, "dnf-automatic-install.timer")
     if installing is not None:
         return Outcome(True, "dnf-automatic-install.timer is enabled", installing)
     for unit, paths in (
@@ -59,7 +59,7 @@ def _dnf_updates(files: Files) -> Outcome:
         ("dnf5-automatic.timer", ("/etc/dnf/automatic.conf", "/etc/dnf/dnf5-plugins/automatic.conf")),
         ("yum-cron.service", ("/etc/yum/yum-cron.conf",)),
     ):
-        wanted = is_unit_wanted(files, unit)
+        wanted = wanted_link(files, unit)
         if wanted is None:
             continue
         for path in paths:
