@@ -90,8 +90,9 @@ def preloaded_libraries(host: Host, query: QueryContext) -> Iterator[PreloadedLi
     its size and with what libc shows. A library in most of the packaged programs that were started since the first that
     has it (at most 400 processes, the newest), although no package owns it or its file is hidden, temporary or deleted,
     is a preload whatever that file says. Of processes' environments only the loader's variables are read; processes with
-    the same value in one root folder are one row. In a container no package database is asked. Below another root folder than
-    / only files are read. Without root, only one's own processes are seen; minehunt_status says so.
+    the same value in one root folder are one row. Of units all files and drop-ins are read, also masked ones, and what
+    EnvironmentFile= names. In a container no package database is asked. Below another root folder than / only files are
+    read. Without root, only one's own processes are seen; minehunt_status says so.
     """
     scan = _Scan(host, query)
     yield from scan.configured_folders()

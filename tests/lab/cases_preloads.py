@@ -51,6 +51,22 @@ def _(room: Room) -> Planted:
     return {"path": room.write("/etc/systemd/system/shop.service", setting)}
 
 
+@case(5, preloaded_library="path")
+def preload_in_environment_file(room: Room) -> Planted:
+    """an environment file of many units, by a drop-in for all that begin with lab-, which preloads a library."""
+    room.write("/etc/systemd/system/lab-shop.service", "[Service]\nExecStart=/usr/sbin/labd\n")
+    room.write("/etc/systemd/system/lab-.service.d/10.conf", "[Service]\nEnvironmentFile=-/opt/lab/%p\n")
+    room.write("/opt/lab/lab-shop", "LD_PRELOAD = \\\n/usr/lib/.cache/lib.so\n")
+    return {"path": "/usr/lib/.cache/lib.so"}
+
+
+@preload_in_environment_file.twin
+def _(room: Room) -> Planted:
+    """an environment file with a service's options."""
+    room.write("/etc/systemd/system/shop.service", "[Service]\nEnvironmentFile=-/opt/shop/env\nExecStart=/opt/shop/server\n")
+    return {"path": room.write("/opt/shop/env", "PORT=8080\nLD_LIBRARY_PATH=/opt/shop/lib\n")}
+
+
 @case(11, needs=("cc",), preloaded_library="path")
 def preload_file_gone(room: Room) -> Planted:
     """a library in every program, from an /etc/ld.so.preload that no longer shows it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import stat
 from collections.abc import Callable, Iterator
-from typing import Optional
+from typing import NamedTuple, Optional
 
 from tables.host.accounts.databases import Account, parse_passwd
 from tables.host.disk.files import DEFAULT_LIMIT, Files, Unreadable
@@ -34,6 +34,14 @@ def _parsed(text: str) -> tuple[Setting, ...]:
     return tuple(parse_unit(text))
 
 
+class _Entry(NamedTuple):
+    """An entry of a folder: its name, the path where it was found, and the real one but for a link that it is itself."""
+
+    name: str
+    path: str
+    real: str
+
+
 class SystemdUnits:
     """Reads the unit files below a root folder, as systemd.unit(5) finds them; `managers` has the system's first.
 
@@ -49,18 +57,21 @@ class SystemdUnits:
         # The folders that were read, links resolved.
         self.folders: set[str] = set()
         system = Manager("system")
-        self._read(system, system_folders(), _Budget(_MAX_FILES, _MAX_ENTRIES, None))
+        self._read(system, system_folders(), _Budget(_MAX_FILES, _MAX_ENTRIES, None, self.folders))
         self.managers = [system]
         if with_users:
             self._read_users()
 
     def _read_users(self) -> None:
         common = Manager("user")
-        self._read(common, common_user_folders(), _Budget(_MAX_FILES, _MAX_ENTRIES, None))
+        self._read(common, common_user_folders(), _Budget(_MAX_FILES, _MAX_ENTRIES, None, self.folders))
         self.managers.append(common)
+        shared = frozenset(self.folders)
         for account in self._accounts():
+            # No user's link to another's folder takes the units in it from the other.
+            left = _Budget(_MAX_USER_FILES, _MAX_USER_ENTRIES, _MAX_USER_BYTES, set(shared))
             own = Manager("user", account, common)
-            self._read(own, user_folders(account), _Budget(_MAX_USER_FILES, _MAX_USER_ENTRIES, _MAX_USER_BYTES))
+            self._read(own, user_folders(account), left)
             if own.fragments or own.drop_ins:
                 self.managers.append(own)
 
@@ -83,30 +94,39 @@ class SystemdUnits:
     def _read(self, manager: Manager, folders: list[UnitFolder], left: _Budget) -> None:
         wanted: list[tuple[str, str, UnitFolder]] = []
         for folder in folders:
-            for name, path, real in self._entries(folder.path, left):
-                owner, kind = _belongs_to(name)
-                if is_unit_name(name):
-                    self._add(manager, UnitFile(name, path, folder, False, None, ()), real, left)
-                elif kind == ".d" and (is_unit_name(owner) or owner in UNIT_TYPES):
-                    for inside, inner, real_inner in self._entries(path, left):
-                        if inside.endswith(".conf"):
-                            self._add(manager, UnitFile(owner, inner, folder, True, None, ()), real_inner, left)
-                elif kind in WANTS:
-                    for inside, inner, _ in self._entries(path, left):
-                        if is_unit_name(inside) and not left.is_spent:
-                            left.files -= 1
-                            manager.want(inside, owner)
-                            wanted.append((inside, inner, folder))
+            for entry in self._entries(folder.path, left):
+                self._read_entry(manager, folder, entry, wanted, left)
                 if left.is_spent:
                     self.cut.append(f"{folder.path}: more unit files than are read ({left.limits})")
-                    return
+                    break
+            if left.is_spent:
+                break
+        if left.links < 0:
+            self.cut.append(f"{folders[0].path} and the like: only {len(wanted)} links to wanted units were looked at")
         # Older systemd versions took the unit from where such a link leads.
         for name, path, folder in wanted:
             if not manager.unit(name).fragment:
-                self._add(manager, UnitFile(name, path, folder, False, None, ()), path, left)
+                self._add(manager, UnitFile(name, path, folder, False, None, ()), None, left)
 
-    def _entries(self, folder: str, left: _Budget) -> Iterator[tuple[str, str, str]]:
-        """Name, path and real path but for a last link of each entry of a folder that was not read before under another path."""
+    def _read_entry(
+        self, manager: Manager, folder: UnitFolder, entry: _Entry, wanted: list[tuple[str, str, UnitFolder]], left: _Budget
+    ) -> None:
+        """Take in an entry of `folder`: a unit file, or what lies in a folder of drop-ins or of links to wanted units."""
+        owner, kind = _belongs_to(entry.name)
+        if is_unit_name(entry.name):
+            self._add(manager, UnitFile(entry.name, entry.path, folder, False, None, ()), entry.real, left)
+        elif kind == ".d" and (is_unit_name(owner) or owner in UNIT_TYPES):
+            for inside in self._entries(entry.path, left):
+                if inside.name.endswith(".conf"):
+                    self._add(manager, UnitFile(owner, inside.path, folder, True, None, ()), inside.real, left)
+        elif kind in WANTS:
+            for inside in self._entries(entry.path, left):
+                if is_unit_name(inside.name) and left.take_link():
+                    manager.want(inside.name, owner)
+                    wanted.append((inside.name, inside.path, folder))
+
+    def _entries(self, folder: str, left: _Budget) -> Iterator[_Entry]:
+        """The entries of a folder that was not read before under another path."""
         self.check_time()
         try:
             names = self.files.names(folder)
@@ -114,16 +134,17 @@ class SystemdUnits:
         except (Unreadable, ValueError) as error:
             self.unread.append(str(error))
             return
-        if real in self.folders:
+        if real in left.seen:
             return
+        left.seen.add(real)
         self.folders.add(real)
         if len(names) > _MAX_NAMES:
             self.cut.append(f"{folder}: only {_MAX_NAMES} of {len(names)} entries were looked at")
-        left.entries -= len(names)
+        left.entries -= min(len(names), _MAX_NAMES)
         for name in names[:_MAX_NAMES]:
-            yield name, f"{folder}/{name}", f"{real}/{name}"
+            yield _Entry(name, f"{folder}/{name}", f"{real}/{name}")
 
-    def _add(self, manager: Manager, found: UnitFile, real: str, left: _Budget) -> None:
+    def _add(self, manager: Manager, found: UnitFile, real: Optional[str], left: _Budget) -> None:
         """Take in the file at the place that `found` says, if there is one that systemd takes."""
         self.check_time()
         if left.is_spent:
@@ -154,11 +175,18 @@ class SystemdUnits:
 class _Budget:
     """What may still be read of one manager's files, and looked at in its folders."""
 
-    def __init__(self, files: int, entries: int, size: Optional[int]) -> None:
-        self.files = files
+    def __init__(self, files: int, entries: int, size: Optional[int], seen: set[str]) -> None:
+        self.files = self.links = files
         self.entries = entries
         self.size = size
+        # The folders that were read, links resolved.
+        self.seen = seen
         self.limits = f"{files} files, {entries} entries" + ("" if size is None else f" or {size} bytes")
+
+    def take_link(self) -> bool:
+        """Whether one more link may be looked at: so many as files, and not in their place."""
+        self.links = max(self.links - 1, -1)
+        return self.links >= 0
 
     @property
     def is_spent(self) -> bool:

@@ -255,6 +255,17 @@ def test_masked(tmp_path: Path) -> None:
     assert why(tmp_path) == [("/etc/rc.local", False, "rc-local.service is masked")]
 
 
+def test_the_unit_is_that_of_all_its_files(tmp_path: Path) -> None:
+    systemd(tmp_path, "/opt/other")
+    plant(tmp_path, "/etc/rc.local", DEBIAN)
+    assert why(tmp_path) == [("/etc/rc.local", False, "no rc-local.service names it")]
+    plant(tmp_path, "/run/systemd/system.control/rc-.service.d/x.conf", "[Service]\nExecStart=\nExecStart=/etc/rc.local\n", 0o644)
+    assert why(tmp_path) == [("/etc/rc.local", True, None)]
+    (tmp_path / "run/systemd/transient").mkdir()
+    (tmp_path / "run/systemd/transient/rc-local.service").symlink_to("/dev/null")
+    assert why(tmp_path) == [("/etc/rc.local", False, "rc-local.service is masked")]
+
+
 def test_without_the_generator_the_unit_must_be_wanted(tmp_path: Path) -> None:
     systemd(tmp_path, "/etc/rc.local", generator=False)
     plant(tmp_path, "/etc/rc.local", DEBIAN)
