@@ -149,7 +149,7 @@ class _Scan:
 
     def setting_files(self) -> Iterator[PreloadedLibrary]:
         """What systemd units, the environment files that they name, those of the system, and shell profiles set."""
-        settings = LoaderSettings(self.files, self.query.check_time)
+        settings = LoaderSettings(self.files, self.query)
         for found in settings:
             evidence = f"line {found.line} of {found.location} sets {found.variable}"
             place = _Place(found.mechanism, evidence, found.variable, found.location, found.line)
@@ -158,8 +158,6 @@ class _Scan:
                 judged = self.judge.folder(value) if is_folder else self.judge.library(value, found.mechanism)
                 if judged is not None:
                     yield _row(judged, place)
-        self.query.could_not_see(*settings.unread)
-        self.query.truncate(*settings.cut)
 
     def processes(self) -> Iterator[PreloadedLibrary]:
         """What processes have in their environment, what containers have in their ld.so.preload, what most have mapped."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Optional
@@ -67,7 +67,7 @@ def rc_local_commands(host: Host, query: QueryContext) -> Iterator[RcLocalComman
 
 
 def _commands(files: Files, facts: CommandFacts, query: QueryContext) -> Iterator[RcLocalCommand]:
-    units = _Units(files, facts.degraded, query.check_time)
+    units = _Units(files, query)
     seen: set[str] = set()
     for name in _candidates(files):
         try:
@@ -110,18 +110,15 @@ def _rows(facts: CommandFacts, script: StartFile, disabled_why: Optional[str], q
 class _Units:
     """What systemd on this host would run: rc-local.service (systemd-rc-local-generator(8)) and SUSE's after-local.service."""
 
-    def __init__(self, files: Files, unread: list[str], check_time: Callable[[], None]) -> None:
+    def __init__(self, files: Files, query: QueryContext) -> None:
         self.files = files
-        self._unread = unread
-        self._check_time = check_time
+        self._query = query
         self.has_systemd = any(files.exists(path) for path in _SYSTEMD)
         self.has_generator = any(_is_executable(files, path) for path in _GENERATORS)
 
     @cached_property
     def _manager(self) -> Manager:
-        units = SystemdUnits(self.files, self._check_time, with_users=False)
-        self._unread += [*units.unread, *units.cut]
-        return units.managers[0]
+        return SystemdUnits(self.files, self._query, with_users=False).managers[0]
 
     def why_not(self, script: StartFile) -> Optional[str]:
         """Why the script does not run at boot; None when it does."""

@@ -241,7 +241,7 @@ class _Jobs:
         )
 
     def _timer_rows(self) -> Iterator[ScheduledJob]:
-        for job in timer_jobs(self.files, self.query, self.query.check_time):
+        for job in timer_jobs(self.files, self.query):
             script = parse(" ".join(map(shlex.quote, job.command.words)))
             reasons = text_reasons(job.command.text) | environment_reasons(job.environment)
             reasons.update(*script_reasons(script))

@@ -88,7 +88,7 @@ def systemd_unit_commands(host: Host, query: QueryContext) -> Iterator[SystemdUn
     another program) and `generator_unpackaged`.
     At most 20,000 rows of the system's, 1,000 rows or 64 KiB of commands of each account's; of its files 2 MiB are read.
     """
-    units = SystemdUnits(host.files, query.check_time)
+    units = SystemdUnits(host.files, query)
     environment_files = EnvironmentFiles(units)
     facts = CommandFacts(host)
     rows: list[SystemdUnitCommand] = []
@@ -101,9 +101,7 @@ def systemd_unit_commands(host: Host, query: QueryContext) -> Iterator[SystemdUn
             rows.append(row)
             left -= 1
             text = None if text is None else text - max(len(row.command), len(row.arguments or ""))
-    rows += _generators(facts, units.unread)
-    query.could_not_see(*units.unread)
-    query.truncate(*units.cut)
+    rows += _generators(facts, query)
     yield from _finished(host, units.managers, list(facts.complete(rows, query)), query)
 
 
@@ -260,8 +258,8 @@ def _finished(
         yield dataclasses.replace(row, unit_reasons=joined(row.unit_reasons, more)) if more else row
 
 
-def _generators(facts: CommandFacts, unread: list[str]) -> Iterator[SystemdUnitCommand]:
-    for found in read_generators(facts.host.files, unread):
+def _generators(facts: CommandFacts, query: QueryContext) -> Iterator[SystemdUnitCommand]:
+    for found in read_generators(facts.host.files, query):
         name = found.location.rpartition("/")[2]
         file = found.file
         yield SystemdUnitCommand(

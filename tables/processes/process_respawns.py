@@ -91,7 +91,7 @@ class _Look:
         self.query = query
         self.places = ProgramPlaces(process_names(), self.procfs.try_readlink("self/ns/mnt"))
         self.files = host.state("restart_files", lambda: RestartFiles(host.files))
-        self.units = RestartUnits(host.files, query.check_time)
+        self.units = RestartUnits(host.files, query)
         own = host.own_processes()
         self.by_pid: dict[int, Running] = {}
         for pid in self.procfs.pids():
@@ -365,8 +365,6 @@ def process_respawns(host: Host, query: QueryContext) -> Iterator[ProcessRespawn
     look.remember(memory)
     if not host.is_root:
         query.could_not_see("not root: the programs of other users' processes are not readable")
-    query.could_not_see(*look.units.unread)
-    query.truncate(*look.units.cut)
     if memory.lost:
         query.truncate(f"{memory.lost} running programs are not remembered: more than {len(memory)} run")
     seen: set[tuple[str, Optional[int], Optional[str]]] = set()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from tables.host.disk.files import DEFAULT_LIMIT, Files, Unreadable
@@ -14,6 +14,7 @@ from tables.host.systemd.environment import EnvironmentFile, EnvironmentFiles
 from tables.host.systemd.managers import Manager, UnitFile
 from tables.host.systemd.syntax import expand_specifiers
 from tables.host.systemd.units import SystemdUnits
+from tables.schema import QueryContext
 
 _VARIABLES = (*LIBRARY_VARIABLES, FOLDER_VARIABLE)
 
@@ -30,14 +31,12 @@ class LoaderSetting(NamedTuple):
 
 
 class LoaderSettings:
-    """Reads them below a root folder; `unread` says what could not be read, `cut` what was left out for being too much."""
+    """Reads them below a root folder; what could not be read, or was left out for being too much, is said to `query`."""
 
-    def __init__(self, files: Files, check_time: Callable[[], None]) -> None:
+    def __init__(self, files: Files, query: QueryContext) -> None:
         self._files = files
-        self._check_time = check_time
-        self._units = SystemdUnits(files, check_time)
-        self.unread = self._units.unread
-        self.cut = self._units.cut
+        self._query = query
+        self._units = SystemdUnits(files, query)
 
     def __iter__(self) -> Iterator[LoaderSetting]:
         seen: set[tuple[str, int, str, tuple[str, ...]]] = set()
@@ -59,16 +58,16 @@ class LoaderSettings:
 
     def _of_texts(self, mechanism: str, paths: Iterator[str]) -> Iterator[LoaderSetting]:
         for path in paths:
-            self._check_time()
+            self._query.check_time()
             try:
                 file = read_start_file(self._files, path)
             except Unreadable as error:
                 # Folders lie among the files.
                 if not error.is_missing and error.why != "not a regular file":
-                    self.unread.append(str(error))
+                    self._query.could_not_see(str(error))
                 continue
             if not file.is_whole:
-                self.cut.append(f"{path}: only the first {DEFAULT_LIMIT} bytes were read")
+                self._query.truncate(f"{path}: only the first {DEFAULT_LIMIT} bytes were read")
             for setting in parse_settings(file.text):
                 yield LoaderSetting(mechanism, path, file._replace(text=""), *setting)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple, Optional
 
 from tables.host.disk.files import Files
@@ -14,6 +14,7 @@ from tables.host.systemd.environment import EnvironmentFiles, unit_environment
 from tables.host.systemd.managers import Manager, Unit
 from tables.host.systemd.syntax import activated_unit, last_value
 from tables.host.systemd.units import SystemdUnits
+from tables.schema import QueryContext
 from tables.text.restarts import Starts, shell_starts
 
 _USER_MANAGER = re.compile(r"/user@(\d{1,10})\.service/")
@@ -41,20 +42,18 @@ class Service(NamedTuple):
 class RestartUnits:
     """The service units of the system and of all users, as systemd puts them together when this is made.
 
-    What could not be read, or was left out, is in `unread` and `cut`.
+    What could not be read, or was left out, is said to `query`.
     """
 
-    def __init__(self, files: Files, check_time: Callable[[], None] = lambda: None) -> None:
-        self._units = SystemdUnits(files, check_time)
+    def __init__(self, files: Files, query: QueryContext) -> None:
+        self._units = SystemdUnits(files, query)
         self._environment_files = EnvironmentFiles(self._units)
         self._timers = [_started_by_timers(manager) for manager in self._units.managers]
-        self.unread = self._units.unread
-        self.cut = self._units.cut
 
     def __iter__(self) -> Iterator[Service]:
         for index, manager in enumerate(self._units.managers):
             for unit in manager.all_units("service"):
-                self._units.check_time()
+                self._units.query.check_time()
                 yield self._service(index, unit)
 
     def of(self, cgroup_path: str) -> Optional[Service]:

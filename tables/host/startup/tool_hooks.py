@@ -115,11 +115,9 @@ def preloads(source: StartupFiles) -> Iterator[StartupEntry]:
     if file is not None:
         for line, library in parse_ld_so_preload(file.text):
             yield StartupEntry("preload", "any program", file, line, library, NAME, program=library)
-    settings = LoaderSettings(source.files, source.query.check_time)
+    settings = LoaderSettings(source.files, source.query)
     for setting in settings:
         if setting.variable != FOLDER_VARIABLE:
             trigger = "service start" if setting.mechanism == "unit" else "login"
             for library in setting.values:
                 yield StartupEntry("preload", trigger, setting.file, setting.line, library, NAME, program=library)
-    source.query.could_not_see(*settings.unread)
-    source.query.truncate(*settings.cut)

@@ -137,7 +137,7 @@ class EnvironmentFiles:
         seen: set[str] = set()
         for manager in self._units.managers:
             for unit in manager.all_units(*(section.lower() for section in COMMAND_SECTIONS)):
-                self._units.check_time()
+                self._units.query.check_time()
                 for found in self.of(manager, unit.name, unit.settings):
                     if found.file.path not in seen:
                         seen.add(found.file.path)
@@ -154,11 +154,11 @@ class EnvironmentFiles:
             if not _GLOB.search(part):
                 paths = [f"{path}/{part}" for path in paths]
                 continue
-            self._units.check_time()
+            self._units.query.check_time()
             paths = [f"{path}/{name}" for path in paths for name in self._names(path or "/") if _matches(name, part)]
             most = _most(manager)
             if len(paths) > most:
-                self._units.cut.append(f"{pattern}: only {most} of the environment files it stands for are read")
+                self._units.query.truncate(f"{pattern}: only {most} of the environment files it stands for are read")
                 paths = paths[:most]
         return paths
 
@@ -175,13 +175,12 @@ class EnvironmentFiles:
             if len(asked) == _most(manager):
                 whose = f"{manager.account.name}'s units" if manager.account else "the units"
                 text = f"only {_most(manager)} environment files of {whose} are read"
-                if text not in self._units.cut:
-                    self._units.cut.append(text)
+                self._units.query.truncate(text)
             if len(asked) >= _most(manager):
                 return None
             asked.add(path)
         if path not in self._read:
-            self._units.check_time()
+            self._units.query.check_time()
             self._read[path] = self._looked_at(path)
         found = self._read[path]
         if found is None or manager.account is None or found.is_public or found.file.status.st_uid == manager.account.uid:
@@ -198,12 +197,12 @@ class EnvironmentFiles:
             self._tell(error)
             return None
         if len(file.text) > _MAX_SIZE:
-            self._units.cut.append(f"{path}: only the first {_MAX_SIZE} characters were read")
+            self._units.query.truncate(f"{path}: only the first {_MAX_SIZE} characters were read")
         return EnvironmentFile(path, file._replace(text=""), tuple(parse_environment_file(file.text[:_MAX_SIZE])))
 
     def _tell(self, error: Unreadable) -> None:
-        if not error.is_missing and error.why != "not a regular file" and str(error) not in self._units.unread:
-            self._units.unread.append(str(error))
+        if not error.is_missing and error.why != "not a regular file":
+            self._units.query.could_not_see(str(error))
 
 
 def _most(manager: Manager) -> int:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from tables.host.disk.files import Files, Unreadable
 from tables.host.disk.start_files import StartFile, read_start_file
+from tables.unseen import Unseen
 
 _KINDS = {
     "system-generators": "system",
@@ -32,8 +33,8 @@ class Generator(NamedTuple):
     origin: str
 
 
-def read_generators(files: Files, unread: list[str]) -> Iterator[Generator]:
-    """Yield the generators, each file once; what cannot be read is told to `unread`. The system's run as root at every boot."""
+def read_generators(files: Files, unseen: Unseen) -> Iterator[Generator]:
+    """Yield the generators, each file once; what cannot be read is told to `unseen`. The system's run as root at every boot."""
     seen: set[str] = set()
     for kind, scope in _KINDS.items():
         for folder, origin in _FOLDERS.items():
@@ -43,7 +44,7 @@ def read_generators(files: Files, unread: list[str]) -> Iterator[Generator]:
                 except Unreadable as error:
                     # A link to /dev/null switches the vendor's generator off.
                     if not error.is_missing and error.why != "not a regular file":
-                        unread.append(str(error))
+                        unseen.could_not_see(str(error))
                     continue
                 if file.path not in seen and file.status.st_mode & 0o111:
                     seen.add(file.path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple, Optional
 
 from tables.host.disk.files import Files
@@ -13,7 +13,7 @@ from tables.host.systemd.environment import EnvironmentFiles, unit_environment
 from tables.host.systemd.managers import Manager
 from tables.host.systemd.syntax import TRIGGER_KEYS, Setting, activated_unit, last_value, values
 from tables.host.systemd.units import SystemdUnits
-from tables.unseen import Unseen
+from tables.schema import QueryContext
 
 _BOOT = frozenset({"OnBootSec", "OnStartupSec"})
 # systemd.time(7).
@@ -49,17 +49,15 @@ class TimerJob(NamedTuple):
     disabled_why: Optional[str]
 
 
-def timer_jobs(files: Files, unseen: Unseen, check_time: Callable[[], None]) -> Iterator[TimerJob]:
-    """What the timers of the system and of all users start with ExecStart=; what could not be read is said to `unseen`."""
-    units = SystemdUnits(files, check_time)
+def timer_jobs(files: Files, query: QueryContext) -> Iterator[TimerJob]:
+    """What the timers of the system and of all users start with ExecStart=; what could not be read is said to `query`."""
+    units = SystemdUnits(files, query)
     environment_files = EnvironmentFiles(units)
     for manager in units.managers:
         for name in manager.names():
-            check_time()
+            query.check_time()
             if name.endswith(".timer"):
                 yield from _jobs(manager, name, environment_files)
-    unseen.could_not_see(*units.unread)
-    unseen.truncate(*units.cut)
 
 
 def _jobs(manager: Manager, name: str, environment_files: EnvironmentFiles) -> Iterator[TimerJob]:

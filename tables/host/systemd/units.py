@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import functools
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple, Optional
 
-from tables.host.accounts.databases import Account, parse_passwd
+from tables.host.accounts.databases import Account
+from tables.host.accounts.passwd import accounts_of
 from tables.host.disk.files import DEFAULT_LIMIT, Files, Unreadable
 from tables.host.disk.start_files import StartFile, read_start_file
 from tables.host.systemd.folders import WANTS, UnitFolder, common_user_folders, system_folders, user_folders
 from tables.host.systemd.managers import Manager, UnitFile
 from tables.host.systemd.syntax import UNIT_TYPES, Setting, is_unit_name, parse_unit
+from tables.schema import QueryContext
 
 _MAX_ACCOUNTS = 4096
 # What one manager's folders may hold; a user's own less, so that no user can blind us to the others.
@@ -26,7 +28,7 @@ _MAX_ENTRIES = 200_000
 _MAX_USER_ENTRIES = 40_000
 # What is short is kept as parsed: several tables read the same files, again and again.
 _SHORT = 4096
-_NO_HOME = ("/nonexistent", "/dev/null")
+_NO_HOME = ("/", "/nonexistent", "/dev/null")
 
 
 @functools.lru_cache(maxsize=512)
@@ -45,15 +47,13 @@ class _Entry(NamedTuple):
 class SystemdUnits:
     """Reads the unit files below a root folder, as systemd.unit(5) finds them; `managers` has the system's first.
 
-    `unread` says what could not be read, `cut` what was left out because there is too much of it. What accounts are known
-    comes from /etc/passwd alone.
+    What could not be read, and what was left out because there is too much of it, is said to `query`. What accounts are
+    known comes from /etc/passwd alone.
     """
 
-    def __init__(self, files: Files, check_time: Callable[[], None] = lambda: None, *, with_users: bool = True) -> None:
+    def __init__(self, files: Files, query: QueryContext, *, with_users: bool = True) -> None:
         self.files = files
-        self.check_time = check_time
-        self.unread: list[str] = []
-        self.cut: list[str] = []
+        self.query = query
         # The folders that were read, links resolved.
         self.folders: set[str] = set()
         system = Manager("system")
@@ -77,19 +77,12 @@ class SystemdUnits:
 
     def _accounts(self) -> Iterator[Account]:
         """The accounts whose homes are looked into, one for each home."""
-        try:
-            accounts = parse_passwd(self.files.read("/etc/passwd"))
-        except Unreadable as error:
-            if not error.is_missing:
-                self.unread.append(str(error))
-            return
-        homes: dict[str, Account] = {}
-        for account in accounts:
-            if account.home.startswith("/") and account.home.rstrip("/") not in _NO_HOME:
-                homes.setdefault(account.home.rstrip("/"), account)
+        accounts = accounts_of(self.files)
+        accounts.say_gap(self.query)
+        homes = [account for home, account in accounts.by_home.items() if home not in _NO_HOME]
         if len(homes) > _MAX_ACCOUNTS:
-            self.cut.append(f"/etc/passwd: only {_MAX_ACCOUNTS} of {len(homes)} homes were looked into")
-        yield from list(homes.values())[:_MAX_ACCOUNTS]
+            self.query.truncate(f"/etc/passwd: only {_MAX_ACCOUNTS} of {len(homes)} homes were looked into")
+        yield from homes[:_MAX_ACCOUNTS]
 
     def _read(self, manager: Manager, folders: list[UnitFolder], left: _Budget) -> None:
         wanted: list[tuple[str, str, UnitFolder]] = []
@@ -97,12 +90,12 @@ class SystemdUnits:
             for entry in self._entries(folder.path, left):
                 self._read_entry(manager, folder, entry, wanted, left)
                 if left.is_spent:
-                    self.cut.append(f"{folder.path}: more unit files than are read ({left.limits})")
+                    self.query.truncate(f"{folder.path}: more unit files than are read ({left.limits})")
                     break
             if left.is_spent:
                 break
         if left.links < 0:
-            self.cut.append(f"{folders[0].path} and the like: only {len(wanted)} links to wanted units were looked at")
+            self.query.truncate(f"{folders[0].path} and the like: only {len(wanted)} links to wanted units were looked at")
         # Older systemd versions took the unit from where such a link leads.
         for name, path, folder in wanted:
             if not manager.unit(name).fragment:
@@ -127,26 +120,26 @@ class SystemdUnits:
 
     def _entries(self, folder: str, left: _Budget) -> Iterator[_Entry]:
         """The entries of a folder that was not read before under another path."""
-        self.check_time()
+        self.query.check_time()
         try:
             names = self.files.names(folder)
             real = self.files.real_path(folder) if names else folder
         except (Unreadable, ValueError) as error:
-            self.unread.append(str(error))
+            self.query.could_not_see(str(error))
             return
         if real in left.seen:
             return
         left.seen.add(real)
         self.folders.add(real)
         if len(names) > _MAX_NAMES:
-            self.cut.append(f"{folder}: only {_MAX_NAMES} of {len(names)} entries were looked at")
+            self.query.truncate(f"{folder}: only {_MAX_NAMES} of {len(names)} entries were looked at")
         left.entries -= min(len(names), _MAX_NAMES)
         for name in names[:_MAX_NAMES]:
             yield _Entry(name, f"{folder}/{name}", f"{real}/{name}")
 
     def _add(self, manager: Manager, found: UnitFile, real: Optional[str], left: _Budget) -> None:
         """Take in the file at the place that `found` says, if there is one that systemd takes."""
-        self.check_time()
+        self.query.check_time()
         if left.is_spent:
             return
         left.files -= 1
@@ -161,14 +154,16 @@ class SystemdUnits:
         except Unreadable as error:
             # systemd takes nothing but regular files.
             if not error.is_missing and error.why != "not a regular file":
-                self.unread.append(str(error))
+                self.query.could_not_see(str(error))
 
     def _with_settings(self, found: UnitFile, file: StartFile, left: _Budget) -> UnitFile:
         if left.size is not None:
             left.size -= len(file.text)
         parsed = _parsed(file.text) if len(file.text) <= _SHORT else tuple(parse_unit(file.text))
         if not file.is_whole or len(parsed) > _MAX_SETTINGS:
-            self.cut.append(f"{found.location}: only its beginning was read ({DEFAULT_LIMIT} bytes, {_MAX_SETTINGS} settings)")
+            self.query.truncate(
+                f"{found.location}: only its beginning was read ({DEFAULT_LIMIT} bytes, {_MAX_SETTINGS} settings)"
+            )
         return found._replace(file=file._replace(text=""), settings=parsed[:_MAX_SETTINGS])
 
 

@@ -70,7 +70,7 @@ def test_the_tables_of_preloads_see_all(root: Path, table: object) -> None:
 
 
 def test_the_table_of_respawns_sees_all(root: Path) -> None:
-    units = {unit.path: unit for unit in RestartUnits(Host(str(root)).files)}
+    units = {unit.path: unit for unit in RestartUnits(Host(str(root)).files, QueryContext())}
     assert {path for path, unit in units.items() if unit.restart == "always"} == {
         *UNITS.values(), "/usr/lib/systemd/system/foo-bar.service", "/usr/lib/systemd/user/calm.service",
     }  # fmt: skip
@@ -80,14 +80,14 @@ def test_the_table_of_respawns_sees_all(root: Path) -> None:
 def test_a_masked_unit_is_not_started_again(root: Path) -> None:
     link(root, "/dev/null", "/etc/systemd/system/foo-bar.service")
     plant(root, "/run/systemd/transient/one.service", "")
-    found = {unit.name: unit.restarts for unit in RestartUnits(Host(str(root)).files)}
+    found = {unit.name: unit.restarts for unit in RestartUnits(Host(str(root)).files, QueryContext())}
     assert not found["foo-bar.service"] and not found["one.service"] and found["two.service"]
 
 
 def test_a_users_unit_is_found_by_whose_process_it_is(root: Path) -> None:
     plant(root, "/home/bob/.config/systemd/user/six.service", "[Service]\nExecStart=%h/bin/six\n")
     plant(root, "/etc/systemd/system/user@.service", "[Service]\nExecStart=/opt/manager\n")
-    units = RestartUnits(Host(str(root)).files)
+    units = RestartUnits(Host(str(root)).files, QueryContext())
     place = "/user.slice/user-{0}.slice/user@{0}.service/app.slice/six.service"
     found = [units.of(place.format(uid)) for uid in (1000, 1001, 1002)]
     assert [unit and (unit.path, unit.restart) for unit in found] == [
@@ -104,7 +104,7 @@ def test_the_home_of_a_users_unit_is_the_users(root: Path) -> None:
     plant(root, "/home/bob/.config/systemd/user/h.service", "[Service]\nExecStart=/bin/sh -c 'exec %h/.x/h'\nRestart=always\n")
     plant(root, "/home/bob/.config/systemd/user/e.service", "[Service]\nEnvironmentFile=%h/e.env\nExecStart=/opt/e\n")
     plant(root, "/home/bob/e.env", "LD_PRELOAD=/home/bob/.e/lib.so\n")
-    (unit,) = [unit for unit in RestartUnits(Host(str(root)).files) if unit.name == "h.service"]
+    (unit,) = [unit for unit in RestartUnits(Host(str(root)).files, QueryContext()) if unit.name == "h.service"]
     assert list(unit.starts.paths()) == ["/home/bob/.x/h"]
     rows = preloaded_libraries.generate(Host(str(root)), QueryContext())
     assert ("/home/bob/e.env", "/home/bob/.e/lib.so") in {(row.source_path, row.path) for row in rows}
@@ -114,7 +114,11 @@ def test_a_timer_of_another_name_starts_its_unit_again_and_again(root: Path) -> 
     plant(root, "/etc/systemd/system/job.service", "[Service]\nExecStart=/opt/job\n")
     plant(root, "/etc/systemd/system/clock.timer", "[Timer]\nOnUnitActiveSec=60\nUnit=job.service\n")
     plant(root, "/etc/systemd/system/calm.service", "[Service]\nExecStart=/opt/calm\n")
-    found = {unit.name: unit for unit in RestartUnits(Host(str(root)).files) if "calm" in unit.path or "job" in unit.path}
+    found = {
+        unit.name: unit
+        for unit in RestartUnits(Host(str(root)).files, QueryContext())
+        if "calm" in unit.path or "job" in unit.path
+    }
     assert found["job.service"].has_timer and found["job.service"].restarts
 
 

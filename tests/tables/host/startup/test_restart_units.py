@@ -7,6 +7,7 @@ import pytest
 
 from tables.host.disk.files import Files
 from tables.host.startup.restart_units import RestartUnits
+from tables.schema import QueryContext
 from tests.support.planted_files import plant
 
 UNIT = "[Unit]\nDescription=x\n\n[Service]\nExecStart=/opt/a \\\n  --b\n{}\n[Install]\nRestart=never\n"
@@ -25,7 +26,7 @@ UNIT = "[Unit]\nDescription=x\n\n[Service]\nExecStart=/opt/a \\\n  --b\n{}\n[Ins
 def test_a_service_with_its_drop_in(tmp_path: Path, text: str, drop_in: str, restart: str | None, paths: list[str]) -> None:
     plant(tmp_path, "/etc/systemd/system/a.service", text)
     plant(tmp_path, "/run/systemd/system/a.service.d/x.conf", drop_in)
-    (unit,) = RestartUnits(Files(str(tmp_path)))
+    (unit,) = RestartUnits(Files(str(tmp_path)), QueryContext())
     assert (unit.restart, list(unit.starts.paths())) == (restart, paths)
 
 
@@ -39,7 +40,7 @@ def test_units_of_the_system_of_users_and_drop_ins(tmp_path: Path) -> None:
     plant(tmp_path, "/etc/systemd/system/d.service", "[Service]\nExecStart=/opt/d\n")
     plant(tmp_path, "/etc/systemd/system/d.timer", "[Timer]\nOnUnitActiveSec=60\n")
     os.mkfifo(tmp_path / "etc/systemd/system/fifo.service")
-    units = {unit.name: unit for unit in RestartUnits(Files(str(tmp_path)))}
+    units = {unit.name: unit for unit in RestartUnits(Files(str(tmp_path)), QueryContext())}
     assert sorted(units) == ["a.service", "b.service", "c.service", "d.service"]
     assert units["d.service"].restarts and list(units["d.service"].starts.paths()) == ["/opt/d"]
     assert (units["a.service"].restart, units["a.service"].path) == ("always", "/usr/lib/systemd/system/a.service")

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tables.host.disk.files import Files
 from tables.host.systemd.environment import EnvironmentFiles, parse_environment_file, unit_environment
 from tables.host.systemd.units import SystemdUnits
+from tables.schema import QueryContext
 from tests.support.linear import assert_linear
 from tests.support.planted_files import link, plant
 
@@ -38,7 +39,7 @@ def test_no_text_raises(text: str) -> None:
 
 
 def read(root: Path) -> tuple[SystemdUnits, list[str]]:
-    units = SystemdUnits(Files(str(root)))
+    units = SystemdUnits(Files(str(root)), QueryContext())
     found = sorted(file.location for file in EnvironmentFiles(units).all())
     return units, found
 
@@ -51,7 +52,7 @@ def test_later_files_win_and_an_empty_value_takes_back(tmp_path: Path) -> None:
     plant(tmp_path, "/etc/2.env", "A=two\n")
     plant(tmp_path, "/etc/.3.env", "A=hidden\n")
     plant(tmp_path, "/etc/4.env", "A=secret\nLD_PRELOAD=/x.so\n", 0o600)
-    units = SystemdUnits(Files(str(tmp_path)))
+    units = SystemdUnits(Files(str(tmp_path)), QueryContext())
     manager = units.managers[0]
     held = manager.unit("a.service").settings
     files = EnvironmentFiles(units).of(manager, "a.service", held)
@@ -69,7 +70,7 @@ def test_names_that_are_not_followed(tmp_path: Path) -> None:
     link(tmp_path, "loop", "/opt/loop")
     os.mkfifo(tmp_path / "opt/fifo")
     units, found = read(tmp_path)
-    assert found == [] and [text for text in units.unread if "loop" not in text] == []
+    assert found == [] and [text for text in units.query.unseen if "loop" not in text] == []
 
 
 def test_a_user_has_no_eyes_but_its_own(tmp_path: Path) -> None:
@@ -94,7 +95,9 @@ def test_a_user_takes_nothing_from_others(tmp_path: Path) -> None:
     plant(tmp_path, "/home/bob/big", "B=1\n" * 200_000)
     units, found = read(tmp_path)
     assert len(found) == 51 and "/home/bob/big" in found
-    assert [text for text in units.cut if "alice" in text and "50" in text] and any("/home/bob/big" in text for text in units.cut)
+    assert [text for text in units.query.cuts if "alice" in text and "50" in text] and any(
+        "/home/bob/big" in text for text in units.query.cuts
+    )
 
 
 @pytest.mark.parametrize("unit", ['A="', "A='b' ", "\\\n", "A=\\\n", '"\\"', "# \\\n", " ", "=", "A=b\n", "x\n"])

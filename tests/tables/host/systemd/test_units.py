@@ -9,6 +9,7 @@ from tables.host.systemd.environment import unit_environment
 from tables.host.systemd.managers import Manager
 from tables.host.systemd.syntax import last_value
 from tables.host.systemd.units import SystemdUnits
+from tables.schema import QueryContext
 from tests.support import planted_files
 from tests.support.planted_files import link
 
@@ -24,7 +25,7 @@ def plant(root: Path, path: str, text: str = "[Service]\nExecStart=/bin/true\n")
 
 
 def read(root: Path) -> SystemdUnits:
-    return SystemdUnits(Files(str(root)))
+    return SystemdUnits(Files(str(root)), QueryContext())
 
 
 def system(root: Path) -> Manager:
@@ -147,7 +148,7 @@ def test_what_is_no_unit_file_is_passed_over(tmp_path: Path) -> None:
     link(tmp_path, "loop.service", "/etc/systemd/system/loop.service")
     units = read(tmp_path)
     assert units.managers[0].files() == []
-    assert [text for text in units.unread if "loop.service" not in text] == []
+    assert [text for text in units.query.unseen if "loop.service" not in text] == []
 
 
 def test_a_user_cannot_fill_our_memory(tmp_path: Path) -> None:
@@ -159,7 +160,7 @@ def test_a_user_cannot_fill_our_memory(tmp_path: Path) -> None:
     alice, bob = units.managers[2:]
     assert len(alice.names()) == 2 and bob.names() == ["b.service"]
     assert max(len(found.settings) for found in alice.files()) == 5000
-    assert any("/home/alice" in text for text in units.cut)
+    assert any("/home/alice" in text for text in units.query.cuts)
 
 
 def test_a_users_many_files_and_links_hide_no_others(tmp_path: Path) -> None:
@@ -174,7 +175,7 @@ def test_a_users_many_files_and_links_hide_no_others(tmp_path: Path) -> None:
     units = read(tmp_path)
     assert units.managers[-1].names() == ["b.service"]
     assert 1000 <= len(list(units.managers[-2].all_units("service"))) <= 2000, "units and links have limits of their own"
-    assert any("links" in text for text in units.cut) and any("1000 files" in text for text in units.cut)
+    assert any("links" in text for text in units.query.cuts) and any("1000 files" in text for text in units.query.cuts)
 
 
 def test_units_that_a_managers_own_folders_define_or_change(tmp_path: Path) -> None:
