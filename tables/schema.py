@@ -263,6 +263,10 @@ class Table:
     needs_live: bool = False
     # Whether a scan gets a thread of its own, which can be left behind when a system call never returns.
     own_thread: bool = True
+    # Whether it tells about the extension itself, so that the process that keeps count of it answers, from memory alone.
+    of_extension: bool = False
+    # Whether an answer rests on what earlier scans remembered, whose loss must be said.
+    remembers: bool = False
 
     @property
     def columns(self) -> tuple[Column, ...]:

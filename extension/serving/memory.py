@@ -6,9 +6,7 @@ import ctypes
 import gc
 import threading
 import time
-from collections.abc import Iterable
-
-from extension.serving.runner import TableRunner
+from collections.abc import Callable
 
 # A collection and a trim take some ten milliseconds: seldom enough that nobody sees them in the CPU use.
 _EVERY_SECONDS = 60.0
@@ -17,21 +15,33 @@ _M_MMAP_THRESHOLD = -3
 _M_ARENA_MAX = -8
 
 
-def start(runners: Iterable[TableRunner]) -> None:
-    """Give back, once a minute, what `runners` no longer need; in a thread that ends with the process."""
+def tune() -> None:
+    """Have the C library keep little: one heap for all threads, and large reads in mappings of their own leave few holes."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
-        # One heap for all scan threads, and large reads in mappings of their own: both leave fewer holes behind.
         mallopt(_M_ARENA_MAX, 1)
         mallopt(_M_MMAP_THRESHOLD, 128 * 1024)
-    threading.Thread(target=_work, args=(tuple(runners),), name="memory", daemon=True).start()
 
 
-def _work(runners: tuple[TableRunner, ...]) -> None:
-    while True:
-        time.sleep(_EVERY_SECONDS)
-        if sum(runner.forget_expired() for runner in runners):
-            give_back()
+class Cleaner(threading.Thread):
+    """Once a minute calls `forget`, which says how much it let go of, and gives memory back when there is some."""
+
+    def __init__(self, forget: Callable[[], int] = lambda: 0) -> None:
+        super().__init__(name="memory", daemon=True)
+        self._forget = forget
+        self._has_worked = False
+
+    def note_work(self) -> None:
+        """Say that there may be something to give back."""
+        self._has_worked = True
+
+    def run(self) -> None:
+        """Go on until the process ends."""
+        while True:
+            time.sleep(_EVERY_SECONDS)
+            freed, has_worked, self._has_worked = self._forget(), self._has_worked, False
+            if freed or has_worked:
+                give_back()
 
 
 def give_back() -> None:

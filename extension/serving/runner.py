@@ -3,68 +3,33 @@
 from __future__ import annotations
 
 import json
-import logging
 import threading
 import time
 from typing import Optional
 
-from tables.errors import BadQuestion, BudgetExceeded, TableError
+from extension.serving.scan import Scanner, ThreadScanner
+from tables.errors import TableError
 from tables.host import Host
 from tables.host.status import Notes
 from tables.schema import DOUBLE, TEXT, QueryContext, Table, WireRow
-
-log = logging.getLogger("minehunt")
 
 # A cached answer serves a few times longer than it took to make, so that a JOIN over a slow table costs one scan.
 _CACHE_FACTOR = 10.0
 _CACHE_LIMIT_SECONDS = 60.0
 # A JOIN that pushes its key down asks for thousands of different answers, of which few are asked for again.
 _CACHE_ENTRIES = 64
-# A scan that honours its deadline ends a little after it; only one stuck in the kernel is left behind.
-_GRACE_SECONDS = 2.0
-
-
-class _Scan(threading.Thread):
-    """One scan in a thread of its own, so that a system call that never returns cannot take the caller with it."""
-
-    def __init__(self, table: Table, host: Host, query: QueryContext) -> None:
-        super().__init__(name=f"scan {table.name}", daemon=True)
-        self.table = table
-        self.host = host
-        self.query = query
-        self.rows: list[WireRow] = []
-        self.error: Optional[str] = None
-        self.is_question_at_fault = False
-
-    def run(self) -> None:
-        try:
-            for row in self.table.generate(self.host, self.query):
-                if len(self.rows) >= self.table.max_rows:
-                    self.query.truncate(f"more than {self.table.max_rows} rows")
-                    break
-                self.rows.append(row.to_wire())
-                self.query.check_time()
-        except (TableError, OSError) as error:
-            self.error = str(error)
-            self.is_question_at_fault = isinstance(error, BadQuestion)
-        except MemoryError:
-            self.error = "out of memory"
-        # A defect in one table must reach the user as that query's error, and must not end the extension.
-        except (Exception, SystemExit) as error:
-            log.exception("table %s failed", self.table.name)
-            self.error = f"internal error: {type(error).__name__}: {error}"
 
 
 class TableRunner:
     """Answers generate requests for one table; safe to call from many threads."""
 
-    def __init__(self, table: Table, host: Host) -> None:
+    def __init__(self, table: Table, host: Host, scanner: Optional[Scanner] = None) -> None:
         self.table = table
         self.host = host
+        self._scanner = scanner or ThreadScanner(host)
         self._budget_seconds = table.budget_seconds * host.settings.budget_factor
         self._lock = threading.Lock()
         self._cached: dict[str, tuple[float, list[WireRow], Notes]] = {}
-        self._stuck: Optional[_Scan] = None
 
     def generate(self, context: Optional[str]) -> list[WireRow]:
         """Rows for osquery's query context (JSON), at least all that match it.
@@ -110,29 +75,18 @@ class TableRunner:
         return rows
 
     def _scan(self, query: QueryContext) -> tuple[list[WireRow], Notes]:
-        if self._stuck is not None and self._stuck.is_alive():
-            raise TableError(f"{self.table.name}: an earlier scan is still stuck in the kernel")
-        scan = _Scan(self.table, self.host, query)
         started = time.monotonic()
-        if self.table.own_thread:
-            scan.start()
-            scan.join(self._budget_seconds + _GRACE_SECONDS * self.host.settings.budget_factor)
-        else:
-            scan.run()
-        error = scan.error
-        self._stuck = None
-        if scan.is_alive():
-            self._stuck = scan
-            error = str(BudgetExceeded(f"no answer within {self._budget_seconds:g} s"))
+        answer = self._scanner.scan(self.table, query)
         duration_ms = round((time.monotonic() - started) * 1000)
-        notes = Notes(error, query.truncated, query.unseen)
+        notes = Notes(answer.error, query.truncated, query.unseen)
         # What nobody could have answered says nothing of the table's health.
-        lasting = Notes() if scan.is_question_at_fault else notes
-        self.host.status.scanned(self.table.name, query.question, duration_ms, None if error else len(scan.rows), lasting)
-        if error:
+        lasting = Notes() if answer.is_question_at_fault else notes
+        rows = None if answer.error else len(answer.rows)
+        self.host.status.scanned(self.table.name, query.question, duration_ms, rows, lasting)
+        if answer.error:
             self.host.status.answered(self.table.name, query.question, notes)
-            raise TableError(f"{self.table.name}: {error}")
-        return scan.rows, notes
+            raise TableError(f"{self.table.name}: {answer.error}")
+        return answer.rows, notes
 
 
 def may_match(table: Table, row: WireRow, query: QueryContext) -> bool:

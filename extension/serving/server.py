@@ -14,16 +14,14 @@ from osquery.extensions.ttypes import ExtensionResponse, ExtensionStatus
 from thrift.server.TServer import TThreadedServer
 from thrift.transport.TTransport import TBufferedTransportFactory
 
-import tables as minehunt_tables
 from extension.serving import memory
 from extension.serving.listener import Listener, remove_dead
 from extension.serving.protocol import ProtocolFactory
 from extension.serving.registration import Core, CoreError, extension_socket, routes
 from extension.serving.runner import TableRunner
+from extension.serving.workers import Workers
 from tables.errors import TableError
-from tables.host import Host
-from tables.host.settings import Settings
-from tables.schema import Table, clean_text
+from tables.schema import clean_text
 
 log = logging.getLogger("minehunt")
 
@@ -87,24 +85,22 @@ class _StopRequested(BaseException):
 
 
 def serve(
+    workers: Workers,
     socket_path: str,
     timeout: float = 3.0,
     interval: float = 3.0,
-    verbose: bool = False,
-    tables: Optional[Mapping[str, Table]] = None,
 ) -> int:
-    """Serve `tables` (default: all of minehunt's) to the osquery at `socket_path`; return the exit status.
+    """Serve the tables of `workers` to the osquery at `socket_path`; return the exit status.
 
     Waits up to `timeout` seconds for osquery's socket, and asks every `interval` seconds whether osquery still knows us.
     0: asked to stop, by a signal or by osquery. 1: osquery is not there, refused us, went away or forgot us; the reason is
     on stderr. Must be called in the main thread; scans may still be running when it returns.
     """
-    configure_logging(verbose)
     interval = max(interval, _MIN_INTERVAL_SECONDS)
     try:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, _request_stop)
-        _serve(Core(socket_path), timeout, interval, minehunt_tables.indexed() if tables is None else tables)
+        _serve(Core(socket_path), timeout, interval, workers)
     except _StopRequested:
         return 0
     except CoreError as error:
@@ -115,18 +111,17 @@ def serve(
         return 1
 
 
-def _serve(core: Core, timeout: float, interval: float, tables: Mapping[str, Table]) -> NoReturn:
+def _serve(core: Core, timeout: float, interval: float, workers: Workers) -> NoReturn:
     core.wait(timeout)
-    uuid, names = core.register(tables, interval)
-    host = Host(settings=Settings.from_environment())
-    handler = Handler(uuid, {name: TableRunner(tables[name], host) for name in names})
+    uuid, names = core.register(workers.tables, interval)
+    handler = Handler(uuid, {name: TableRunner(workers.tables[name], workers.host, workers) for name in names})
     listener = Listener(extension_socket(core.path, uuid))
     try:
         listener.listen()
         remove_dead(core.path)
         server = TThreadedServer(Processor(handler), listener, TBufferedTransportFactory(), ProtocolFactory(), daemon=True)
         threading.Thread(target=server.serve, name="accept", daemon=True).start()
-        memory.start(handler.runners.values())
+        memory.Cleaner(lambda: sum(runner.forget_expired() for runner in handler.runners.values())).start()
         log.info("registered %d tables, listening at %s", len(names), listener.path)
         core.watch(uuid, interval)
     finally:
@@ -138,19 +133,3 @@ def _request_stop(_number: int, _frame: Optional[FrameType]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
     raise _StopRequested
-
-
-class _OneLine(logging.Formatter):
-    """Every record, a traceback included, on one line without control characters: stderr goes to the journal."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        return clean_text(super().format(record).replace("\n", " | "))
-
-
-def configure_logging(verbose: bool) -> None:
-    """Log to stderr: warnings and errors, with `verbose` everything."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(_OneLine("minehunt[%(process)d] %(levelname)s: %(message)s"))
-    logging.basicConfig(level=logging.DEBUG if verbose else logging.WARNING, handlers=[handler])
-    # Thrift logs a traceback for every connection that a peer drops.
-    logging.getLogger("thrift").setLevel(logging.INFO if verbose else logging.CRITICAL)

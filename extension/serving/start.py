@@ -24,9 +24,24 @@ def serve(arguments: Sequence[str]) -> NoReturn:
     parser.add_argument("--verbose", nargs="?", const="true", default="false")
     options, _ = parser.parse_known_args(arguments)
 
-    from extension.serving import server  # Thrift and the tables are needed here only.
+    # What the command line does not need, in the order in which the process that scans is small: it has no Thrift.
+    import tables
+    from extension.serving.logs import configure_logging
+    from extension.serving.workers import Workers
+    from tables.errors import TableError
+    from tables.host import Host
+    from tables.host.settings import Settings
 
-    code = server.serve(options.socket, options.timeout, options.interval, options.verbose != "false")
+    configure_logging(options.verbose != "false")
+    try:
+        workers = Workers(tables.indexed(), Host(settings=Settings.from_environment()))
+    except TableError as error:
+        sys.exit(f"minehunt: {error}")
+    workers.start()
+
+    from extension.serving import server
+
+    code = server.serve(workers, options.socket, options.timeout, options.interval)
     sys.stderr.flush()
     # A scan may be inside a long system call, and interpreter shutdown would wait for it.
     os._exit(code)

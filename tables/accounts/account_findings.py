@@ -38,6 +38,8 @@ _LIMIT = 16 << 20
 _SHADOWED = "x"
 _WEAK = frozenset({"des", "bsdi", "md5", "nt", "sha1", "sunmd5"})
 _HOME_REASONS = {"temp_path": "home_in_temp", "hidden_path": "hidden_home"}
+# Debian's account sys has it; only root writes there.
+_SYS_HOME = "/dev"
 # Groups of which no service account without a shell is a member by design; agents are in docker.
 _PEOPLES_GROUPS = frozenset({"sudo", "wheel", "shadow"})
 # Uids below this are the distribution's own, and the same on all hosts (Debian policy 9.2.2; EL's setup package up to 200).
@@ -232,7 +234,8 @@ def _account(facts: _Facts, line: PasswdLine, namesakes: int, uids: Counter[int]
     home_exists, home_owner = None, None
     if account.home.startswith("/"):
         home_exists, home_owner = facts.home(account.home)
-        reasons |= {_HOME_REASONS[place] for place in place_reasons(f"{account.home}/x")}
+        if account.home != _SYS_HOME:
+            reasons |= {_HOME_REASONS[place] for place in place_reasons(f"{account.home}/x")}
     return AccountFinding(
         username=account.name,
         kind="account",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any, Optional, TypeVar
 
@@ -21,16 +21,17 @@ T = TypeVar("T")
 class Host:
     """The host below `root` ("/" is the running system) and what minehunt was told about it.
 
-    `settings` names the extra indicators; `status` collects what each table did; `state` keeps what a table must
-    remember between calls.
+    `settings` names the extra indicators; `own_pids` are our own processes, this one by default; `status` collects what each
+    table did; `state` keeps what a table must remember between calls.
     """
 
-    def __init__(self, root: str = "/", settings: Optional[Settings] = None) -> None:
+    def __init__(self, root: str = "/", settings: Optional[Settings] = None, own_pids: Sequence[int] = ()) -> None:
         self.files = Files(root)
         self.settings = settings or Settings()
         self.status = StatusBoard()
         self._state: dict[str, Any] = {}
         self._state_lock = threading.Lock()
+        self._own_pids = own_pids or (os.getpid(),)
         self._own: Optional[frozenset[tuple[int, int]]] = None
 
     @property
@@ -93,12 +94,11 @@ class Host:
             return found
 
     def own_processes(self) -> frozenset[tuple[int, int]]:
-        """Identities (pid, start ticks) of this process and, where osqueryd started it, of that osqueryd.
+        """Identities (pid, start ticks) of our own processes: this one, unless others were named when the host was made.
 
         Exclusion is by identity, never by name: a miner that calls itself osqueryd is not excluded.
         """
         if self._own is None:
-            # osquery sets this variable for the extensions that it starts (osquery/process/posix/process.cpp).
-            pids = [os.getpid(), os.getppid()] if "OSQUERY_EXTENSION" in os.environ else [os.getpid()]
-            self._own = frozenset(found.identity for pid in pids if (found := self.procfs.process(pid)) is not None)
+            found = (self.procfs.process(pid) for pid in self._own_pids)
+            self._own = frozenset(process.identity for process in found if process is not None)
         return self._own

@@ -58,6 +58,7 @@ def _round(value: Optional[float]) -> Optional[float]:
     "process_census",
     ProcessCensus,
     needs_live=True,
+    remembers=True,
     description="Processes, threads and CPU time that the kernel counts, beside what /proc lists: hiding shows as a difference.",
     sop_steps=(6, 11),
     examples=[

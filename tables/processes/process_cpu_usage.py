@@ -89,6 +89,7 @@ def _policy(pid: int) -> Optional[str]:
     _TABLE,
     ProcessCpuUsage,
     needs_live=True,
+    remembers=True,
     description="CPU use of every process since the last call and since its start, in steps too, with threads, nice and limits.",
     sop_steps=(6,),
     examples=[

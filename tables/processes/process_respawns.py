@@ -338,6 +338,7 @@ def _scheduled(look: _Look) -> Iterator[ProcessRespawn]:
     _TABLE,
     ProcessRespawn,
     needs_live=True,
+    remembers=True,
     description="Programs that come back after they ended, and the guards, cron jobs and services that start them again.",
     sop_steps=(10,),
     examples=[

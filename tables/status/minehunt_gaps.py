@@ -29,6 +29,7 @@ class MinehuntGap(Row):
     sop_steps=(18,),
     examples=["SELECT table_name, kind, why, question FROM minehunt_gaps ORDER BY sequence DESC LIMIT 20"],
     cache_seconds=0.0,
+    of_extension=True,
 )
 def minehunt_gaps(host: Host, query: QueryContext) -> Iterator[MinehuntGap]:
     """One row per table, kind and reason; at most 512, the oldest dropped first.

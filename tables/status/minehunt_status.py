@@ -34,6 +34,7 @@ class MinehuntStatus(Row):
     sop_steps=(18,),
     examples=["SELECT table_name, last_error, degraded_why FROM minehunt_status WHERE last_error <> '' OR degraded = 1"],
     cache_seconds=0.0,
+    of_extension=True,
 )
 def minehunt_status(host: Host, query: QueryContext) -> Iterator[MinehuntStatus]:
     """One row per minehunt table, also for those never queried (calls = 0), and with the embedded engine per core table used.

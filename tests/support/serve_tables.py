@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import os
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -17,6 +18,8 @@ from typing import Any, Optional
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from extension.serving import server
+from extension.serving.logs import configure_logging
+from extension.serving.workers import Workers
 from tables.errors import TableError
 from tables.host import Host
 from tables.schema import BIGINT, BLOB, DOUBLE, INTEGER, TEXT, UNSIGNED_BIGINT, QueryContext, Row, Table, column, table
@@ -87,7 +90,7 @@ class Scans(Row):
     scans: int = column(BIGINT, "")
 
 
-@table("scans", Scans, cache_seconds=0.0, **ABOUT)
+@table("scans", Scans, cache_seconds=0.0, of_extension=True, **ABOUT)
 def scans(host: Host, query: QueryContext) -> Iterator[Scans]:
     for name in TABLES:
         record = host.status.get(name)
@@ -149,15 +152,21 @@ def slow(host: Host, query: QueryContext) -> Iterator[Text]:
     yield Text(text="released")
 
 
+@table("hog", Text, budget_seconds=3.0, cache_seconds=0.0, **ABOUT)
+def hog(host: Host, query: QueryContext) -> Iterator[Text]:
+    """Keeps the interpreter to itself, as a pattern over hostile text can, far beyond its time."""
+    re.match(r"(a|aa)+$", "a" * 64 + "b")
+    yield Text(text="never")
+
+
 @table("uptime", Text, **ABOUT)
 def uptime(host: Host, query: QueryContext) -> Iterator[Text]:
     """Has the name of one of osquery's own tables."""
     yield Text(text="not osquery's")
 
 
-TABLES: dict[str, Table] = {
-    entry.name: entry for entry in (wire, wire_required, numbered, scans, hostile, missing, echo, raising, failing, slow, uptime)
-}
+_TABLES = (wire, wire_required, numbered, scans, hostile, missing, echo, raising, failing, slow, hog, uptime)
+TABLES: dict[str, Table] = {entry.name: entry for entry in _TABLES}
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
@@ -167,6 +176,9 @@ if __name__ == "__main__":
     options, _ = parser.parse_known_args()
     SOCKET = options.socket
     served = {name: TABLES[name] for name in options.tables.split(",")}
-    code = server.serve(options.socket, 10.0, options.interval, tables=served)
+    configure_logging(verbose=False)
+    workers = Workers(served, Host())
+    workers.start()
+    code = server.serve(workers, options.socket, 10.0, options.interval)
     sys.stderr.flush()
     os._exit(code)

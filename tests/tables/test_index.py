@@ -32,6 +32,8 @@ def test_it_says_what_the_modules_say() -> None:
             "max_rows",
             "uses_constraints",
             "own_thread",
+            "of_extension",
+            "remembers",
             "needs_live",
             "sop_steps",
         ):

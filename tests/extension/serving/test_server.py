@@ -161,9 +161,11 @@ def test_osquerys_arguments_are_told_from_a_users(arguments: list[str], expected
 def test_without_permission_the_message_says_so(wire: Wire) -> None:
     # The interpreter itself may be out of an ordinary user's reach, so the process drops its rights after the imports.
     program = (
-        "import os, sys\nfrom extension.serving import server\nimport tables\nfound = tables.discover()\n"
-        "os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
-        f"sys.exit(server.serve({wire.socket!r}, timeout=0.2, tables=found))"
+        "import os, sys\nfrom extension.serving import server\nfrom extension.serving.logs import configure_logging\n"
+        "from extension.serving.workers import Workers\nimport tables\nfrom tables.host import Host\n"
+        "workers = Workers(tables.discover(), Host())\n"
+        "os.setgroups([]); os.setgid(65534); os.setuid(65534); configure_logging(verbose=False)\n"
+        f"sys.exit(server.serve(workers, {wire.socket!r}, timeout=0.2))"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, timeout=30)
     assert (done.returncode, done.stdout) == (1, "")

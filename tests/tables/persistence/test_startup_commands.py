@@ -275,7 +275,7 @@ def test_without_accounts_the_system_s_own_files_still_have_rows(disk: Disk) -> 
     (Path(disk.host.files.root) / "etc/passwd").unlink()
     os.mkfifo(Path(disk.host.files.root) / "etc/passwd")
     assert disk.rows()
-    assert "/etc/passwd: not a regular file" in disk.host.status.get("startup_commands").degraded
+    assert "/etc/passwd: not a regular file" in unseen_by(startup_commands, disk.host)
 
 
 def test_links_in_circles_and_names_with_nul_do_no_harm(disk: Disk) -> None:

@@ -69,6 +69,7 @@ def test_names_that_are_not_followed(tmp_path: Path) -> None:
     link(tmp_path, "/proc/1/environ", "/opt/link")
     link(tmp_path, "loop", "/opt/loop")
     os.mkfifo(tmp_path / "opt/fifo")
+    plant(tmp_path, "/etc/passwd", PASSWD)
     units, found = read(tmp_path)
     assert found == [] and [text for text in units.query.unseen if "loop" not in text] == []
 

@@ -146,6 +146,7 @@ def test_what_is_no_unit_file_is_passed_over(tmp_path: Path) -> None:
     os.mkfifo(folder / "fifo.service")
     link(tmp_path, "/nowhere", "/etc/systemd/system/dangling.service")
     link(tmp_path, "loop.service", "/etc/systemd/system/loop.service")
+    plant(tmp_path, "/etc/passwd", PASSWD)
     units = read(tmp_path)
     assert units.managers[0].files() == []
     assert [text for text in units.query.unseen if "loop.service" not in text] == []
