@@ -10,6 +10,9 @@ from collections.abc import Callable
 
 # A collection and a trim take some ten milliseconds: seldom enough that nobody sees them in the CPU use.
 _EVERY_SECONDS = 60.0
+_LARGE_ROWS = 500
+# Until the answer has gone to whoever asked.
+_SOON_SECONDS = 1.0
 # <malloc.h> of glibc.
 _M_MMAP_THRESHOLD = -3
 _M_ARENA_MAX = -8
@@ -24,23 +27,28 @@ def tune() -> None:
 
 
 class Cleaner(threading.Thread):
-    """Once a minute calls `forget`, which says how much it let go of, and gives memory back when there is some."""
+    """Once a minute, and soon after a large answer, calls `forget` (which says how much it let go of) and gives memory back."""
 
     def __init__(self, forget: Callable[[], int] = lambda: 0) -> None:
         super().__init__(name="memory", daemon=True)
         self._forget = forget
-        self._has_worked = False
+        self._answers = 0
+        self._large = threading.Event()
 
-    def note_work(self) -> None:
-        """Say that there may be something to give back."""
-        self._has_worked = True
+    def note(self, rows: int) -> None:
+        """Say that an answer of so many rows was made."""
+        self._answers += 1
+        if rows > _LARGE_ROWS:
+            self._large.set()
 
     def run(self) -> None:
         """Go on until the process ends."""
         while True:
-            time.sleep(_EVERY_SECONDS)
-            freed, has_worked, self._has_worked = self._forget(), self._has_worked, False
-            if freed or has_worked:
+            if self._large.wait(_EVERY_SECONDS):
+                time.sleep(_SOON_SECONDS)
+            self._large.clear()
+            answers, self._answers = self._answers, 0
+            if self._forget() or answers:
                 give_back()
 
 

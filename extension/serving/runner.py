@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import threading
 import time
-from typing import Optional
+import zlib
+from typing import NamedTuple, Optional, Union
 
 from extension.serving.scan import Scanner, ThreadScanner
 from tables.errors import TableError
@@ -18,6 +19,29 @@ _CACHE_FACTOR = 10.0
 _CACHE_LIMIT_SECONDS = 60.0
 # A JOIN that pushes its key down asks for thousands of different answers, of which few are asked for again.
 _CACHE_ENTRIES = 64
+# Of more rows than these, text that repeats itself is most; unpacking them takes milliseconds.
+_PLAIN_ROWS = 500
+
+
+class _Kept(NamedTuple):
+    """An answer that may serve again: its rows, `size` of them, compressed where there are many."""
+
+    expires: float
+    notes: Notes
+    size: int
+    content: Union[list[WireRow], bytes]
+
+    @classmethod
+    def of(cls, rows: list[WireRow], notes: Notes, expires: float) -> _Kept:
+        content = rows if len(rows) <= _PLAIN_ROWS else zlib.compress(json.dumps(rows).encode(), 1)
+        return cls(expires, notes, len(rows), content)
+
+    def rows(self) -> list[WireRow]:
+        """The rows; they are not to be changed."""
+        if isinstance(self.content, bytes):
+            unpacked: list[WireRow] = json.loads(zlib.decompress(self.content))
+            return unpacked
+        return self.content
 
 
 class TableRunner:
@@ -29,7 +53,7 @@ class TableRunner:
         self._scanner = scanner or ThreadScanner(host)
         self._budget_seconds = table.budget_seconds * host.settings.budget_factor
         self._lock = threading.Lock()
-        self._cached: dict[str, tuple[float, list[WireRow], Notes]] = {}
+        self._cached: dict[str, _Kept] = {}
 
     def generate(self, context: Optional[str]) -> list[WireRow]:
         """Rows for osquery's query context (JSON), at least all that match it.
@@ -52,8 +76,8 @@ class TableRunner:
             return 0
         try:
             now = time.monotonic()
-            expired = [key for key, (expires, _, _) in self._cached.items() if expires <= now]
-            return sum(len(self._cached.pop(key)[1]) for key in expired)
+            expired = [key for key, kept in self._cached.items() if kept.expires <= now]
+            return sum(self._cached.pop(key).size for key in expired)
         finally:
             self._lock.release()
 
@@ -62,15 +86,18 @@ class TableRunner:
             query = QueryContext(budget_seconds=self._budget_seconds)
         key = json.dumps(sorted(query.constraints.items()))
         now = time.monotonic()
-        expires, rows, notes = self._cached.get(key, (0.0, [], Notes()))
-        if expires <= now:
+        kept = self._cached.get(key)
+        if kept is not None and kept.expires > now:
+            rows, notes = kept.rows(), kept.notes
+        else:
             if len(self._cached) >= _CACHE_ENTRIES:
                 self._cached.clear()
+            self._cached.pop(key, None)
             rows, notes = self._scan(query)
             took = time.monotonic() - now
             if self.table.cache_seconds:
                 lifetime = max(self.table.cache_seconds, min(took * _CACHE_FACTOR, _CACHE_LIMIT_SECONDS))
-                self._cached[key] = (time.monotonic() + lifetime, rows, notes)
+                self._cached[key] = _Kept.of(rows, notes, time.monotonic() + lifetime)
         self.host.status.answered(self.table.name, query.question, notes)
         return rows
 

@@ -38,6 +38,7 @@ class Handler:
     def __init__(self, uuid: int, runners: Mapping[str, TableRunner]) -> None:
         self.uuid = uuid
         self.runners = runners
+        self.cleaner = memory.Cleaner(lambda: sum(runner.forget_expired() for runner in runners.values()))
 
     def ping(self) -> Any:
         """Thrift: we are here."""
@@ -68,7 +69,9 @@ class Handler:
             raise TableError(f"unknown table: {item}")
         action = request.get("action", "")
         if action == "generate":
-            return self.runners[item].generate(request.get("context"))
+            rows = self.runners[item].generate(request.get("context"))
+            self.cleaner.note(len(rows))
+            return rows
         if action == "columns":
             return routes(self.runners[item].table)
         if action in _WRITES:
@@ -121,7 +124,8 @@ def _serve(core: Core, timeout: float, interval: float, workers: Workers) -> NoR
         remove_dead(core.path)
         server = TThreadedServer(Processor(handler), listener, TBufferedTransportFactory(), ProtocolFactory(), daemon=True)
         threading.Thread(target=server.serve, name="accept", daemon=True).start()
-        memory.Cleaner(lambda: sum(runner.forget_expired() for runner in handler.runners.values())).start()
+        memory.tune()
+        handler.cleaner.start()
         log.info("registered %d tables, listening at %s", len(names), listener.path)
         core.watch(uuid, interval)
     finally:

@@ -78,16 +78,15 @@ class _Worker:
         self.channel = channel
         self.tables = tables
         self.host = host
+        self.cleaner = memory.Cleaner()
 
     def work(self) -> None:
         """Answer pings at once and each scan in a thread of its own, until the server is gone."""
-        cleaner = memory.Cleaner()
-        cleaner.start()
+        self.cleaner.start()
         while (message := self.channel.receive()) is not None:
             if "ping" in message:
                 self.channel.send({"pong": message["ping"]})
             else:
-                cleaner.note_work()
                 threading.Thread(target=self._scan, args=(message,), name=f"scan {message['table']}", daemon=True).start()
         os._exit(0)
 
@@ -100,6 +99,7 @@ class _Worker:
             self.channel.send_rows(number, answer.rows)
             end = {"error": answer.error, "is_question_at_fault": answer.is_question_at_fault, **dict(lacks(query))}
             self.channel.send({"scan": number, "end": end})
+            self.cleaner.note(len(answer.rows))
         except (OSError, MemoryError):
             # Nobody is there to be told, or nothing can be told any more: the server sees that we ended.
             os._exit(1)

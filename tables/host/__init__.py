@@ -6,14 +6,17 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import Any, Optional, TypeVar
+from typing import TYPE_CHECKING, Any, Optional, TypeVar
 
-from tables.host.accounts.passwd import Accounts, accounts_of
-from tables.host.disk.files import Files
-from tables.host.processes.procfs import Procfs
-from tables.host.processes.task_lists import Unlisted
 from tables.host.settings import Settings
 from tables.host.status import StatusBoard
+
+# The process that answers osquery has a host for its settings and status, and does without what reads: some megabytes.
+if TYPE_CHECKING:
+    from tables.host.accounts.passwd import Accounts
+    from tables.host.disk.files import Files
+    from tables.host.processes.procfs import Procfs
+    from tables.host.processes.task_lists import Unlisted
 
 T = TypeVar("T")
 
@@ -26,13 +29,20 @@ class Host:
     """
 
     def __init__(self, root: str = "/", settings: Optional[Settings] = None, own_pids: Sequence[int] = ()) -> None:
-        self.files = Files(root)
+        self._root = root
         self.settings = settings or Settings()
         self.status = StatusBoard()
         self._state: dict[str, Any] = {}
         self._state_lock = threading.Lock()
         self._own_pids = own_pids or (os.getpid(),)
         self._own: Optional[frozenset[tuple[int, int]]] = None
+
+    @cached_property
+    def files(self) -> Files:
+        """The files below the root folder."""
+        from tables.host.disk.files import Files
+
+        return Files(self._root)
 
     @property
     def is_live(self) -> bool:
@@ -47,6 +57,8 @@ class Host:
     @property
     def accounts(self) -> Accounts:
         """The accounts of /etc/passwd as they are now; each scan takes them once."""
+        from tables.host.accounts.passwd import accounts_of
+
         return accounts_of(self.files)
 
     @property
@@ -57,15 +69,24 @@ class Host:
     @cached_property
     def procfs(self) -> Procfs:
         """The procfs at /proc, as every other program sees it."""
+        return self._open_procfs()
+
+    def _open_procfs(self) -> Procfs:
+        from tables.host.processes.procfs import Procfs
+
         return Procfs.open(self.proc_path)
 
     @cached_property
     def _private(self) -> Optional[Procfs]:
+        from tables.host.processes.procfs import Procfs
+
         return Procfs.private(self.proc_path) if self.is_live else None
 
     @cached_property
     def unlisted(self) -> Unlisted:
         """The pids that /proc does not list and that are known all the same."""
+        from tables.host.processes.task_lists import Unlisted
+
         return Unlisted(self._private or self.procfs)
 
     @property
@@ -80,7 +101,7 @@ class Host:
         Its `pids` are also those that the kernel leaves out of the listing and names elsewhere, so that hidden processes are
         judged like visible ones.
         """
-        found = self._private or Procfs.open(self.proc_path)
+        found = self._private or self._open_procfs()
         if self.is_live:
             found.unlisted = self.unlisted.pids
         return found

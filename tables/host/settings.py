@@ -6,10 +6,12 @@ import math
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Optional
+from typing import TYPE_CHECKING, Any, Optional
 
 from tables.errors import TableError
-from tables.host.disk.files import Files
+
+if TYPE_CHECKING:
+    from tables.host.disk.files import Files
 
 DEFAULT_CONFIG = "/etc/minehunt/minehunt.yaml"
 CONFIG_VARIABLE = "MINEHUNT_CONFIG"
@@ -80,7 +82,7 @@ class Settings:
         Raises TableError naming the file for a config that is missing though asked for, not trusted, or not valid.
         """
         # The operator's files belong to the machine we run on, also when a mounted disk is examined.
-        files = Files("/")
+        files = _host_files()
         paths = self._load(files).get("indicators") or []
         if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
             raise TableError(f"config: {self.config}: indicators must be a list of file names")
@@ -95,7 +97,7 @@ class Settings:
 
     def feeds(self) -> Any:
         """What the configuration says under `feeds:`, which `minehunt intel update` reads; None where it says nothing."""
-        return self._load(Files("/")).get("feeds")
+        return self._load(_host_files()).get("feeds")
 
     def known_good_files(self) -> list[str]:
         """Every known-good list in force: the file, and the *.yaml files of the folder named like it with .d for .yaml.
@@ -103,7 +105,7 @@ class Settings:
         The file is the command line's, else `known_good:` of the config, else known_good.yaml beside the config, which
         alone may be missing. Raises TableError as `indicator_files` does.
         """
-        files = Files("/")
+        files = _host_files()
         given = self.known_good
         if given is None:
             given = self._load(files).get("known_good")
@@ -135,3 +137,9 @@ class Settings:
         if not isinstance(loaded, dict) or not _KEYS.issuperset(loaded):
             raise TableError(f"config: {self.config}: only the keys {sorted(_KEYS)} are known")
         return loaded
+
+
+def _host_files() -> Files:
+    from tables.host.disk.files import Files
+
+    return Files("/")

@@ -36,21 +36,15 @@ def run(options: Options) -> None:
         show("start-up of the extension", rows, rows[-1])
         process = _started(wire, built)
         pid = process.popen.pid
-        after_start, cpu, began = _status(pid), _cpu_seconds(pid), time.monotonic()
+        after_start, cpu, began = _memory(pid), _cpu_seconds(pid), time.monotonic()
         deadline = began + _IDLE_SECONDS
         while (left := deadline - time.monotonic()) > 0:
             time.sleep(min(left, _PING_SECONDS))
             wire.core.ping_extensions()
         idle = (_cpu_seconds(pid) - cpu) / (time.monotonic() - began)
-        status = _status(pid)
         lines = [
-            ("RSS when registered", f"{after_start['VmRSS'] / _MIB:.1f} MiB", ""),
-            (
-                "RSS when idle",
-                f"{status['VmRSS'] / _MIB:.1f} MiB",
-                f"goal: < 40 MB; of it shared with files {status['RssFile'] / _MIB:.1f} MiB",
-            ),
-            ("largest RSS", f"{status['VmHWM'] / _MIB:.1f} MiB", ""),
+            ("memory when registered", after_start, "both processes"),
+            ("memory when idle", _memory(pid), "goal: < 40 MB"),
             (
                 "CPU when idle",
                 f"{idle * 100:.3f} %",
@@ -66,14 +60,31 @@ def _after_the_pack(wire: Wire, pid: int) -> None:
     """Print what the extension keeps once every query of the pack has run, one right after the other."""
     for query in load_pack(shipped_pack()).queries():
         wire.ask(query.sql)
-    largest = _status(pid)["VmHWM"]
+    after = _memory(pid)
     # Answers serve again for at most a minute, and what is older is given back once a minute.
     time.sleep(_GIVEN_BACK_SECONDS)
     lines = [
-        ("largest RSS", f"{largest / _MIB:.1f} MiB", ""),
-        ("RSS two minutes later", f"{_status(pid)['VmRSS'] / _MIB:.1f} MiB", "goal: < 40 MB"),
+        ("memory", after, "goal: < 60 MB, both processes"),
+        ("memory two minutes later", _memory(pid), "goal: < 40 MB"),
     ]
     show_lines("the extension after the whole pack", lines)
+
+
+def _processes(pid: int) -> list[int]:
+    """The process that answers osquery, and those of its that scan."""
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return [pid, *(int(child) for task in tasks for child in (task / "children").read_text().split())]
+
+
+def _memory(pid: int) -> str:
+    """What all of them hold: each page once, and as the sum of their resident sizes (proc_pid_smaps(5))."""
+    totals = {"Pss": 0, "Rss": 0}
+    for each in _processes(pid):
+        for line in Path(f"/proc/{each}/smaps_rollup").read_text().splitlines()[1:]:
+            name, _, value = line.partition(":")
+            if name in totals:
+                totals[name] += int(value.split()[0]) * 1024
+    return f"PSS {totals['Pss'] / _MIB:.1f} MiB, RSS {totals['Rss'] / _MIB:.1f} MiB"
 
 
 def _start(wire: Wire, command: Sequence[str]) -> Taken:
@@ -93,11 +104,5 @@ def _started(wire: Wire, command: Sequence[str]) -> Process:
 
 
 def _cpu_seconds(pid: int) -> float:
-    """CPU time of a process in nanosecond steps, by its clock (clock_getcpuclockid(3): ~pid << 3 | CPUCLOCK_SCHED)."""
-    return time.clock_gettime(~pid << 3 | 2)
-
-
-def _status(pid: int) -> dict[str, int]:
-    """The memory lines of /proc/PID/status, in bytes."""
-    lines = (line.split() for line in Path(f"/proc/{pid}/status").read_text().splitlines())
-    return {fields[0].rstrip(":"): int(fields[1]) << 10 for fields in lines if len(fields) == 3 and fields[2] == "kB"}
+    """CPU time of all our processes in nanosecond steps, by their clocks (clock_getcpuclockid(3): ~pid << 3 | CPUCLOCK_SCHED)."""
+    return sum(time.clock_gettime(~each << 3 | 2) for each in _processes(pid))
