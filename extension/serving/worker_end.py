@@ -36,6 +36,7 @@ class WorkerEnd:
     def __init__(self, pid: int, channel: Channel) -> None:
         self.pid = pid
         self.is_ended = False
+        self.reaped = threading.Event()
         self.why_ended = "it ended by itself"
         self._channel = channel
         self._lock = threading.Lock()
@@ -143,6 +144,7 @@ class WorkerEnd:
         for pending in lost:
             pending.done.set()
         _, status = os.waitpid(self.pid, 0)
+        self.reaped.set()
         if not was_ended:
             self.why_ended = f"it ended by itself ({_ending(status)})"
             log.warning("process %d, which scans: %s", self.pid, self.why_ended)

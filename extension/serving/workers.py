@@ -69,14 +69,14 @@ class Workers:
                 return answer
             if time.monotonic() > query.deadline:
                 break
-        self.blocks.strike(table.name)
+        self.blocks.strike(table.name, end)
         return Scanned([], "the process that scans for it ended again and again")
 
     def _wait(self, end: WorkerEnd, pending: Pending, deadline: float) -> Optional[Scanned]:
         """The answer; None when it will not come from there, and the scan must begin anew elsewhere."""
         while not pending.done.wait(_LOOK_SECONDS):
             if time.monotonic() > deadline:
-                self.blocks.strike(pending.table)
+                self.blocks.strike(pending.table, end)
                 end.kill(f"the scan of {pending.table} was over its time")
                 return Scanned([], f"no answer within {pending.query.budget_seconds:g} s; the process that scanned was ended")
             if end.silence() > _SILENCE_SECONDS and end.busiest() is not pending:

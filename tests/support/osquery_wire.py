@@ -34,6 +34,11 @@ def wait_until(condition: Callable[[], Any], what: str) -> Any:
     raise AssertionError(f"waited in vain: {what}")
 
 
+def children(pid: int) -> list[int]:
+    """The processes that a process has started and that have not ended."""
+    return [int(one) for task in Path(f"/proc/{pid}/task").iterdir() for one in (task / "children").read_text().split()]
+
+
 class Process:
     """One extension process; its output goes to files, so that it can be read while it runs."""
 

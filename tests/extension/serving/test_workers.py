@@ -20,7 +20,7 @@ from extension.serving.workers import Workers
 from tables.errors import TableError
 from tables.host import Host
 from tables.schema import BIGINT, TEXT, QueryContext, Row, Table, column, table
-from tests.support.osquery_wire import TEST_TABLES, Wire, client, wait_until, wire_in_folder
+from tests.support.osquery_wire import TEST_TABLES, Wire, children, client, wait_until, wire_in_folder
 
 ABOUT: dict[str, Any] = {"description": "a test table", "sop_steps": (), "examples": (), "cache_seconds": 0.0}
 
@@ -184,6 +184,16 @@ def test_after_three_such_scans_the_table_is_not_asked_for_a_while(served: Serve
     assert "no answer" in served.error("stuck")
 
 
+def test_a_table_whose_process_cannot_end_is_not_asked_until_it_has(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = os.waitpid
+    gone = threading.Event()
+    monkeypatch.setattr("os.waitpid", lambda pid, options: (gone.wait(), real(pid, options))[1])
+    assert "no answer" in served.error("stuck")
+    assert "in a system call that does not end" in served.error("stuck") and served.rows("plain")
+    gone.set()
+    wait_until(lambda: "no answer" in served.error("stuck"), "another scan")
+
+
 def test_a_crash_is_that_table_s_error_and_nobody_else_s(served: Served) -> None:
     assert "ended again and again" in served.error("crash")
     assert served.rows("plain")
@@ -211,10 +221,6 @@ def test_a_killed_process_is_replaced(served: Served) -> None:
 def wire() -> Iterator[Wire]:
     with wire_in_folder() as wire:
         yield wire
-
-
-def children(pid: int) -> list[int]:
-    return [int(one) for task in Path(f"/proc/{pid}/task").iterdir() for one in (task / "children").read_text().split()]
 
 
 def test_osquery_s_pings_are_answered_while_a_scan_keeps_the_interpreter(wire: Wire) -> None:
