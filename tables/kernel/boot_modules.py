@@ -18,7 +18,6 @@ from tables.reasons.finding_columns import evidence_column, exception_column
 from tables.reasons.module_facts import ModuleFacts
 from tables.reasons.started_commands import SEARCH_PATH, started_program
 from tables.schema import BIGINT, TEXT, QueryContext, Row, Words, column, table
-from tables.text.programs import resolve
 from tables.text.shell import parse
 
 _TABLE = "boot_modules"
@@ -86,7 +85,7 @@ def _started(host: Host, command: str) -> _Started:
         return _Started(None, (), ())
     commands = parse(command).commands
     _, program = started_program(host.files, commands, SEARCH_PATH, None, "/")
-    given = [word for each in commands if (found := resolve(each.words)) and found.name in _LOADERS for word in found.arguments]
+    given = [word for each in commands if (found := each.invocation) and found.name in _LOADERS for word in found.arguments]
     words = [word for word in given if not word.startswith("-") and "=" not in word]
     files = tuple(dict.fromkeys(word for word in words if word.startswith("/")))
     return _Started(program, tuple(dict.fromkeys(module_name(word) for word in words if "/" not in word)), files)

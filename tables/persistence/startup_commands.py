@@ -26,7 +26,6 @@ from tables.host.startup.udev_rules import udev_programs
 from tables.reasons.commands import command_reasons, script_reasons
 from tables.reasons.started_commands import SEARCH_PATH, CommandFacts, StartedCommand
 from tables.schema import BIGINT, TEXT, QueryContext, column, table
-from tables.text.programs import resolve
 from tables.text.shell import Command, Script, parse
 
 _TABLE = "startup_commands"
@@ -214,7 +213,7 @@ def _name_reasons(entry: StartupEntry) -> list[str]:
 
 def _function(command: Command) -> Optional[str]:
     """The function that a command belongs to, or the (first) alias that it defines."""
-    found = resolve(command.words)
+    found = command.invocation
     if found is not None and found.name == "alias":
         return next((word.partition("=")[0] for word in found.arguments if "=" in word), None)
     return command.in_function

@@ -13,7 +13,7 @@ from typing import NamedTuple, Optional
 from tables.indicators.loader import load_yaml, miner_programs
 from tables.indicators.process_names import process_names
 from tables.schema import Words
-from tables.text.programs import SHELLS, Invocation, is_interpreter, resolve
+from tables.text.programs import SHELLS, Invocation, is_interpreter
 from tables.text.shell import Command, Script, parse
 
 # Scripts within scripts (sh -c, $(…), here-documents) that are looked into.
@@ -146,7 +146,7 @@ class _Judge:
 
     def judge(self, script: Script, is_run: bool) -> Iterator[set[str]]:
         """The reasons of each command; `is_run` tells that an interpreter runs what the script prints."""
-        invocations = [resolve(command.words) for command in script.commands]
+        invocations = [command.invocation for command in script.commands]
         fed = _fed(script.commands, invocations)
         for command, invocation, is_fed in zip(script.commands, invocations, fed):
             yield self._command(command, invocation, is_fed or is_run)

@@ -17,7 +17,7 @@ from tables.host.disk.start_files import StartFile, parse_script
 from tables.host.packages.owners import OwnerUnknown, owners
 from tables.reasons.commands import alert_reasons, command_reasons, command_words, script_reasons
 from tables.schema import BIGINT, TEXT, QueryContext, Row, column
-from tables.text.programs import SHELLS, Invocation, resolve
+from tables.text.programs import SHELLS, Invocation
 from tables.text.shell import Command, parse
 
 # What systemd and most cron daemons search, in their order.
@@ -138,7 +138,7 @@ class CommandFacts:
             query.check_time()
             text = "\n".join((command.text, *command.here_docs))
             columns = self.columns(file, command.line, text, parsed=[command], reasons=reasons, home=home)
-            found = resolve(command.words)
+            found = command.invocation
             if found is not None and columns["program"] is None:
                 columns.update(program=found.program, arguments=" ".join(found.arguments))
             yield command, columns
@@ -194,7 +194,7 @@ def started_program(
 def _invocations(commands: Sequence[Command], folder: str, depth: int) -> Iterator[tuple[Invocation, str]]:
     """What each simple command starts, with the folder that it starts in; what only prepares is left out."""
     for command in commands:
-        found = resolve(command.words)
+        found = command.invocation
         if found is None:
             continue
         if found.name in ("cd", "pushd") and found.arguments:

@@ -8,7 +8,6 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from tables.text.programs import resolve
 from tables.text.shell import Command, parse
 
 # Longest script that is looked into; a guard is a few lines.
@@ -112,7 +111,7 @@ def _loops(text: str) -> Iterator[tuple[int, int]]:
 
 def _named(commands: Iterable[Command]) -> Iterator[tuple[Command, str]]:
     for command in commands:
-        found = resolve(command.words)
+        found = command.invocation
         if command.words:
             yield command, found.name if found else ""
 
@@ -141,7 +140,7 @@ def _gather(commands: Iterable[Command], nesting: int = 0) -> Starts:
     runs_arguments = False
     for command in commands:
         inner = list(command.substitutions)
-        found = resolve(command.words)
+        found = command.invocation
         if found is not None and found.name in ("cd", "pushd") and found.arguments:
             folders[found.arguments[-1]] = None
         elif found is not None:

@@ -6,9 +6,11 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import accumulate
 from typing import NamedTuple, Optional
 
+from tables.text.programs import Invocation, resolve
 from tables.text.shell_words import BLANK, Variables, Word, read_word, skip_bracket
 
 # Commands kept of one script; a longer one is marked as cut.
@@ -60,6 +62,11 @@ class Command:
     is_reachable: bool  # no unconditional `exit` or `exec PROGRAM` outside of any block comes before it
     in_function: Optional[str]  # function whose body it is in
     subshell_depth: int  # number of ( … ) around it
+
+    @cached_property
+    def invocation(self) -> Optional[Invocation]:
+        """What its words start, wrappers (nohup, env …) stepped over; None without words."""
+        return resolve(self.words)
 
 
 @dataclass(frozen=True)
