@@ -8,7 +8,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup triage test lab kernels host lint types bench docs dist lock clean
+.PHONY: help setup triage test lab fuzz kernels host stock lint types bench docs dist lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,8 +27,14 @@ lab: $(VENV)/.dev ## re-create miner behaviour, harmlessly; print SOP step x cas
 kernels: $(VENV)/.dev ## boot Debian's stock kernels in an emulator; triage and test in each (as root; ARGS='--kernel 6.1 --quick')
 	$(BIN)/python -m tests.kernels run $(ARGS)
 
+fuzz: $(VENV)/.dev ## hostile texts, trees and ends against every parser, table and process, for minutes (ARGS='--minutes 60')
+	$(BIN)/python -m tests.hostile.campaign $(ARGS)
+
 host: $(VENV)/.dev ## boot a whole Debian 12 the same way, use it, and compare what minehunt says with what is there (as root)
 	$(BIN)/python -m tests.kernels host $(ARGS)
+
+stock: $(VENV)/.dev ## build whole Debian systems and fail on any detection in them (as root; ARGS='bookworm')
+	$(BIN)/python -m tests.stock $(ARGS)
 
 lint: $(VENV)/.dev ## check style, format, import directions and the packs
 	$(BIN)/ruff check .
