@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Optional
 
 import apsw
@@ -12,12 +12,13 @@ import apsw.ext
 import tables
 from extension import __version__
 from extension.engines import EngineError, ResultRow, core
+from extension.engines.decoration import decorating_tables
 from extension.engines.facts import host_facts
 from extension.engines.functions import register_functions
 from extension.engines.vtable import VirtualTable
 from extension.serving.runner import TableRunner
 from tables.host import Host
-from tables.schema import Table, clean_text
+from tables.schema import Table, WireRow, clean_text
 
 
 class EmbeddedEngine:
@@ -33,13 +34,16 @@ class EmbeddedEngine:
         register_functions(self.db)
         extension = tables.discover()
         self.tables: Mapping[str, Table] = {**core.discover(), **extension}
+        self._absent: frozenset[str] = frozenset()
         for table in self.tables.values():
-            VirtualTable(table.name, table.columns, TableRunner(table, host).generate, table.name in extension).attach(self.db)
+            VirtualTable(table.name, table.columns, self._generator(table), table.name in extension).attach(self.db)
         self.db.set_authorizer(_authorize)
 
     def query(self, sql: str) -> list[ResultRow]:
         """The rows of `sql`, every value as osquery would log it; EngineError when SQLite or a table refuses."""
         with self._lock:
+            # A mounted disk has no processes that could tell more about what lies on it.
+            self._absent = frozenset() if self.host.is_live else decorating_tables(sql)
             try:
                 cursor = self.db.execute(sql)
                 try:
@@ -59,7 +63,7 @@ class EmbeddedEngine:
                 raise EngineError(_message(error)) from None
 
     def inapplicable(self, sql: str) -> Optional[str]:
-        """On a mounted disk: which tables that the query reads tell about a running system alone."""
+        """On a mounted disk: which tables that the query cannot do without tell about a running system alone."""
         if self.host.is_live:
             return None
         with self._lock:
@@ -67,9 +71,13 @@ class EmbeddedEngine:
                 actions = apsw.ext.query_info(self.db, sql, actions=True).actions or []
             except apsw.Error:
                 return None
-        read = {action.table_name for action in actions}
+        read = {action.table_name for action in actions} - decorating_tables(sql)
         live = sorted(name for name, table in self.tables.items() if table.needs_live and name in read)
         return f"only a running system has {', '.join(live)}" if live else None
+
+    def _generator(self, table: Table) -> Callable[[Optional[str]], list[WireRow]]:
+        generate = TableRunner(table, self.host).generate
+        return lambda context: [] if table.needs_live and table.name in self._absent else generate(context)
 
     def host_facts(self) -> dict[str, str]:
         """What identifies the host, read from the disk where it is a mounted one."""
