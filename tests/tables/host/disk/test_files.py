@@ -89,12 +89,12 @@ def test_steering_files_that_others_may_write_are_refused(tmp_path: Path, mode: 
 
 
 @pytest.mark.root
-@pytest.mark.parametrize(("group", "trusted"), [(0, True), (12345, False)])
-def test_steering_files_that_a_foreign_group_may_write_are_refused(tmp_path: Path, group: int, trusted: bool) -> None:
+@pytest.mark.parametrize(("mode", "group", "trusted"), [(0o664, 0, True), (0o644, 12345, True), (0o664, 12345, False)])
+def test_steering_files_that_a_foreign_group_may_write_are_refused(tmp_path: Path, mode: int, group: int, trusted: bool) -> None:
     file = tmp_path / "list.txt"
     file.write_text("x")
     os.chown(file, 0, group)
-    file.chmod(0o664)
+    file.chmod(mode)
     if trusted:
         assert Files().read_trusted(str(file)) == "x"
     else:
