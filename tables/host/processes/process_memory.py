@@ -11,22 +11,31 @@ _HUGE = b"/anon_hugepage (deleted)"
 
 
 class AnonymousMemory(NamedTuple):
-    """Sizes in bytes: of each private writable anonymous mapping, and of all private huge-page mappings together."""
+    """Sizes in bytes: of each stretch of readable private anonymous memory, and of all private huge-page mappings together."""
 
     mappings: tuple[int, ...]
     huge: int
 
 
 def parse_maps(data: bytes, at_least: int) -> AnonymousMemory:
-    """Read proc_pid_maps(5), leaving out ordinary mappings smaller than `at_least`; what is no mapping is skipped."""
+    """Read proc_pid_maps(5), leaving out ordinary memory of less than `at_least`; what is no mapping is skipped.
+
+    Mappings without a gap are added up, whatever their other rights and names: mprotect(2) of one page, or naming one
+    (PR_SET_VMA), splits a mapping. What nobody can read, such as reserved addresses and guard pages, is a gap.
+    """
     sizes = []
-    huge = 0
+    huge = size = end_before = 0
     for start, end, mode, inode, name in _LINE.findall(data):
-        size = int(end, 16) - int(start, 16)
-        if mode[1:2] != b"w" or mode[3:] != b"p":
+        if mode[:1] != b"r" or mode[3:] != b"p":
             continue
         if name == _HUGE:
-            huge += size
-        elif inode == b"0" and size >= at_least and not name.startswith((b"[heap", b"[stack")):
-            sizes.append(size)
-    return AnonymousMemory(tuple(sizes), huge)
+            huge += int(end, 16) - int(start, 16)
+        elif inode == b"0" and (not name or name.startswith(b"[anon:")):
+            first, last = int(start, 16), int(end, 16)
+            if first != end_before:
+                sizes.append(size)
+                size = 0
+            size += last - first
+            end_before = last
+    sizes.append(size)
+    return AnonymousMemory(tuple(found for found in sizes if found >= max(1, at_least)), huge)
