@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import stat
 import struct
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple, Optional
 
 from tables.host.disk.files import FileKey, file_key
 from tables.host.processes.procfs import Procfs
 
-# Miners are far smaller; a longer file is searched so far, in case one was padded.
-MAX_SEARCHED = 64 << 20
+# Miners are far smaller; of a file padded to more, holes left out, the beginning and the end are searched.
+MAX_SEARCHED = 2 << 30
+_END = 64 << 20
+# Searches that can be left unfinished at a time.
+_UNFINISHED = 256
 _CHUNK = 1 << 20
 _EDGE = 4096
 _KEPT = 4096
@@ -35,10 +39,14 @@ class Needles(NamedTuple):
 
 
 class BinaryFacts(NamedTuple):
-    """`marks` are the names whose strings the file holds; `packer` says how it is packed, None when it is not."""
+    """`marks` are the names whose strings the file holds; `packer` says how it is packed, None when it is not.
+
+    `is_cut` tells that of a file of more than MAX_SEARCHED bytes only the beginning and the end were searched.
+    """
 
     marks: frozenset[str]
     packer: Optional[str]
+    is_cut: bool = False
 
 
 class BinaryCache:
@@ -47,6 +55,7 @@ class BinaryCache:
     def __init__(self, needles: Needles) -> None:
         self.needles = needles
         self._known: OrderedDict[FileKey, BinaryFacts] = OrderedDict()
+        self._unfinished: OrderedDict[FileKey, Search] = OrderedDict()
 
     def known(self, key: FileKey) -> Optional[BinaryFacts]:
         """What is remembered of a file, None when it was not read yet."""
@@ -56,7 +65,10 @@ class BinaryCache:
         return found
 
     def examine(self, procfs: Procfs, pid: int, key: FileKey, deadline: float) -> Optional[BinaryFacts]:
-        """Read the file that `pid` runs; None when it cannot be read, has changed, or time.monotonic() passed `deadline`."""
+        """Read the file that `pid` runs; None when it cannot be read, has changed, or time.monotonic() passed `deadline`.
+
+        The next call goes on where that happened.
+        """
         try:
             fd = os.open(f"{pid}/exe", _FLAGS, dir_fd=procfs.fd)
         except OSError:
@@ -65,7 +77,12 @@ class BinaryCache:
             status = os.fstat(fd)
             if not stat.S_ISREG(status.st_mode) or file_key(status) != key:
                 return None
-            facts = examine_fd(fd, status.st_size, self.needles, deadline)
+            search = self._unfinished.pop(key, None) or Search(status.st_size, self.needles)
+            facts = search.go_on(fd, deadline)
+            if facts is None:
+                self._unfinished[key] = search
+                while len(self._unfinished) > _UNFINISHED:
+                    self._unfinished.popitem(last=False)
         except OSError:
             return None
         finally:
@@ -77,29 +94,53 @@ class BinaryCache:
         return facts
 
 
+class Search:
+    """The search through one file, which can be left and taken up again."""
+
+    def __init__(self, size: int, needles: Needles) -> None:
+        self._size = size
+        self._needles = needles
+        self._longest = max(len(text) for texts in needles.marks.values() for text in texts)
+        self._is_filtered = self._is_cut = False
+        self._searched = self._at = 0
+        self._found: set[str] = set()
+
+    def go_on(self, fd: int, deadline: float) -> Optional[BinaryFacts]:
+        """What the open file holds; None when time.monotonic() passed `deadline` first."""
+        while (chunk := self._next(fd)) is not None:
+            if not self._is_filtered and self._needles.any_of in chunk:
+                self._is_filtered = True
+                self._searched = self._at = 0
+            elif self._is_filtered:
+                self._found.update(
+                    name
+                    for name, texts in self._needles.marks.items()
+                    if name not in self._found and any(text in chunk for text in texts)
+                )
+            if time.monotonic() > deadline and self._at < self._size:
+                return None
+        head, tail = os.pread(fd, _EDGE, 0), os.pread(fd, _EDGE, max(0, self._size - _EDGE))
+        return BinaryFacts(frozenset(self._found), packer_of(head, tail, os.pread(fd, _SAMPLE, _EDGE)), self._is_cut)
+
+    def _next(self, fd: int) -> Optional[bytes]:
+        """The next piece, holes passed over; pieces share some bytes, so that no string is cut apart. None at the end."""
+        try:
+            self._at = os.lseek(fd, self._at, os.SEEK_DATA)
+        except OSError as error:
+            if error.errno == errno.ENXIO:
+                return None
+        if self._searched == MAX_SEARCHED and self._size - self._at > _END:
+            self._is_cut = True
+            self._at = self._size - _END
+        chunk = os.pread(fd, _CHUNK + self._longest - 1, self._at)
+        self._searched += _CHUNK
+        self._at += _CHUNK
+        return chunk or None
+
+
 def examine_fd(fd: int, size: int, needles: Needles, deadline: float) -> Optional[BinaryFacts]:
-    """Look through the open file of `size` bytes, as far as MAX_SEARCHED; None when the deadline passed first."""
-    head = os.pread(fd, _EDGE, 0)
-    packer = packer_of(head, os.pread(fd, _EDGE, max(0, size - _EDGE)), os.pread(fd, _SAMPLE, _EDGE))
-    if not _holds(fd, size, needles.any_of, deadline):
-        return None if time.monotonic() > deadline else BinaryFacts(frozenset(), packer)
-    found: set[str] = set()
-    longest = max(len(text) for texts in needles.marks.values() for text in texts)
-    for chunk in _chunks(fd, size, longest - 1):
-        if time.monotonic() > deadline:
-            return None
-        found.update(name for name, texts in needles.marks.items() if name not in found and any(text in chunk for text in texts))
-    return BinaryFacts(frozenset(found), packer)
-
-
-def _holds(fd: int, size: int, text: bytes, deadline: float) -> bool:
-    return any(time.monotonic() <= deadline and text in chunk for chunk in _chunks(fd, size, len(text) - 1))
-
-
-def _chunks(fd: int, size: int, overlap: int) -> Iterator[bytes]:
-    """The file in pieces that share `overlap` bytes, so that no string is cut apart."""
-    for at in range(0, min(size, MAX_SEARCHED), _CHUNK):
-        yield os.pread(fd, _CHUNK + overlap, at)
+    """Look through the open file of `size` bytes; None when the deadline passed first."""
+    return Search(size, needles).go_on(fd, deadline)
 
 
 def packer_of(head: bytes, tail: bytes, body: bytes) -> Optional[str]:
