@@ -56,6 +56,8 @@ class MinerWords:
         self.miner_variable = variables.pattern("miner")
         names = sorted(miner_programs(), key=len, reverse=True)
         self._program = re.compile(rf"(?<![\w-])(cpuminer[\w-]*|{'|'.join(map(re.escape, names))})(?![\w-])", re.IGNORECASE)
+        self.telling_arguments = re.compile(_telling_arguments(self), re.DOTALL)
+        self.telling_variables = re.compile(_telling_variables(self), re.DOTALL | re.IGNORECASE)
         self._mutable = {plain for name in miner_programs() if len(plain := _plain(name)) >= _LEAST_MUTATED}
 
     def miner_name(self, name: str) -> Optional[str]:
@@ -102,6 +104,28 @@ class MinerWords:
         """The first known mining program that `text` names as a word, in small letters; cpuminer-ANYTHING is cpuminer's."""
         found = self._program.search(text)
         return found[1].lower() if found else None
+
+
+# The configuration that xmrig and others are given.
+CONFIG_OPTIONS = frozenset({"-c", "--config"})
+_WALLET = "[48][0-9A-Za-z]{94,105}(?![^\\0])"
+
+
+def _telling_arguments(words: MinerWords) -> bytes:
+    """What begins an argument (they are parted by NULs) that can speak of mining; an option together with its value."""
+    exact, beginnings = words._unmistakable
+    alone = words.pool_options | words.user_options | words._algorithm_options | words._miner_only | CONFIG_OPTIONS | exact
+    option = f"(?:{'|'.join(map(re.escape, sorted(alone)))})(?:=[^\\0]*|\\0(?!-)[^\\0]*)?(?![^\\0])"
+    begun = f"(?:{'|'.join(map(re.escape, beginnings))})[^\\0]*"
+    return f"(?<![^\\0])(?:{option}|{begun}|[^\\0:/ ]{{0,64}}://[^\\0]{{0,512}}|{_WALLET})".encode()
+
+
+def _telling_variables(words: MinerWords) -> bytes:
+    """The same for a variable of the environment, HOME among them."""
+    names = "|".join(pattern.pattern for pattern in (words.pool_variable, words.wallet_variable, words.miner_variable))
+    values = rf"(?:{words._scheme.pattern})://[^\0]{{0,512}}|[\w.-]{{1,253}}\.[a-z]{{2,63}}:\d{{2,5}}(?![^\0])|{_WALLET}"
+    # The names' patterns take linear time on short names only.
+    return rf"(?<![^\0])(?:HOME=/[^\0]*|(?=\w{{1,64}}=)(?:{names})=[^\0]*|[^\0=]{{1,256}}=(?:{values}))".encode()
 
 
 @functools.lru_cache(maxsize=1)

@@ -97,7 +97,7 @@ def miner_processes(host: Host, query: QueryContext) -> Iterator[MinerProcess]:
     except OSError as error:
         connections = {}
         query.could_not_see(f"connections could not be read: {error}")
-    collector = Collector(host, connections)
+    collector = Collector(host, connections, query)
     looks = {}
     suspects = set()
     for pid in pids:

@@ -14,6 +14,7 @@ from tables.errors import TableError
 from tables.host import Host
 from tables.host.processes.columns import is_hidden_column, process_column
 from tables.host.processes.executables import FULLY_SEALED, RunningFile, ancestor_programs, living, running_file
+from tables.host.processes.process_files import ProcessFiles
 from tables.host.processes.procfs import CLOCK_TICKS, Process
 from tables.host.processes.visibility import Visibility
 from tables.indicators.process_names import hidden_component, is_below, process_names
@@ -89,6 +90,7 @@ class Examiner:
         self.is_root = host.is_root
         self.names = process_names()
         self.own_namespace = self.procfs.try_readlink("self/ns/mnt")
+        self.process_files = ProcessFiles(self.procfs)
         self.homes = _homes(host, (*self.names.writable_folders, *self.names.program_folders))
         self.claims = ProgramClaims(self.names)
 
@@ -99,7 +101,7 @@ class Examiner:
             return None
         findings: list[Finding] = []
         try:
-            file = running_file(subject, self.own_namespace)
+            file = running_file(subject, self.own_namespace, self.process_files)
         except OSError as error:
             file = None
             findings += self._unreadable(error)
@@ -129,6 +131,9 @@ class Examiner:
     def _missing(self, file: RunningFile) -> Iterator[Finding]:
         if file.is_memfd:
             yield self._memfd(file)
+        elif file.cover and file.status:
+            evidence = f"runs inode {file.status.st_ino} of device {_device(file.status)}, but {file.cover} is mounted over it"
+            yield Finding("inode_mismatch", evidence)
         elif file.is_deleted:
             yield self._deleted(file)
         elif file.status and file.on_disk and not file.is_in_place and file.is_on_visible_mount():

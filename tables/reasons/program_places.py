@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Optional
 
 from tables.host.processes.executables import DELETED, FULLY_SEALED, RunningFile, ancestor_programs, running_file
+from tables.host.processes.process_files import ProcessFiles
 from tables.host.processes.procfs import Process
 from tables.indicators.process_names import ProcessNames, enclosing, hidden_component, is_below
 
@@ -20,6 +21,7 @@ class ProgramPlaces:
     def __init__(self, names: ProcessNames, own_namespace: Optional[str]) -> None:
         self.names = names
         self.own_namespace = own_namespace
+        self._files: Optional[ProcessFiles] = None
 
     def of_path(self, path: str) -> tuple[str, ...]:
         """What the path alone tells: it is in a folder for temporary files, or hidden and no known tool's."""
@@ -38,8 +40,10 @@ class ProgramPlaces:
         link = process.exe_link
         if link is None or not (link.endswith(DELETED) or self.of_path(link)):
             return ()
+        # One for all: it knows the mounts of each namespace.
+        self._files = self._files or ProcessFiles(process.procfs)
         try:
-            file = running_file(process, self.own_namespace)
+            file = running_file(process, self.own_namespace, self._files)
         except OSError:
             return ()
         if file.is_memfd:

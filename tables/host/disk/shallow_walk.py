@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -30,10 +31,11 @@ class Walk:
 
     def below(self, folder: str, depth: int, wanted: Callable[[str], bool]) -> Iterator[FoundFile]:
         """Files in `folder` and down to `depth` folders below whose path is `wanted`, each folder once however it is reached."""
-        pending = [(folder, 0)]
+        # The nearest first: of too many those that lie deepest are left out.
+        pending = deque([(folder, 0)])
         left = self.max_entries
         while pending:
-            here, level = pending.pop()
+            here, level = pending.popleft()
             if not self._is_new_folder(here) or self.is_remote(here):
                 continue
             try:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Optional
 
 from tables.host.disk.mounts import Mount
+from tables.host.processes.process_files import ProcessFiles
 from tables.host.processes.procfs import Process
 from tables.host.processes.roots import View, same_file
 from tables.host.syscalls import getdents64
@@ -30,6 +31,7 @@ class RunningFile:
     `link` is its exe link; `path` that without the kernel's mark of deletion; `own_path` the path as the process sees
     it; `status` that of the running file, None where even root may not ask (FUSE); `on_disk` that of the file now at
     `own_path`, None when nothing is there; `view` the file system in which it was looked for, None when out of reach.
+    `cover` is a file system mounted over it that may never answer, and was not asked what is there now.
     """
 
     process: Process
@@ -39,6 +41,7 @@ class RunningFile:
     status: Optional[os.stat_result]
     on_disk: Optional[os.stat_result]
     view: Optional[View]
+    cover: Optional[str] = None
 
     @property
     def is_memfd(self) -> bool:
@@ -158,7 +161,7 @@ def ancestor_programs(process: Process) -> set[str]:
     return found
 
 
-def running_file(process: Process, own_namespace: Optional[str]) -> RunningFile:
+def running_file(process: Process, own_namespace: Optional[str], files: ProcessFiles) -> RunningFile:
     """What `process` runs; OSError when its exe link cannot be read. `own_namespace` is our own ns/mnt link."""
     procfs = process.procfs
     link = os.readlink(f"{process.pid}/exe", dir_fd=procfs.fd)
@@ -170,6 +173,10 @@ def running_file(process: Process, own_namespace: Optional[str]) -> RunningFile:
         status = None
     view, base = _view(process, link, own_namespace)
     own_link = link[len(base) :]
+    cover = files.cover(process.pid, own_link, status.st_dev) if status else None
+    if cover is not None:
+        path = link.removesuffix(DELETED)
+        return RunningFile(process, link, path, own_link.removesuffix(DELETED), status, None, None, cover)
     own_path, path = own_link, link
     on_disk = None
     if link.endswith(DELETED):

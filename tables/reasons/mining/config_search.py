@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from collections.abc import Iterable
@@ -11,23 +10,37 @@ from typing import NamedTuple, Optional
 
 from tables.host import Host
 from tables.host.accounts.databases import Account, parse_passwd
-from tables.host.disk.files import FileKey, Unreadable, file_key, read_fd
+from tables.host.disk.files import FileKey, Unreadable, file_key
+from tables.host.disk.settings_files import SettingsFile, read_settings
 from tables.host.disk.shallow_walk import Walk
 from tables.host.processes.process_files import ProcessFiles
 from tables.host.processes.procfs import Process
 from tables.indicators.process_names import hidden_component, is_below, process_names
 from tables.reasons.mining.configs import MinerConfig, read_miner_config
-from tables.reasons.mining.named_configs import BESIDE, CONFIG_LIMIT, HOME_CONFIGS, NAMED, WORKING, process_folders
+from tables.reasons.mining.named_configs import (
+    BESIDE,
+    CONFIG,
+    CONFIG_LIMIT,
+    HOME_CONFIGS,
+    NAMED,
+    WORKING,
+    is_out_of_reach,
+    process_folders,
+)
+from tables.reasons.mining.process_strings import arguments
 from tables.schema import QueryContext
 
 # Below which a file under any name is read in places where anybody may write.
 _MAX_ODD_FILE = 64 * 1024
-MAX_ENTRIES = 5_000
-_MAX_BESIDE = 256
+# A file with a NUL in so many first bytes is no text.
+_HEAD = 512
+MAX_ENTRIES = 20_000
+_MAX_BESIDE = 1000
 _MAX_USERS = 16
-_MAX_HOMES = 50
-# Folders below each place that are looked into.
-_PLACES = {"/tmp": 3, "/var/tmp": 3, "/dev/shm": 3, "/etc": 2, "/root": 2, "/opt": 2}  # noqa: S108 - read, never written
+_MAX_HOMES = 1000
+# Folders below each place that are looked into; where anybody may write, as deep as paths can be.
+_ANY_DEPTH = 2048
+_PLACES = {"/tmp": _ANY_DEPTH, "/var/tmp": _ANY_DEPTH, "/dev/shm": _ANY_DEPTH, "/etc": 2, "/root": 2, "/opt": 2}  # noqa: S108 - read, never written
 _HOME_DEPTH = 2
 _SUFFIXES = (".json", ".conf", ".cfg", ".ini", ".txt", ".env", ".bat", ".cmd", ".sh")
 _OTHER_SUFFIXES = re.compile(r".*(?:history|\.(?:log|md|rst|html?|py|pyc|yar|yara|rules|so|gz|xz|zip|png|jpg|pid|sock|lock|db))")
@@ -39,6 +52,7 @@ class Content(NamedTuple):
 
     config: Optional[MinerConfig]
     sha256: Optional[str]
+    is_whole: bool
 
 
 @dataclass
@@ -70,11 +84,10 @@ class Contents:
             self._known[key] = found
         return found
 
-    def put(self, status: os.stat_result, data: bytes) -> Content:
-        """Read `data`, which is all of the file or as much as we read of any."""
-        is_whole = len(data) < CONFIG_LIMIT
-        config = read_miner_config(data)
-        found = Content(config, hashlib.sha256(data).hexdigest() if config and is_whole else None)
+    def put(self, status: os.stat_result, file: SettingsFile) -> Content:
+        """Read what was read of the file with this status."""
+        config = read_miner_config(file.data)
+        found = Content(config, file.sha256 if config else None, file.is_whole)
         self._known[file_key(status)] = found
         return found
 
@@ -109,7 +122,8 @@ class ConfigSearch:
             if folders is None:
                 continue
             self.processes[pid] = process
-            for path, (name, how) in folders.candidates(process.argv).items():
+            argv = arguments(procfs, pid, self.query).kept
+            for path, (name, how) in folders.candidates(argv, self.query).items():
                 if how == NAMED:
                     self._note(self._by_name(files, pid, name, (*folders.view, path)), pid, how)
             places = ((folders.program, BESIDE), (folders.working, WORKING))
@@ -126,33 +140,57 @@ class ConfigSearch:
                 folders_seen[at_home] = []
                 passwd = files.read(pid, "/etc/passwd", CONFIG_LIMIT) or b""
                 for path in (f"{home}/{name}" for home in _homes(parse_passwd(passwd)) for name in HOME_CONFIGS):
-                    self._by_process(files, pid, path, path)
+                    self._by_process(files, pid, path, path, True)
 
     def _in_folder(self, files: ProcessFiles, pid: int, folder: str) -> list[FoundConfig]:
-        names = [name for name in files.names(pid, folder) if name.endswith(_SUFFIXES)][:_MAX_BESIDE]
-        paths = [os.path.join(folder, name) for name in names]
-        return [found for path in paths if (found := self._by_process(files, pid, path, path)) is not None]
+        names = [name for name in files.names(pid, folder) if name.endswith(_SUFFIXES)]
+        if len(names) > _MAX_BESIDE:
+            self.query.truncate(f"{folder} of process {pid}: {_MAX_BESIDE} of {len(names)} files were read")
+            names.sort(key=lambda name: name != CONFIG)
+        paths = [os.path.join(folder, name) for name in names[:_MAX_BESIDE]]
+        return [
+            found
+            for path in paths
+            if (found := self._by_process(files, pid, path, path, path.endswith(f"/{CONFIG}"))) is not None
+        ]
 
     def _by_name(self, files: ProcessFiles, pid: int, name: str, key: tuple[Optional[str], str, str]) -> Optional[FoundConfig]:
         if key not in self._named:
-            self._named[key] = self._by_process(files, pid, name, key[2])
+            self._named[key] = self._by_process(files, pid, name, key[2], True)
         return self._named[key]
 
-    def _by_process(self, files: ProcessFiles, pid: int, name: str, path: str) -> Optional[FoundConfig]:
-        read = files.read_with_status(pid, name, CONFIG_LIMIT)
-        return self._file(path, read[1], read[0]) if read else None
+    def _by_process(self, files: ProcessFiles, pid: int, name: str, path: str, is_asked_for: bool) -> Optional[FoundConfig]:
+        # What no miner looks for may be longer than a configuration, and is none then.
+        if is_asked_for and is_out_of_reach(files, pid, path, self.query):
+            return None
+        fd = files.open(pid, name)
+        return None if fd is None else self._file(path, fd, f"process {pid}: " if is_asked_for else None)
 
-    def _file(self, path: str, status: os.stat_result, data: bytes) -> Optional[FoundConfig]:
+    def _file(self, path: str, fd: int, asked_by: Optional[str], limit: int = CONFIG_LIMIT) -> Optional[FoundConfig]:
+        """What the file behind `fd`, which is closed, says; where `asked_by` is given, a cut is said with it."""
+        try:
+            status = os.fstat(fd)
+            content = self.contents.get(status) or self.contents.put(status, read_settings(fd, limit))
+        except OSError:
+            return None
+        finally:
+            os.close(fd)
+        if asked_by is not None and not content.is_whole:
+            self.query.truncate(f"{asked_by}{path}: only its beginning was read")
+        return self._add(path, status, content)
+
+    def _add(self, path: str, status: os.stat_result, content: Content) -> Optional[FoundConfig]:
         key = (status.st_dev, status.st_ino)
         if key not in self.found:
-            content = self.contents.get(status) or self.contents.put(status, data)
             if content.config is None:
                 return None
             self.found[key] = FoundConfig(path, status, content)
         return self.found[key]
 
     def _note(self, found: Optional[FoundConfig], pid: int, how: str) -> None:
-        if found is not None and len(found.users) < _MAX_USERS:
+        if found is not None and len(found.users) >= _MAX_USERS and pid not in found.users:
+            self.query.truncate(f"{found.path}: {_MAX_USERS} of the processes that use it are shown")
+        elif found is not None:
             found.users[pid] = min(how, found.users.get(pid, how), key=_RANK.__getitem__)
 
     def by_places(self) -> str:
@@ -166,8 +204,7 @@ class ConfigSearch:
         for place, depth in {**_PLACES, **homes}.items():
             for found in walk.below(place, depth, self._is_candidate):
                 self.query.check_time()
-                is_config = found.path.endswith(_SUFFIXES)
-                if 16 <= found.status.st_size <= (CONFIG_LIMIT if is_config else _MAX_ODD_FILE):
+                if found.status.st_size >= 16:
                     self._read(found.path, found.status)
         return walk.cut
 
@@ -180,18 +217,24 @@ class ConfigSearch:
     def _read(self, path: str, status: Optional[os.stat_result] = None) -> None:
         known = self.contents.get(status) if status is not None else None
         if known is not None and status is not None:
-            self._file(path, status, b"")
+            self._add(path, status, known)
             return
         try:
             fd = self.host.files.open(path)
         except Unreadable:
             return
-        try:
-            self._file(path, os.fstat(fd), read_fd(fd, CONFIG_LIMIT))
-        except OSError:
-            return
-        finally:
+        is_config = path.endswith(_SUFFIXES)
+        if not is_config and not _is_text(fd):
             os.close(fd)
+            return
+        self._file(path, fd, "" if os.path.basename(path) == CONFIG else None, CONFIG_LIMIT if is_config else _MAX_ODD_FILE)
+
+
+def _is_text(fd: int) -> bool:
+    try:
+        return b"\0" not in os.pread(fd, _HEAD, 0)
+    except OSError:
+        return False
 
 
 def _homes(accounts: Iterable[Account]) -> list[str]:

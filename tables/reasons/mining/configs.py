@@ -80,7 +80,10 @@ class Setting(NamedTuple):
 
 
 def read_miner_config(data: bytes) -> Optional[MinerConfig]:
-    """`parse_miner_config` of a file's bytes; what cannot be one by a quick look is not parsed."""
+    """`parse_miner_config` of a file's bytes; what cannot be one by a quick look is not parsed.
+
+    Of a file above 4 KiB the blanks and comments are left out already (`read_settings`).
+    """
     lower = data.lower()
     return parse_miner_config(data.decode("utf-8", "surrogateescape")) if any(hint in lower for hint in _HINTS) else None
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 
 from tables.host.processes.process_files import ProcessFiles
 from tables.host.processes.procfs import Procfs
 from tables.indicators.pools import PoolIndicators
 from tables.reasons.mining.config_pools import config_references
-from tables.reasons.mining.named_configs import CONFIG_LIMIT, home_folder, process_folders
+from tables.reasons.mining.named_configs import home_folder, process_folders, read_config
+from tables.reasons.mining.process_strings import arguments
 from tables.reasons.mining.references import Reference, cmdline_references
 from tables.schema import QueryContext
-
-_CMDLINE_LIMIT = 1 << 20
 
 
 def named_pools(
@@ -22,17 +20,17 @@ def named_pools(
     """The pools that each process names, by pid.
 
     Configuration files are those behind -c and --config, config.json in the working folder and beside the program, and those
-    in the home folder where xmrig looks, read as the process sees them, 1 MiB at most.
+    in the home folder where xmrig looks, read as the process sees them, 1 MiB
+    at most without blanks and comments.
     """
     found: dict[int, list[Reference]] = {}
-    configs = _Configs(procfs, indicators)
+    configs = _Configs(procfs, indicators, query)
     for pid in pids:
         query.check_time()
-        data = procfs.try_read(f"{pid}/cmdline", _CMDLINE_LIMIT)
+        argv = arguments(procfs, pid, query).kept
         # Kernel threads and zombies have no command line.
-        if not data:
+        if not argv:
             continue
-        argv = os.fsdecode(data).rstrip("\0").split("\0")
         references = cmdline_references(argv, indicators) + configs.references(pid, argv)
         if references:
             found[pid] = references
@@ -42,7 +40,8 @@ def named_pools(
 class _Configs:
     """Reads configuration files, each path once per mount namespace and root folder."""
 
-    def __init__(self, procfs: Procfs, indicators: PoolIndicators) -> None:
+    def __init__(self, procfs: Procfs, indicators: PoolIndicators, query: QueryContext) -> None:
+        self.query = query
         self.procfs = procfs
         self.indicators = indicators
         self.files = ProcessFiles(procfs)
@@ -54,10 +53,10 @@ class _Configs:
         if folders is None:
             return []
         found: list[Reference] = []
-        for key, (path, _) in folders.candidates(argv, home_folder(self.procfs, pid)).items():
+        for key, (path, _) in folders.candidates(argv, self.query, home_folder(self.procfs, pid, self.query)).items():
             if (known := (*folders.view, key)) not in self._known:
-                data = self.files.read(pid, path, CONFIG_LIMIT) or b""
-                text = data.decode("utf-8", "surrogateescape")
+                read = read_config(self.files, pid, path, key, self.query)
+                text = read.data.decode("utf-8", "surrogateescape") if read else ""
                 self._known[known] = config_references(text, key, self.indicators)
             found += self._known[known]
         return found

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Optional
 
-from tables.indicators.miner_words import MinerWords, miner_words, words_of
+from tables.indicators.miner_words import CONFIG_OPTIONS, MinerWords, miner_words, words_of
 from tables.indicators.networks import parse_address
 from tables.indicators.pools import HIGH, MEDIUM, Listed, PoolIndicators
 from tables.indicators.wallets import find_wallets
@@ -20,7 +20,6 @@ _HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,251}[A-Za-z0-9_.])?")
 _PORT_FLAGS = frozenset({"--port"})
 # Arguments that may hold a wallet: none is shorter, and a longer one is text.
 LEAST_WALLET, MAX_WALLET_WORD = 26, 512
-_CONFIG_FLAGS = frozenset({"-c", "--config"})
 
 
 class Endpoint(NamedTuple):
@@ -130,9 +129,9 @@ def config_paths(argv: Sequence[str]) -> Iterator[str]:
     """The files that -c, --config or --config=FILE name."""
     for argument, following in zip(argv, [*argv[1:], ""]):
         flag, equals, value = argument.partition("=")
-        if argument in _CONFIG_FLAGS:
+        if argument in CONFIG_OPTIONS:
             path = following
-        elif equals and flag in _CONFIG_FLAGS:
+        elif equals and flag in CONFIG_OPTIONS:
             path = value
         elif argument.startswith("-c") and len(argument) > 2:
             path = argument[2:]

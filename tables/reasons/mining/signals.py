@@ -28,6 +28,7 @@ _SCRATCHPAD_BYTES = 2 * _MIB
 # What huge pages may hold besides, and threads that are counted at most.
 _HUGE_SLACK = 64 * _MIB
 _MAX_THREADS = 1024
+_EVADES = "evades_limits"
 _HOMES = ("/root", "/home")
 # Groups of signals, as miner_signals.yaml names them.
 _PLACE, _POSE = "place", "pose"
@@ -84,6 +85,10 @@ class Facts:
     connections: Sequence[str] = ()
     marks: frozenset[str] = frozenset()
     packer: Optional[str] = None
+    # What it does that hides something behind a limit of ours and that no honest program does; how many arguments it has,
+    # where these are more than programs have as a rule.
+    evasions: Sequence[str] = ()
+    many_arguments: int = 0
 
     @property
     def program(self) -> str:
@@ -160,6 +165,9 @@ class MinerSignals:
         for exemption in self.exemptions:
             if program in exemption.names and exemption.unless.isdisjoint(found) and self._is_itself(facts, exemption):
                 found = {name: fact for name, fact in found.items() if name not in exemption.ignores}
+        if facts.many_arguments and any(not self.is_context(name) for name in found):
+            # Linkers and archivers are given as many.
+            found.setdefault(_EVADES, f"{facts.many_arguments} arguments")
         algorithm = self.words.algorithm(words_of(facts.argv)) or next(
             (c.content.algorithm for c in facts.configs if c.content.algorithm), None
         )
@@ -227,6 +235,7 @@ class MinerSignals:
         yield "miner_binary", f"holds strings of {', '.join(sorted(facts.marks))}" if len(facts.marks) > 1 else None
         yield "packed", f"packer {facts.packer}" if facts.packer else None
         yield "kernel_thread_pose", self._pose(facts)
+        yield _EVADES, "; ".join(facts.evasions)
         yield from self._place(facts)
 
     def _name(self, facts: Facts) -> Optional[str]:

@@ -170,7 +170,7 @@ def test_honest_files_in_the_same_places_are_silent(disk: Path) -> None:
     write(disk / "opt" / "app" / "package.json", '{"name": "pool-dashboard", "dependencies": {"stratum": "1.0"}}')
     write(disk / "opt" / "app" / "config.json", '{"pools": [{"url": "db1.internal:5432", "user": "app"}]}')
     write(disk / "root" / ".bash_history", f"./xmrig -o 203.0.113.7:443 -u {XMR} -k\n")
-    write(disk / "tmp" / "big.json", " " * (1 << 20) + CONFIG)
+    write(disk / "tmp" / "big.json", '{"text": "' + "x" * (1 << 20) + '"}')
     assert found_on(disk) == {}
 
 
