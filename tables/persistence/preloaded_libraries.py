@@ -11,7 +11,7 @@ from tables.host import Host
 from tables.host.disk.files import Unreadable
 from tables.host.disk.raw_files import differences, read_raw
 from tables.host.loader.mapped_libraries import most_mapped
-from tables.host.loader.preloads import FOLDER_VARIABLE, LIBRARY_VARIABLES, parse_ld_so_conf, parse_ld_so_preload
+from tables.host.loader.preloads import FOLDER_VARIABLE, LIBRARY_VARIABLES, PreloadFile, parse_ld_so_conf
 from tables.host.loader.sources import RunningSetting, entries, root_folder, running_settings
 from tables.host.processes.procfs import Process
 from tables.host.startup.loader_settings import LoaderSettings
@@ -51,8 +51,8 @@ class PreloadedLibrary(Row):
         TEXT,
         "what is suspicious, comma separated",
         words=Words.listed(
-            "content_differs deleted hidden_from_libc hidden_from_listing hidden_path memfd size_mismatch temp_path "
-            "writable_by_others",
+            "content_differs deleted evades_limits hidden_from_libc hidden_from_listing hidden_path memfd size_mismatch "
+            "temp_path writable_by_others",
             explaining="missing unowned",
         ),
     )
@@ -86,13 +86,13 @@ class _Place(NamedTuple):
 def preloaded_libraries(host: Host, query: QueryContext) -> Iterator[PreloadedLibrary]:
     """One row per library and way; LD_LIBRARY_PATH and ld.so.conf give rows only for temporary, hidden or open folders.
 
-    /etc/ld.so.preload is read by system call numbers, past a library that shows programs an empty file, and compared with
-    its size and with what libc shows. A library in most of the packaged programs that were started since the first that
-    has it (at most 400 processes, the newest), although no package owns it or its file is hidden, temporary or deleted,
-    is a preload whatever that file says. Of processes' environments only the loader's variables are read; processes with
-    the same value in one root folder are one row. Of units all files and drop-ins are read, also masked ones, and what
-    EnvironmentFile= names. In a container no package database is asked. Below another root folder than / only files are
-    read. Without root, only one's own processes are seen; minehunt_status says so.
+    /etc/ld.so.preload is read by system call numbers, past a library that shows programs an empty file, and compared with its
+    size and with what libc shows; kilobytes of blanks and comments in it are evades_limits. A library in most of the packaged
+    programs that were started since the first that has it (at most 400 processes, the newest), although no package owns it or
+    its file is hidden, temporary or deleted, is a preload whatever that file says. Of processes' environments only the
+    loader's variables are read; processes with the same value in one root folder are one row. Of units all files and drop-ins
+    are read, also masked ones, and what EnvironmentFile= names. In a container no package database is asked. Below another
+    root folder than / only files are read. Without root, only one's own processes are seen; minehunt_status says so.
     """
     scan = _Scan(host, query)
     yield from scan.configured_folders()
@@ -116,7 +116,8 @@ class _Scan:
     def preload_file(self) -> Iterator[PreloadedLibrary]:
         """The entries of /etc/ld.so.preload, and the file itself when calls disagree about it."""
         try:
-            raw = read_raw(self.files, _PRELOAD, _LIMIT)
+            file = PreloadFile()
+            raw = read_raw(self.files, _PRELOAD, _LIMIT, feed=file.feed)
         except Unreadable as error:
             # The loader reads nothing but a regular file.
             if error.why != "not a regular file":
@@ -126,7 +127,8 @@ class _Scan:
         odd = differences(self.files, _PRELOAD, _LIMIT)
         # The file may have changed between the calls.
         odd = [reason for reason in differences(self.files, _PRELOAD, _LIMIT) if reason in odd] if odd else []
-        named = parse_ld_so_preload(raw.data.decode("utf-8", "surrogateescape")) if raw else []
+        odd += self._limits(_PRELOAD, file)
+        named = file.entries
         for line, library in named:
             judged = self.judge.library(library, "ld.so.preload")
             # Whoever falsifies the file has something to hide.
@@ -135,6 +137,8 @@ class _Scan:
         if odd and not named:
             size = f"{raw.file_size} bytes by statx, {len(raw.data)} read" if raw else "no such file by system call"
             evidence = f"{_PRELOAD} is shown differently by different calls: {size}"
+            if "evades_limits" in odd:
+                evidence = f"{_PRELOAD} begins with {file.padding} bytes of blanks and comments"
             judged = Judged(_PRELOAD, odd, status=raw.status if raw else None)
             yield _row(judged, _Place("ld.so.preload", evidence, None, _PRELOAD))
 
@@ -196,15 +200,25 @@ class _Scan:
 
     def _inside(self, process: Process) -> Iterator[PreloadedLibrary]:
         """The entries of ld.so.preload in the root folder of a container or chroot."""
+        file = PreloadFile()
         try:
-            found = read_raw(self.files, self.judge.root_of(process) + _PRELOAD, _LIMIT)
+            read_raw(self.files, self.judge.root_of(process) + _PRELOAD, _LIMIT, feed=file.feed)
         except OSError as error:
             self.query.could_not_see(str(error))
             return
-        for line, library in parse_ld_so_preload(found.data.decode("utf-8", "surrogateescape")) if found else ():
+        odd = self._limits(f"{_PRELOAD} in the root folder of process {process.pid}", file)
+        for line, library in file.entries:
             evidence = f"line {line} of {_PRELOAD} in the root folder of process {process.pid}: {library}"
             judged = self.judge.library_inside(library, "ld.so.preload", process)
+            judged = judged._replace(reasons=[*judged.reasons, *odd], exception=None if odd else judged.exception)
             yield _row(judged, _Place("ld.so.preload", evidence, None, _PRELOAD, line, process))
+
+    def _limits(self, path: str, file: PreloadFile) -> list[str]:
+        """Say what of a file that names libraries was not read; evades_limits where blanks and comments fill kilobytes of it."""
+        file.end()
+        if file.missed:
+            self.query.truncate(f"{path}: {file.missed}")
+        return ["evades_limits"] if file.is_hiding else []
 
     def _text(self, path: str) -> str:
         try:

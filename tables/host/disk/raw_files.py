@@ -6,6 +6,7 @@ import errno
 import hashlib
 import os
 import stat
+from collections.abc import Callable
 from typing import NamedTuple, Optional
 
 from tables.host import syscalls
@@ -25,10 +26,13 @@ class RawFile(NamedTuple):
     sha256: Optional[str]
 
 
-def read_raw(files: Files, path: str, limit: int, with_hash: bool = False) -> Optional[RawFile]:
+def read_raw(
+    files: Files, path: str, limit: int, with_hash: bool = False, feed: Optional[Callable[[bytes], bool]] = None
+) -> Optional[RawFile]:
     """The regular file at `path`, at most `limit` bytes of it, read by the kernel's own calls; None when there is none.
 
-    The hash is of the whole file, None above HASH_LIMIT. Raises Unreadable for what is no regular file or not ours to read.
+    `feed` is given the whole file in pieces, as long as it answers that it wants more. The hash is of the whole file, None
+    above HASH_LIMIT. Raises Unreadable for what is no regular file or not ours to read.
     """
     located = files.locate(path)
     if "\0" in located:
@@ -51,20 +55,22 @@ def read_raw(files: Files, path: str, limit: int, with_hash: bool = False) -> Op
     finally:
         os.close(found)
     try:
-        return _contents(fd, limit, with_hash)
+        return _contents(fd, limit, with_hash, feed)
     except OSError as error:
         raise Unreadable(path, error.strerror or str(error), error.errno) from None
     finally:
         os.close(fd)
 
 
-def _contents(fd: int, limit: int, with_hash: bool) -> RawFile:
+def _contents(fd: int, limit: int, with_hash: bool, feed: Optional[Callable[[bytes], bool]]) -> RawFile:
     status, size = os.fstat(fd), syscalls.file_size(fd)
     wants_hash = with_hash and size <= HASH_LIMIT
     digest = hashlib.sha256()
     kept = b""
     read = 0
-    while read < (HASH_LIMIT if wants_hash else limit) and (chunk := syscalls.read(fd, _CHUNK)):
+    while (read < (HASH_LIMIT if wants_hash else limit) or feed is not None) and (chunk := syscalls.read(fd, _CHUNK)):
+        if feed is not None and not feed(chunk):
+            feed = None
         kept += chunk[: limit - len(kept)] if len(kept) < limit else b""
         read += len(chunk)
         digest.update(chunk)

@@ -17,6 +17,12 @@ _COMMENT = re.compile(r"#[^\n]*")
 _MAPPED = re.compile(rb"^[0-9a-f]+-[0-9a-f]+ [r-][w-]x[ps] [0-9a-f]+ ([0-9a-f]+:[0-9a-f]+) (\d{1,20}) +(/[^\n]*)$", re.MULTILINE)
 _ESCAPE = re.compile(rb"\\012")
 _MAX_ENTRIES = 1000
+_MAX_PATH = 4096
+_MAX_PRELOAD = 8 << 20
+_MUCH_PADDING = 4096
+_BLANKS = b" \t\n\r\v\f:\0"
+_ENDS = frozenset(b"%c" % code for code in _BLANKS + b"#")
+_PRELOAD_TOKEN = re.compile(rb"[ \t\n\r\v\f:\0]+|#|[^ \t\n\r\v\f:\0#]+")
 # Tokens that the loader replaces; what $LIB and $PLATFORM stand for depends on how glibc was built.
 _LIB_FOLDERS = ("lib64", "lib", "lib/x86_64-linux-gnu", "lib/aarch64-linux-gnu", "lib/arm-linux-gnueabihf", "lib32")
 _PLATFORMS = ("x86_64", "haswell", "aarch64", "v8l", "v7l", "v6l", "i686")
@@ -38,12 +44,85 @@ class Mapping(NamedTuple):
     path: str
 
 
+class PreloadFile:
+    """Reads /etc/ld.so.preload in pieces: `entries` are (line, library), `padding` the bytes of blanks and comments.
+
+    Libraries are separated by blanks or colons; comments reach from `#` to the end of the line. `missed` says which bound was
+    met, "" when none was.
+    """
+
+    def __init__(self) -> None:
+        self.entries: list[tuple[int, str]] = []
+        self.padding = 0
+        self.missed = ""
+        self._line = 1
+        self._read = 0
+        self._is_comment = False
+        self._word = b""
+
+    @property
+    def is_hiding(self) -> bool:
+        """Whether more than 4 KiB of it are blanks and comments."""
+        return self.padding > _MUCH_PADDING
+
+    def feed(self, piece: bytes) -> bool:
+        """Read the next piece; false when no more is wanted."""
+        self._read += len(piece)
+        if not self._is_comment and not piece.strip(_BLANKS):
+            # Megabytes of blanks are passed over at the speed of the computer.
+            self._end()
+            self._pad(piece)
+            return self._goes_on()
+        at = 0
+        while at < len(piece):
+            if self._is_comment:
+                end = piece.find(b"\n", at)
+                self._is_comment = end < 0
+                end = len(piece) if end < 0 else end
+                self._pad(piece[at:end])
+            else:
+                found = _PRELOAD_TOKEN.match(piece, at)
+                end = found.end() if found else len(piece)
+                self._token(piece[at:end])
+            at = end
+        return self._goes_on()
+
+    def _token(self, token: bytes) -> None:
+        if token == b"#":
+            self._is_comment = True
+        if token[:1] in _ENDS:
+            self._end()
+            self._pad(token)
+        elif len(self._word) < _MAX_PATH:
+            self._word += token[:_MAX_PATH]
+
+    def end(self) -> None:
+        """The file has ended."""
+        self._end()
+
+    def _goes_on(self) -> bool:
+        if len(self.entries) >= _MAX_ENTRIES:
+            self.missed = f"only the first {_MAX_ENTRIES} entries were read"
+        elif self._read >= _MAX_PRELOAD:
+            self.missed = f"only the first {_MAX_PRELOAD >> 20} MiB were read"
+        return not self.missed
+
+    def _pad(self, token: bytes) -> None:
+        self.padding += len(token)
+        self._line += token.count(b"\n")
+
+    def _end(self) -> None:
+        if self._word and len(self.entries) < _MAX_ENTRIES:
+            self.entries.append((self._line, self._word.decode("utf-8", "surrogateescape")))
+        self._word = b""
+
+
 def parse_ld_so_preload(text: str) -> list[tuple[int, str]]:
-    """(line, library) of each entry in /etc/ld.so.preload: separated by blanks or colons, comments from `#` on."""
-    found = []
-    for number, line in enumerate(text.split("\n"), 1):
-        found += [(number, word) for word in re.split(r"[\s:\0]+", _COMMENT.sub("", line)) if word]
-    return found[:_MAX_ENTRIES]
+    """(line, library) of each entry in /etc/ld.so.preload, of the first thousand."""
+    file = PreloadFile()
+    file.feed(text.encode("utf-8", "surrogateescape"))
+    file.end()
+    return file.entries
 
 
 def split_value(variable: str, value: str) -> tuple[str, ...]:

@@ -165,7 +165,7 @@ class Collector:
             with contextlib.suppress(OSError):
                 key = file_key(self.procfs.stat(f"{pid}/exe"))
                 users.setdefault(key, []).append(pid)
-                if self.files.cover(pid, facts.exe or "", key[0]):
+                if not self.is_system_program(facts) and self.files.cover(pid, facts.exe or "", key[0]):
                     found.add(pid)
         started = time.monotonic()
         waiting: dict[FileKey, float] = {}

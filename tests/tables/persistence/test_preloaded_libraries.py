@@ -311,6 +311,28 @@ def test_units_and_environment_files(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize("padding", ["\n" * (5 << 20), " :" * (3 << 20), "#" + "x" * (5 << 20) + "\n", "# a comment\n" * 400_000])
+def test_no_padding_hides_a_library(tmp_path: Path, padding: str) -> None:
+    planted_files.plant(tmp_path, "/etc/ld.so.preload", padding + "/opt/a.so\n")
+    query = QueryContext()
+    (row,) = preloaded_libraries.generate(Host(str(tmp_path)), query)
+    assert (row.path, row.line, row.reasons) == ("/opt/a.so", padding.count("\n") + 1, "evades_limits,missing")
+    assert not query.cuts
+
+
+def test_a_preload_file_past_every_limit_is_named(tmp_path: Path) -> None:
+    planted_files.plant(tmp_path, "/etc/ld.so.preload", "\n" * (9 << 20) + "/opt/a.so\n")
+    query = QueryContext()
+    (row,) = preloaded_libraries.generate(Host(str(tmp_path)), query)
+    assert (row.path, row.reasons) == ("/etc/ld.so.preload", "evades_limits")
+    assert any("/etc/ld.so.preload" in text for text in query.cuts)
+
+
+def test_a_preload_file_with_comments_is_honest(tmp_path: Path) -> None:
+    planted_files.plant(tmp_path, "/etc/ld.so.preload", "# by our own configuration management\n" * 20 + "/opt/a.so\n")
+    assert [row.reasons for row in rows(Host(str(tmp_path)))] == ["missing"]
+
+
 def test_known_agents_are_excused_where_they_are_installed(tmp_path: Path) -> None:
     planted_files.plant(tmp_path, "/etc/ld.so.preload", "/$LIB/liboneagentproc.so\n")
     planted_files.plant(tmp_path, "/lib64/liboneagentproc.so", "x")
