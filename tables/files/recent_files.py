@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 import os
 import stat
 import time
@@ -20,7 +19,9 @@ from tables.host.disk.local_mounts import boundaries
 from tables.host.disk.mounts import parse_mountinfo
 from tables.host.disk.tree_walk import KINDS, TreeWalk
 from tables.host.packages.owners import OwnerUnknown, owners
+from tables.indicators.process_names import is_below, process_names
 from tables.reasons.borrowed_times import BorrowedTimes
+from tables.reasons.fair_choice import FairChoice
 from tables.reasons.new_files import is_program, oddities
 from tables.schema import BIGINT, EQUALS, TEXT, QueryContext, Row, Words, clean_text, column, table
 from tables.time_span import LIMITS, Span, asked_span
@@ -32,8 +33,10 @@ _MAX_FILES = 20_000
 _MAX_NAMED = 5
 _MOUNTINFO_LIMIT = 8 << 20
 _NANO = 1_000_000_000
-# The SOP's own exceptions, below the root folder; a query that names one as `root` gets it.
-_LEFT_OUT = ("proc", "sys", "run")
+# The SOP's own exceptions, below the root folder; a query that names one as `root` gets it. Of /run, which changes all the
+# time and where accounts have folders of their own, the programs are looked at, but not those that shut the machine down.
+_LEFT_OUT = ("proc", "sys", "run/initramfs")
+_VOLATILE = "/run/"
 
 
 @dataclass(frozen=True)
@@ -109,14 +112,15 @@ def recent_files(host: Host, query: QueryContext) -> Iterator[RecentFile]:
     """One row per file, folder, link or other thing whose ctime is after `since` and not after `until`, as find has it.
 
     Dates without a zone are local time. Without `since` the 24 hours before `until` (or now) are looked at, unless `ctime`
-    itself is constrained; without `until` there is no end. `root` is a folder; where it is a link, what that leads to. The
-    walk enters every local file system below it once (disks, and memory as in /tmp and /dev/shm), but not /proc, /sys and
-    /run, other machines' and FUSE file systems, and images that cannot be written; a `root` there is walked all the same.
-    Files of containers are met in their layers' folders. What a mount covers, and what lies beyond 4,096 bytes of path,
-    is not seen. Every file is looked at, so the answer costs what find costs: about 2 s of CPU for a million files.
-    After 90 s, or for more than 20,000 files, the answer is partial, and minehunt_status says so: programs (executable,
-    ELF or script) are kept before all else, then what is newest. An unusable `since`, `until` or `root` fails the query; of
-    several roots those that do not exist, and links into another of them (/bin into /usr), are passed over.
+    itself is constrained; without `until` there is no end. `root` is a folder; where it is a link, what that leads to. The walk
+    enters every local file system below it once (disks, and memory as in /tmp and /dev/shm), but not /proc and /sys, of /run
+    the programs alone, and not other machines' and FUSE file systems, and images that cannot be written; a `root` there is
+    walked all the same. Files of containers are met in their layers' folders. What a mount covers, and what lies beyond 4,096
+    bytes of path, is not seen. Every file is looked at, so the answer costs what find costs: about 2 s of CPU for a million
+    files. After 90 s, or for more than 20,000 files, the answer is partial, and minehunt_status says so: programs (executable,
+    ELF or script) are kept before all else, then what is newest, of each account and folder (such as /usr/bin) alike. An
+    unusable `since`, `until` or `root` fails the query; of several roots those that do not exist, and links into another of
+    them (/bin into /usr), are passed over.
     To take them from another table, put that first: `FROM other CROSS JOIN recent_files f ON f.root = other.path`.
     """
     spans = [asked_span(query, *asked) for asked in product(_asked(query, "since"), _asked(query, "until"))]
@@ -200,19 +204,20 @@ class _Scan:
         folder = self._folder()
         walk = TreeWalk(self._closed(folder), _kinds(self.query), min(span.earliest for span in spans), self._must_stop())
         strip = 0 if self.host.is_live else len(self.host.files.root)
-        best: list[tuple[bool, int, int, _Found]] = []
-        dropped = 0
-        for number, (path, status) in enumerate(walk.below(folder)):
+        programs, others = FairChoice[_Found](_MAX_FILES), FairChoice[_Found](_MAX_FILES)
+        for path, status in walk.below(folder):
             if any(status.ctime_ns in span for span in spans):
                 found = _Found(path[strip:], status, file_head(path) if stat.S_ISREG(status.mode) else None)
                 if not self._is_asked_for(found):
                     continue
-                heapq.heappush(best, (found.is_program, status.ctime_ns, number, found))
-                if len(best) > _MAX_FILES:
-                    heapq.heappop(best)
-                    dropped += 1
-        self._note(walk, dropped)
-        files = sorted((entry[-1] for entry in best), key=lambda file: file.path)
+                # An account that makes many files, or a folder full of them, pushes no other's out.
+                place = is_below(found.path, process_names().writable_folders) or tuple(found.path.split("/", 3)[1:3])
+                group = status.owner_uid, place
+                (programs if found.is_program else others).add(group, status.ctime_ns, found)
+        programs.trim()
+        others.most = _MAX_FILES - len(programs)
+        files = sorted((*programs, *others), key=lambda file: file.path)
+        self._note(walk, programs.dropped + others.dropped)
         try:
             self.packages = owners(self.host, [file.path for file in files if file.is_program])
         except OwnerUnknown as error:
@@ -222,7 +227,13 @@ class _Scan:
 
     def _is_asked_for(self, found: _Found) -> bool:
         """Whether a query for programs, or for ELF files, can want it."""
+        if self._is_volatile(found.path) and not found.is_program:
+            return False
         return not (self.wants_elf and found.head != ELF) and not (self.wants_program and not found.is_program)
+
+    def _is_volatile(self, path: str) -> bool:
+        """Whether it lies below /run and that was not asked for."""
+        return path.startswith(_VOLATILE) and not (self.root + "/").startswith(_VOLATILE)
 
     def _folder(self) -> str:
         """Where our own process finds the root of the walk."""
@@ -247,7 +258,8 @@ class _Scan:
         if found.left_out:
             more = ", …" if len(found.left_out) > _MAX_NAMED else ""
             self.query.could_not_see(f"not walked: {', '.join(found.left_out[:_MAX_NAMED])}{more}")
-        return {**found.closed, **{os.path.join(self.host.files.root, name): None for name in _LEFT_OUT}}
+        left_out = () if self.root.strip("/") else _LEFT_OUT
+        return {**found.closed, **{os.path.join(self.host.files.root, name): None for name in left_out}}
 
     def _must_stop(self) -> Callable[[], bool]:
         end = self.query.deadline - self.query.budget_seconds / 4
@@ -255,7 +267,9 @@ class _Scan:
 
     def _note(self, walk: TreeWalk, dropped: int) -> None:
         if dropped:
-            self.query.truncate(f"{dropped} files beyond {_MAX_FILES} are left out; programs and the newest were kept")
+            self.query.truncate(
+                f"{dropped} files beyond {_MAX_FILES} are left out; of each account and folder programs and the newest were kept"
+            )
         if walk.cut:
             self.query.truncate(walk.cut)
         if walk.unreadable:

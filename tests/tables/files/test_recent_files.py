@@ -260,11 +260,26 @@ def test_hostile_names(image: Path) -> None:
     assert all(row.is_elf and row.to_wire()["path"].isprintable() for row in rows.values())
 
 
-def test_what_the_sop_leaves_out_is_left_out_unless_named(image: Path) -> None:
+def test_what_the_sop_leaves_out_is_left_out_unless_named_but_for_programs_in_run(image: Path) -> None:
     write(image / "run/user/1000/x", ELF)
+    write(image / "run/user/1000/y", b"a pid")
+    write(image / "run/initramfs/shutdown", ELF)
+    write(image / "proc/x", ELF)
     host = Host(str(image))
-    assert "/run/user/1000/x" not in scan(host)[0]
-    assert "/run/user/1000/x" in scan(host, root="/run")[0]
+    found = scan(host)[0]
+    assert "/run/user/1000/x" in found
+    assert not found.keys() & {"/run/user", "/run/user/1000/y", "/run/initramfs/shutdown", "/proc/x"}
+    assert {"/run/user/1000/x", "/run/user/1000/y", "/run/initramfs/shutdown"} <= scan(host, root="/run")[0].keys()
+
+
+def test_many_newer_programs_push_no_older_one_out(image: Path) -> None:
+    write(image / "usr/bin/evil", ELF)
+    for number in range(25_000):
+        write(image / "tmp" / str(number // 1000) / str(number), b"\x7fELF", 0o755)
+    rows, query = scan(Host(str(image)), kind="regular", since="-7 days")
+    assert "/usr/bin/evil" in rows
+    assert len(rows) == 20_000
+    assert query.truncated and "beyond 20000" in query.truncated
 
 
 @pytest.mark.root
