@@ -70,13 +70,13 @@ def scheduled_jobs(host: Host, query: QueryContext) -> Iterator[ScheduledJob]:
     """One row per job; of a script in cron.daily and the like one for itself (line 0), and one per suspicious command in it.
 
     Files whose name, owner or mode make the scheduler pass them over are read as well: `enabled` tells. What follows an
-    unescaped `%` in a crontab is its command's standard input, and is judged as such. Beside what the command gives,
-    `reasons` can be: control_characters and padding (also in the lines around the job, and its schedule), dotfile,
-    world_writable, system_account_crontab (an account that cannot log in has a crontab of its own) and
-    spool_of_unknown_account. The values of variables are judged, but not shown unless they steer a shell or loader.
-    Of a file 4 MiB and 2,000 jobs are read, of a folder 4,096 files. The row of a timer has the timer's file and the
-    ExecStart= of what it starts. What cannot be read, such as other accounts' crontabs without root, is left out and
-    named in minehunt_status.
+    unescaped `%` in a crontab is its command's standard input, and is judged as such. Beside what the command gives, `reasons`
+    can be: control_characters and padding (also in the lines around the job, and its schedule), dotfile, evades_limits (32 KiB
+    and nine tenths of the file are blank lines and comments, which cron itself refuses), world_writable, system_account_crontab
+    (an account that cannot log in has a crontab of its own) and spool_of_unknown_account. The values of variables are judged,
+    but not shown unless they steer a shell or loader. Of a file 4 MiB beside blank lines and comments, and 2,000 jobs, are
+    read, of a folder 4,096 files. The row of a timer has the timer's file and the ExecStart= of what it starts. What cannot be
+    read, such as other accounts' crontabs without root, is left out and named in minehunt_status.
     """
     jobs = _Jobs(host, query)
     for row in jobs.facts.complete(jobs.rows(), query):
@@ -269,6 +269,8 @@ class _Jobs:
             reasons.add("dotfile")
         if file.status.st_mode & 0o002:
             reasons.add("world_writable")
+        if file.is_padded and found.scheduler != "cron_script":
+            reasons.add("evades_limits")
         if file.path != found.path:
             # A link: where it leads is judged like a program's place.
             reasons.update(command_reasons(shlex.quote(file.path)))

@@ -20,7 +20,8 @@ def job_words() -> Words:
     """The words of a job's `reasons`: those of commands, and those that its file gives."""
     # No cron runs the jobs of an account that does not exist.
     return Words(
-        (*command_words().alerting, "dotfile", "system_account_crontab", "world_writable"), ("spool_of_unknown_account",)
+        (*command_words().alerting, "dotfile", "evades_limits", "system_account_crontab", "world_writable"),
+        ("spool_of_unknown_account",),
     )
 
 

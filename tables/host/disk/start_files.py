@@ -7,12 +7,16 @@ import hashlib
 import os
 import re
 import shlex
-from typing import NamedTuple, Optional
+from typing import Any, NamedTuple, Optional
 
 from tables.host.disk.files import DEFAULT_LIMIT, Files, Unreadable, read_fd
+from tables.host.disk.padded_scripts import PaddedScript, is_padded
 from tables.text.programs import SHELLS, resolve
 from tables.text.shell import Script, parse
 
+# How far a long file is read for what it holds beside blank lines and comments.
+_MOST_READ = 32 << 20
+_CHUNK = 1 << 20
 _SHEBANG = re.compile(r"#![ \t]*([^ \t\r\n]+)[ \t]*([^\r\n]*)")
 # OpenRC's scripts are shell, run by a program of its own.
 _SHELL_SCRIPTS = SHELLS | {"openrc-run", "runscript"}
@@ -21,13 +25,15 @@ _SHELL_SCRIPTS = SHELLS | {"openrc-run", "runscript"}
 class StartFile(NamedTuple):
     """A crontab, unit file or script: its real path, its text (other bytes than UTF-8 as surrogate escapes), its status.
 
-    `sha256` is None when it is longer than DEFAULT_LIMIT bytes, of which `text` then holds the first.
+    Of a file of more than DEFAULT_LIMIT bytes `text` lacks the blank lines and comments, which lines are counted without;
+    `is_padded` tells that these are more than in any honest file. `sha256` is None when `text` is not all of it even so.
     """
 
     path: str
     text: str
     status: os.stat_result
     sha256: Optional[str]
+    is_padded: bool = False
 
     @property
     def is_whole(self) -> bool:
@@ -44,12 +50,36 @@ def read_start_file(files: Files, name: str, real_path: Optional[str] = None) ->
     try:
         status = os.fstat(fd)
         data = read_fd(fd, DEFAULT_LIMIT)
+        digest, is_long = hashlib.sha256(data), len(data) == DEFAULT_LIMIT
+        is_whole = not is_long
+        if is_long:
+            data, is_whole = _without_padding(fd, data, digest)
     except OSError as error:
         raise Unreadable(name, error.strerror or str(error), error.errno) from None
     finally:
         os.close(fd)
-    digest = hashlib.sha256(data).hexdigest() if len(data) < DEFAULT_LIMIT else None
-    return StartFile(real_path or files.real_path(name), data.decode("utf-8", "surrogateescape"), status, digest)
+    text = data.decode("utf-8", "surrogateescape")
+    hash_of_all = digest.hexdigest() if is_whole else None
+    # What was left out of a long one is megabytes.
+    hides = is_padded(text) or (is_long and len(data) < DEFAULT_LIMIT // 2)
+    return StartFile(real_path or files.real_path(name), text, status, hash_of_all, hides)
+
+
+def _without_padding(fd: int, first: bytes, digest: Any) -> tuple[bytes, bool]:
+    """What a long file holds beside blank lines and comments, at most DEFAULT_LIMIT bytes, and whether that is all of it."""
+    script = PaddedScript()
+    kept, left, read = [script.feed(first)], DEFAULT_LIMIT, len(first)
+    left -= len(kept[0])
+    while left > 0 and read < _MOST_READ:
+        piece = read_fd(fd, _CHUNK)
+        if not piece:
+            kept.append(script.rest())
+            return b"".join(kept), True
+        read += len(piece)
+        digest.update(piece)
+        kept.append(script.feed(piece))
+        left -= len(kept[-1])
+    return b"".join(kept)[:DEFAULT_LIMIT], False
 
 
 def parse_script(file: StartFile) -> Script:

@@ -421,6 +421,21 @@ def test_a_huge_crontab_is_cut_and_says_so(root: Path) -> None:
 
 
 @pytest.mark.root
+@pytest.mark.parametrize("padding", ["\n" * (5 << 20), " " * (5 << 20), "# c\n" * (3 << 19), "#" + "x" * (5 << 20) + "\n"])
+def test_no_padding_hides_a_job(root: Path, padding: str) -> None:
+    plant(root, "/etc/cron.d/x", padding + "* * * * * root /opt/a\n")
+    query = QueryContext()
+    (row,) = rows(root, query)
+    assert row.command == "/opt/a"
+    assert "evades_limits" in reasons(row)
+    assert not query.cuts
+
+
+def test_a_crontab_with_long_comments_is_honest(root: Path) -> None:
+    plant(root, "/etc/cron.d/x", "# what this does, and for whom, and why\n" * 500 + "* * * * * root /opt/a\n")
+    assert [row.reasons for row in rows(root)] == [""]
+
+
 def test_an_ordinary_user_sees_what_may_be_seen_and_is_told_of_the_rest() -> None:
     # Python itself may lie where another user cannot go: all that is needed is loaded before.
     code = (
