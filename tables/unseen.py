@@ -16,11 +16,20 @@ class Unseen:
 
     def __init__(self) -> None:
         self._unseen = _Texts()
+        self._untold = _Texts()
         self._cut = _Texts()
 
     def could_not_see(self, *why: str) -> None:
-        """Say what could not be read, compared or looked at, and why; the same said twice counts once."""
+        """Say what could not be read, compared or looked at, so that something could hide there; said twice it counts once."""
         self._unseen.add(why)
+
+    def cannot_tell(self, *why: str) -> None:
+        """Say what is missing without that anything could hide in it here.
+
+        That is what only describes what was seen (which package owns it), what a host of this kind does not have (a
+        package database, a kernel's interface), and what is another machine's to look at (its file systems).
+        """
+        self._untold.add(why)
 
     def truncate(self, *why: str) -> None:
         """Say which bound cut the scan short, and where."""
@@ -29,12 +38,23 @@ class Unseen:
     def take(self, other: Unseen) -> None:
         """Say all that `other` collected."""
         self._unseen.take(other._unseen)
+        self._untold.take(other._untold)
         self._cut.take(other._cut)
 
     @property
     def unseen(self) -> tuple[str, ...]:
-        """What could not be seen, in the order in which it was said: at most 20 texts, and how many more there were."""
+        """What could not be seen or told, each in the order in which it was said: at most 20 texts, and how many more."""
+        return (*self.blind, *self.untold)
+
+    @property
+    def blind(self) -> tuple[str, ...]:
+        """That part of it in which something could hide."""
         return self._unseen.all()
+
+    @property
+    def untold(self) -> tuple[str, ...]:
+        """The other part."""
+        return self._untold.all()
 
     @property
     def cuts(self) -> tuple[str, ...]:

@@ -97,5 +97,6 @@ def asked(message: Message) -> QueryContext:
 
 def lacks(query: QueryContext) -> Iterator[tuple[str, list[str]]]:
     """What the scan said that it lacks, as parts of its last message."""
-    yield "unseen", list(query.unseen)
+    yield "blind", list(query.blind)
+    yield "untold", list(query.untold)
     yield "cuts", list(query.cuts)

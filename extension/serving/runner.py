@@ -105,7 +105,7 @@ class TableRunner:
         started = time.monotonic()
         answer = self._scanner.scan(self.table, query)
         duration_ms = round((time.monotonic() - started) * 1000)
-        notes = Notes(answer.error, query.truncated, query.unseen)
+        notes = Notes(answer.error, query.truncated, query.unseen, query.blind)
         # What nobody could have answered says nothing of the table's health.
         lasting = Notes() if answer.is_question_at_fault else notes
         rows = None if answer.error else len(answer.rows)

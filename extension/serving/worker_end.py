@@ -128,7 +128,8 @@ class WorkerEnd:
             pending.rows += message["rows"]
         else:
             end = message["end"]
-            pending.query.could_not_see(*end["unseen"])
+            pending.query.could_not_see(*end["blind"])
+            pending.query.cannot_tell(*end["untold"])
             pending.query.truncate(*end["cuts"])
             pending.answer = Scanned(pending.rows, end["error"], end["is_question_at_fault"])
             with self._lock:

@@ -177,7 +177,7 @@ class _Scan:
         if path not in self._files:
             self._files[path] = None
             if self.network.holds(path):
-                self.query.could_not_see(f"{path}: on a network file system, not looked at")
+                self.query.cannot_tell(f"{path}: on a network file system, not looked at")
                 return None
             try:
                 found = read_key_file(self.files, path)

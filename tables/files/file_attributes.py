@@ -71,7 +71,7 @@ def file_attributes(host: Host, query: QueryContext) -> Iterator[FileAttributes]
     try:
         packages = owners(host, [one.path for one in found if one.is_marked])
     except OwnerUnknown as error:
-        query.could_not_see(str(error))
+        query.cannot_tell(str(error))
     for one in found:
         yield _row(one, packages)
 

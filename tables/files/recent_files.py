@@ -221,7 +221,7 @@ class _Scan:
         try:
             self.packages = owners(self.host, [file.path for file in files if file.is_program])
         except OwnerUnknown as error:
-            self.query.could_not_see(str(error))
+            self.query.cannot_tell(str(error))
         self.lawful = self.times.lawful((file.path, file.status) for file in files if self.packages.get(file.path, "") is None)
         return files
 
@@ -257,7 +257,7 @@ class _Scan:
         found = boundaries(parse_mountinfo(mountinfo), folder)
         if found.left_out:
             more = ", …" if len(found.left_out) > _MAX_NAMED else ""
-            self.query.could_not_see(f"not walked: {', '.join(found.left_out[:_MAX_NAMED])}{more}")
+            self.query.cannot_tell(f"not walked: {', '.join(found.left_out[:_MAX_NAMED])}{more}")
         left_out = () if self.root.strip("/") else _LEFT_OUT
         return {**found.closed, **{os.path.join(self.host.files.root, name): None for name in left_out}}
 

@@ -100,7 +100,7 @@ def hardening_checks(host: Host, query: QueryContext) -> Iterator[HardeningCheck
         if outcome.why_unknown is not None:
             if wanted is not None:
                 raise TableError(f"{check.check_id} could not look: {outcome.why_unknown}")
-            query.could_not_see(f"{check.check_id}: {outcome.why_unknown}")
+            query.cannot_tell(f"{check.check_id}: {outcome.why_unknown}")
         yield _row(check, outcome)
 
 

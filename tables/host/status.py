@@ -18,11 +18,15 @@ ERROR, TRUNCATED, DEGRADED = "error", "truncated", "degraded"
 
 @dataclass(frozen=True)
 class Notes:
-    """What one answer of a table lacks: why there is none, which bound cut it, what could not be seen."""
+    """What one answer of a table lacks: why there is none, which bound cut it, what could not be seen.
+
+    `blind` is that part of `degraded` in which something could hide; all of it where nobody has told them apart.
+    """
 
     error: Optional[str] = None
     truncated: Optional[str] = None
     degraded: tuple[str, ...] = ()
+    blind: Optional[tuple[str, ...]] = None
 
     def gaps(self) -> Iterable[tuple[str, str]]:
         """Each as (kind, why): error, truncated or degraded."""
@@ -57,6 +61,11 @@ class TableStatus:
     def degraded(self) -> tuple[str, ...]:
         """What could not be seen."""
         return tuple(dict.fromkeys(why for notes in self.notes.values() for why in notes.degraded))
+
+    @property
+    def is_blind(self) -> bool:
+        """Whether something could hide in it."""
+        return any(notes.degraded if notes.blind is None else notes.blind for notes in self.notes.values())
 
 
 class Gap(NamedTuple):

@@ -103,7 +103,7 @@ class _Scan:
         try:
             self.owners = owners(host, paths) if paths else {}
         except OwnerUnknown as error:
-            query.could_not_see(str(error))
+            query.cannot_tell(str(error))
         names = {entry.named.module for entry, _ in entries if entry.named.directive != INSTALL}
         names |= {name for _, started in entries for name in started.names}
         self.kernels = [self._kernel(release, names) for release in _releases(host)] if names else []

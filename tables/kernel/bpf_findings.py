@@ -115,7 +115,7 @@ class _Scan:
         try:
             named = symbols(self.host, kernel_functions().names(), self.query.check_time).named
         except OSError as error:
-            self.query.could_not_see(f"/proc/kallsyms: {error.strerror}: functions that programs are attached to have no names")
+            self.query.cannot_tell(f"/proc/kallsyms: {error.strerror}: functions that programs are attached to have no names")
             return {}
         return {symbol.address: name for name, found in named.items() for symbol in found}
 
@@ -124,7 +124,7 @@ class _Scan:
         try:
             return owners(self.host, paths) if paths else {}
         except OwnerUnknown as error:
-            self.query.could_not_see(str(error))
+            self.query.cannot_tell(str(error))
             return {}
 
     def _processes(self, program: Program) -> list[Process]:

@@ -91,7 +91,7 @@ def exposed_services(host: Host, query: QueryContext) -> Iterator[ExposedService
     unknown. Without root, services of other users are not seen; minehunt_status says so.
     """
     if not host.is_live:
-        query.could_not_see("a mounted disk has no listeners")
+        query.cannot_tell("a mounted disk has no listeners")
         return
     truth = host.truth
     own = {pid for pid, _ in host.own_processes()}

@@ -105,7 +105,7 @@ def miner_pool_connections(host: Host, query: QueryContext) -> Iterator[MinerPoo
     NULL and owner_visible 0; `evidence` names it when it can be seen behind the mount.
     """
     if not host.is_live:
-        query.could_not_see("a mounted disk has no connections")
+        query.cannot_tell("a mounted disk has no connections")
         return
     yield from _Scan(host, query).rows()
 

@@ -56,13 +56,13 @@ def pending_updates(host: Host, query: QueryContext) -> Iterator[PendingUpdate]:
     for system in package_systems(host.files):
         systems += 1
         if not system.caches:
-            query.could_not_see(f"no package cache for {system.kind} packages: whether updates are pending is not known")
+            query.cannot_tell(f"no package cache for {system.kind} packages: whether updates are pending is not known")
         newest = max((int(host.files.stat(path).st_mtime) for path in system.caches), default=0)
         if system.caches and newest < time.time() - _OLD_SECONDS:
-            query.could_not_see(f"the {system.kind} package cache is of {_day(newest)}: newer updates are not known")
+            query.cannot_tell(f"the {system.kind} package cache is of {_day(newest)}: newer updates are not known")
         yield from _rows(system, _offers(system, query))
     if not systems:
-        query.could_not_see("no database of dpkg, rpm or apk")
+        query.cannot_tell("no database of dpkg, rpm or apk")
 
 
 def _day(seconds: int) -> str:
@@ -78,7 +78,7 @@ def _offers(system: PackageSystem, query: QueryContext) -> Iterator[Offer]:
                 query.check_time()
                 yield offer
         except OSError as error:
-            query.could_not_see(str(error))
+            query.cannot_tell(str(error))
 
 
 def _rows(system: PackageSystem, offers: Iterator[Offer]) -> Iterator[PendingUpdate]:

@@ -37,7 +37,7 @@ class ModuleFacts:
         try:
             self.packages = owners(host, {*paths, *self._real.values(), *self._sample}) if paths else None
         except OwnerUnknown as error:
-            unseen.could_not_see(str(error))
+            unseen.cannot_tell(str(error))
 
     def path(self, name: str) -> Optional[str]:
         """The file that modules.dep names for the module."""

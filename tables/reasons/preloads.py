@@ -179,7 +179,7 @@ class PreloadJudge:
         try:
             return owners(self.host, paths) if paths else {}
         except OwnerUnknown as error:
-            self.unseen.could_not_see(str(error))
+            self.unseen.cannot_tell(str(error))
             return None
 
     def _judged(

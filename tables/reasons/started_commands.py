@@ -153,7 +153,7 @@ class CommandFacts:
         try:
             packages = owners(self.host, paths)
         except OwnerUnknown as error:
-            query.could_not_see(str(error))
+            query.cannot_tell(str(error))
             packages = {}
         inside: dict[str, str] = {}
         for row in known:

@@ -43,6 +43,6 @@ def known_good(host: Host, query: QueryContext) -> Iterator[KnownGood]:
     """
     current, expired = in_force(known_good_entries(host), time.time())
     if expired:
-        query.could_not_see(f"{expired} entries have expired and count no more")
+        query.cannot_tell(f"{expired} entries have expired and count no more")
     for entry in current:
         yield KnownGood(*entry)

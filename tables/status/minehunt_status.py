@@ -25,6 +25,7 @@ class MinehuntStatus(Row):
     truncated_why: Optional[str] = column(TEXT, "which bounds those were")
     degraded: int = column(BIGINT, "1 if the last scan of a question could not see everything")
     degraded_why: str = column(TEXT, "what kept it from seeing everything, separated by `; `")
+    is_blind: int = column(BIGINT, "1 if something could hide in what it could not see (the notes say what that is)")
 
 
 @table(
@@ -32,15 +33,20 @@ class MinehuntStatus(Row):
     MinehuntStatus,
     description="What every minehunt table did last, how long it took, and what it could not see and why.",
     sop_steps=(18,),
-    examples=["SELECT table_name, last_error, degraded_why FROM minehunt_status WHERE last_error <> '' OR degraded = 1"],
+    examples=[
+        "SELECT table_name, last_error, degraded_why FROM minehunt_status WHERE last_error <> '' OR truncated = 1 OR is_blind = 1"
+    ],
     cache_seconds=0.0,
     of_extension=True,
 )
 def minehunt_status(host: Host, query: QueryContext) -> Iterator[MinehuntStatus]:
     """One row per minehunt table, also for those never queried (calls = 0), and with the embedded engine per core table used.
 
-    An empty detection result means "nothing there" only when this table shows a recent scan without error, truncation
-    or degradation. Kept in the extension's memory: it starts anew with the extension.
+    An empty detection result means "nothing there" only when this table shows a recent scan without error or truncation, and
+    with is_blind = 0. That is 1 for all that this host has and that could not be looked at: not root, a refused or unreadable
+    file, a user's own file system. It stays 0 where only a description is missing (which package owns a file), where a host
+    of this kind has nothing to look at (no package database, no such interface of the kernel), and for file systems of other
+    machines. Kept in the extension's memory: it starts anew with the extension.
     """
     for name in sorted({*tables.modules(), *host.status.names()}):
         record = host.status.get(name)
@@ -55,4 +61,5 @@ def minehunt_status(host: Host, query: QueryContext) -> Iterator[MinehuntStatus]
             truncated_why=record.truncated,
             degraded=bool(record.degraded),
             degraded_why="; ".join(record.degraded),
+            is_blind=record.is_blind,
         )

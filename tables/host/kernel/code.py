@@ -42,7 +42,7 @@ def look_at_code(host: Host, functions: Iterable[str], unseen: Unseen, check_tim
     """The detours in the system call tables, their dispatchers and the beginnings of `functions`."""
     nothing = CodeLook(frozenset(), frozenset())
     if platform.machine() not in _MACHINES:
-        unseen.could_not_see(f"the kernel's code is not looked at on {platform.machine()}")
+        unseen.cannot_tell(f"the kernel's code is not looked at on {platform.machine()}")
         return nothing
     is_x86 = platform.machine() == "x86_64"
     wanted = {*_TEXT, *TABLES, *((*DISPATCHERS, *functions) if is_x86 else ())}

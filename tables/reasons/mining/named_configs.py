@@ -81,7 +81,9 @@ def is_out_of_reach(files: ProcessFiles, pid: int, full: str, unseen: Unseen) ->
     where = files.left_alone(pid, full)
     if where is not None and (key := (files.procfs.namespace(pid, "mnt"), where)) not in files.told:
         files.told.add(key)
-        unseen.could_not_see(f"{where} may never answer: {full} of process {pid}, and what else lies there, was not read")
+        # A user's own file system is where something hides; another machine's is looked at there.
+        say = unseen.could_not_see if where.startswith("fuse") else unseen.cannot_tell
+        say(f"{where} may never answer: {full} of process {pid}, and what else lies there, was not read")
     return where is not None
 
 
