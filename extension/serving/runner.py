@@ -8,6 +8,7 @@ import time
 import zlib
 from typing import NamedTuple, Optional, Union
 
+from extension.serving.kept_rows import KeptRows
 from extension.serving.scan import Scanner, ThreadScanner
 from tables.errors import TableError
 from tables.host import Host
@@ -23,7 +24,7 @@ _CACHE_ENTRIES = 64
 _PLAIN_ROWS = 500
 
 
-class _Kept(NamedTuple):
+class _Answer(NamedTuple):
     """An answer that may serve again: its rows, `size` of them, compressed where there are many."""
 
     expires: float
@@ -32,7 +33,7 @@ class _Kept(NamedTuple):
     content: Union[list[WireRow], bytes]
 
     @classmethod
-    def of(cls, rows: list[WireRow], notes: Notes, expires: float) -> _Kept:
+    def of(cls, rows: list[WireRow], notes: Notes, expires: float) -> _Answer:
         content = rows if len(rows) <= _PLAIN_ROWS else zlib.compress(json.dumps(rows).encode(), 1)
         return cls(expires, notes, len(rows), content)
 
@@ -53,7 +54,8 @@ class TableRunner:
         self._scanner = scanner or ThreadScanner(host)
         self._budget_seconds = table.budget_seconds * host.settings.budget_factor
         self._lock = threading.Lock()
-        self._cached: dict[str, _Kept] = {}
+        self._cached: dict[str, _Answer] = {}
+        self._earlier = KeptRows(table, host)
 
     def generate(self, context: Optional[str]) -> list[WireRow]:
         """Rows for osquery's query context (JSON), at least all that match it.
@@ -94,10 +96,11 @@ class TableRunner:
                 self._cached.clear()
             self._cached.pop(key, None)
             rows, notes = self._scan(query)
+            rows = self._earlier.complete(key, rows, notes.truncated is not None)
             took = time.monotonic() - now
             if self.table.cache_seconds:
                 lifetime = max(self.table.cache_seconds, min(took * _CACHE_FACTOR, _CACHE_LIMIT_SECONDS))
-                self._cached[key] = _Kept.of(rows, notes, time.monotonic() + lifetime)
+                self._cached[key] = _Answer.of(rows, notes, time.monotonic() + lifetime)
         self.host.status.answered(self.table.name, query.question, notes)
         return rows
 
