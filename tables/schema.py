@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Optional, TypeVar, Union
 
 from tables.errors import BudgetExceeded
-from tables.unseen import Unseen
+from tables.unseen import Unseen, heard
 
 if TYPE_CHECKING:
     from tables.host import Host
@@ -288,6 +289,10 @@ def table(
     """Make the decorated generator function a Table; its module then needs no other registration."""
 
     def decorate(generate: Callable[[Host, QueryContext], Iterator[RowT]]) -> Table:
-        return Table(name, row, generate, description, tuple(sop_steps), tuple(examples), **options)
+        @functools.wraps(generate)
+        def heard_generate(host: Host, query: QueryContext) -> Iterator[RowT]:
+            yield from heard(iter(generate(host, query)), query)
+
+        return Table(name, row, heard_generate, description, tuple(sop_steps), tuple(examples), **options)
 
     return decorate

@@ -2,10 +2,37 @@
 
 from __future__ import annotations
 
-from typing import Optional
+from collections.abc import Iterator
+from contextvars import ContextVar
+from typing import Optional, TypeVar
+
+T = TypeVar("T")
 
 # A host with a thousand unreadable folders is told by some of them, and by their number.
 _MAX_NAMED = 20
+
+
+_heard_by: ContextVar[Optional[Unseen]] = ContextVar("heard_by", default=None)
+
+
+def say_cut(*why: str) -> None:
+    """Say which bound cut something short to the query for which this runs; for rooms that know of no query."""
+    unseen = _heard_by.get()
+    if unseen is not None:
+        unseen.truncate(*why)
+
+
+def heard(rows: Iterator[T], unseen: Unseen) -> Iterator[T]:
+    """`rows`, made so that what is said meanwhile with `say_cut` is said to `unseen`."""
+    while True:
+        token = _heard_by.set(unseen)
+        try:
+            row = next(rows)
+        except StopIteration:
+            return
+        finally:
+            _heard_by.reset(token)
+        yield row
 
 
 class Unseen:

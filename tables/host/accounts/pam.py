@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from tables.host.disk.files import Files
 from tables.text.lines import logical_lines
+from tables.unseen import say_cut
 
 # SUSE and others keep the vendor's files in /usr; a file in /etc takes their place.
 FOLDERS = ("/etc/pam.d", "/usr/lib/pam.d", "/usr/etc/pam.d")
@@ -100,6 +101,7 @@ class _Stack:
     def _read(self, service: str) -> list[PamRule]:
         self.opened += 1
         if self.opened > _MAX_FILES:
+            say_cut(f"{service}: not read, after {_MAX_FILES} files of PAM")
             return []
         paths = [service] if service.startswith("/") else [f"{folder}/{service}" for folder in FOLDERS]
         path = next((path for path in paths if self.files.exists(path)), None)

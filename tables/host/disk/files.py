@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Optional
 
 from tables.host.disk.tree import PATH, open_in_root
+from tables.unseen import say_cut
 
 _OPEN_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 _MAX_LINKS = 40
@@ -115,11 +116,24 @@ class Files:
             raise Unreadable(path, "not a regular file", errno.EINVAL)
         return fd
 
-    def read(self, path: str, limit: int = DEFAULT_LIMIT) -> bytes:
-        """At most `limit` bytes from the start of the regular file at `path`."""
+    def head(self, path: str, length: int) -> bytes:
+        """The first `length` bytes of the regular file at `path`, for a reader that wants no more."""
         fd = self.open(path)
         try:
-            return read_fd(fd, limit)
+            return read_fd(fd, length)
+        except OSError as error:
+            raise _unreadable(path, error) from None
+        finally:
+            os.close(fd)
+
+    def read(self, path: str, limit: int = DEFAULT_LIMIT) -> bytes:
+        """At most `limit` bytes from the start of the regular file at `path`; a longer one is said to be cut."""
+        fd = self.open(path)
+        try:
+            data = read_fd(fd, limit)
+            if len(data) == limit and os.fstat(fd).st_size > limit:
+                say_cut(f"{path}: only the first {limit} bytes were read")
+            return data
         except OSError as error:
             raise _unreadable(path, error) from None
         finally:

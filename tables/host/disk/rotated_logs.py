@@ -7,6 +7,7 @@ import re
 from typing import NamedTuple
 
 from tables.host.disk.files import Files, Unreadable
+from tables.unseen import say_cut
 
 _MAX_FILES = 100
 # logrotate(8): .1, .2.gz; with dateext -20261115, -20261115-1795436646.gz.
@@ -36,4 +37,6 @@ def rotations(files: Files, path: str) -> list[LogFile]:
                     continue
                 raise
             found.append(LogFile(f"{folder}/{name}", int(status.st_mtime), status.st_size))
+    if len(found) > _MAX_FILES:
+        say_cut(f"{path}: only the newest {_MAX_FILES} of {len(found)} rotated logs were read")
     return sorted(found, key=lambda log: (-log.mtime, log.path))[:_MAX_FILES]

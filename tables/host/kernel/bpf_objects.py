@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import NamedTuple, Optional
 
 from tables.host import syscalls
+from tables.unseen import say_cut
 
 # enum bpf_cmd, struct bpf_prog_info and struct bpf_link_info of include/uapi/linux/bpf.h.
 _PROG_GET_NEXT_ID, _PROG_GET_FD_BY_ID, _OBJ_GET_INFO_BY_FD, _TASK_FD_QUERY = 11, 13, 15, 20
@@ -116,6 +117,7 @@ def _numbers(command: int) -> Iterator[int]:
             raise
         (number,) = struct.unpack_from("=I", attribute, 4)
         yield number
+    say_cut(f"only the first {_MAX_OBJECTS} BPF objects were looked at")
 
 
 def _info(command: int, number: int, info: bytearray) -> Optional[bytearray]:

@@ -9,6 +9,7 @@ from typing import NamedTuple, Optional
 
 from tables.host import Host
 from tables.host.disk.files import Unreadable
+from tables.unseen import say_cut
 
 _PATH = "/dev/kmsg"
 _DEVICE = os.makedev(1, 11)
@@ -75,6 +76,8 @@ def _read(host: Host) -> bytes:
         while read < _MAX_BYTES and (piece := _record(fd)) is not None:
             pieces.append(piece)
             read += len(piece)
+        if read >= _MAX_BYTES:
+            say_cut(f"{_PATH}: only the first {_MAX_BYTES >> 20} MiB were read")
         return b"".join(pieces)
     finally:
         os.close(fd)

@@ -15,7 +15,7 @@ from tables.host.disk.files import Unreadable, read_fd
 from tables.host.kernel.modules import PAUSE, Look, look
 from tables.host.kernel.tracefs import NO_FTRACE, open_tracing
 from tables.schema import QueryContext
-from tables.unseen import Unseen
+from tables.unseen import Unseen, say_cut
 
 SYMBOLS, TRACED = "kallsyms", "tracefs"
 # The part of a query's time that is kept for its rows.
@@ -138,6 +138,8 @@ def _tags_in(fd: int, found: set[str]) -> Iterator[None]:
                 found |= tags(whole)
             rest = rest[-4096:]
             yield
+        if read >= _MAX_SYMBOLS:
+            say_cut(f"/proc/kallsyms: only the first {_MAX_SYMBOLS >> 20} MiB were read")
     except OSError:
         # Names found before the failure are names all the same.
         pass

@@ -12,7 +12,7 @@ from tables.host import Host
 from tables.host.disk.files import Files
 from tables.host.disk.mounts import parse_mountinfo
 from tables.host.syscalls import DT_DIR, getdents64
-from tables.unseen import Unseen
+from tables.unseen import Unseen, say_cut
 
 # Documentation/admin-guide/tainted-kernels.rst; the letters of single modules are the same (kernel/panic.c, taint_flags).
 TAINTS = {
@@ -146,6 +146,8 @@ def _sysfs(files: Files, seen: Look) -> None:
         if before == after >= 2:
             seen.uncounted = max(0, after - 2 - len(names))
         found = {}
+        if len(names) > _MAX_MODULES:
+            say_cut(f"{_SYSFS}: only {_MAX_MODULES} of {len(names)} modules were looked at")
         for name in names[:_MAX_MODULES]:
             # What is built into the kernel has no state.
             state = _attribute(folder, name, "initstate")

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from tables.host.loader.preloads import Mapping, parse_text_mappings
 from tables.host.processes.executables import DELETED
 from tables.host.processes.procfs import Process, Procfs
+from tables.unseen import say_cut
 
 # Newest first: a preload is in every program started since it was planted.
 MAX_PROCESSES = 400
@@ -60,6 +61,8 @@ def most_mapped(procfs: Procfs, processes: Iterable[Process], check_time: Callab
             continue
         if (root.st_dev, root.st_ino) != (ours.st_dev, ours.st_ino):
             continue
+        if len(data) == _MAPS_LIMIT:
+            say_cut(f"process {process.pid}: only the first {_MAPS_LIMIT >> 20} MiB of its mappings were looked at")
         files = {file for file in parse_text_mappings(data) if file.path.removesuffix(DELETED) != program}
         if any(file.path.rpartition("/")[2].startswith(_LOADERS) for file in files):
             looked.append(_Looked(process, program, files))

@@ -8,6 +8,7 @@ from typing import NamedTuple, Union
 from tables.host.disk.files import Files, Unreadable
 from tables.host.loader.preloads import parse_environ
 from tables.host.processes.procfs import Process, Procfs
+from tables.unseen import say_cut
 
 # systemd-system.conf(5): what systemd itself sets for all that it starts.
 _MANAGER_FILES = ("/etc/systemd/system.conf", "/etc/systemd/user.conf")
@@ -71,6 +72,8 @@ def running_settings(
             data = procfs.read(f"{process.pid}/environ", _ENVIRON_LIMIT)
         except OSError:
             continue
+        if len(data) == _ENVIRON_LIMIT:
+            say_cut(f"process {process.pid}: only the first {_ENVIRON_LIMIT} bytes of its environment were read")
         roots.setdefault(root, process)
         for variable, values in parse_environ(data).items():
             for value in dict.fromkeys(values):

@@ -139,7 +139,7 @@ def _release(files: Files, path: str, names: Collection[str]) -> dict[str, str]:
     ]
     if not fitting:
         return {}
-    text = files.read_text(f"{_APT_LISTS}/{max(fitting)[1]}", _MAX_RELEASE)
+    text = files.head(f"{_APT_LISTS}/{max(fitting)[1]}", _MAX_RELEASE).decode("utf-8", "surrogateescape")
     fields: dict[str, str] = {}
     for name, value in _RELEASE.findall(text):
         fields.setdefault(name, value)

@@ -15,6 +15,7 @@ from tables.host.processes.process_files import ProcessFiles
 from tables.host.processes.procfs import Process
 from tables.text.programs import SHELLS, Invocation, is_interpreter, resolve
 from tables.text.restarts import TEXT_LIMIT, Starts, code_restarts, shell_restarts
+from tables.unseen import say_cut
 
 # Where bash and dash keep the script that they run open; it is still there when the file has been deleted.
 _SCRIPT_DESCRIPTORS = (255, 10)
@@ -40,6 +41,8 @@ class Running:
         exe_path = process.exe_path or ""
         # Everything is held at once, so not the megabyte that one command line may have.
         data = process.procfs.try_read(f"{process.pid}/cmdline", TEXT_LIMIT) or b""
+        if len(data) == TEXT_LIMIT:
+            say_cut(f"process {process.pid}: only the first {TEXT_LIMIT} bytes of its arguments were read")
         argv = tuple(os.fsdecode(data.rstrip(b"\0")).split("\0")) if data else ()
         return cls(process, exe_path, argv) if exe_path or argv else None
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tables.host.disk.mounts import parse_mountinfo
 from tables.host.processes.procfs import Procfs
+from tables.unseen import say_cut
 
 _MAX_CGROUPS = 4_000
 # Reading thousands of cgroups for every scan would cost more than most scans.
@@ -68,6 +69,8 @@ def cgroup_members(procfs: Procfs) -> Iterator[tuple[str, str, list[int]]]:
             # A threaded cgroup has its tasks in cgroup.threads, and its processes in the one that it belongs to.
             continue
         yield folder, folder[len(roots[0]) :] or "/", pids
+    if pending:
+        say_cut(f"only {_MAX_CGROUPS} cgroups were read; {pending[-1]} was not")
 
 
 def cgroup_pids(procfs: Procfs) -> dict[int, str]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, Optional
 
 from tables.text.lines import unquoted
+from tables.unseen import say_cut
 
 # A service's settings are a few kilobytes; what is longer is no such file.
 CONFIG_LIMIT = 256 * 1024
@@ -55,6 +56,7 @@ def _flatten(root: Any) -> Iterator[Entry]:
         key, node, depth = pending.pop()
         visited += 1
         if depth > _MAX_DEPTH:
+            say_cut(f"a configuration in YAML is not read more than {_MAX_DEPTH} levels deep: {key[:80]}")
             continue
         if node.id == "scalar":
             yield Entry(key, str(node.value), node.start_mark.line + 1)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from tables.host.accounts.passwd import Accounts
 from tables.host.systemd.folders import common_user_folders, system_folders, user_folders
+from tables.unseen import say_cut
 
 # Each with what lies directly in it; merged folders are looked at once, under their real name.
 _FOLDERS = (
@@ -28,7 +29,10 @@ def guarded_folders(accounts: Accounts) -> Iterator[str]:
     yield from _FOLDERS
     for folder in (*system_folders(), *common_user_folders()):
         yield folder.path
-    for account in [account for home, account in accounts.by_home.items() if home != "/"][:_MAX_HOMES]:
+    owners = [account for home, account in accounts.by_home.items() if home != "/"]
+    if len(owners) > _MAX_HOMES:
+        say_cut(f"only {_MAX_HOMES} of {len(owners)} homes were looked into")
+    for account in owners[:_MAX_HOMES]:
         for below in _HOME_FOLDERS:
             yield account.home + below
         for folder in user_folders(account):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
 from typing import NamedTuple, Optional
 
@@ -10,7 +9,7 @@ from tables.host.disk.files import Files
 from tables.host.schedulers.crontab import parse_crontab, split_input
 from tables.host.schedulers.files import CRON, SCRIPT_FOLDERS, job_files
 from tables.text.restarts import TEXT_LIMIT, Starts, shell_starts
-from tables.unseen import Unseen
+from tables.unseen import Unseen, say_cut
 
 _INVOCATIONS = "/run/systemd/units"
 _MAX_INVOCATIONS = 4096
@@ -56,18 +55,30 @@ class RestartFiles:
     def cron_jobs(self) -> Iterator[CronJob]:
         """What cron runs: crontabs of the system and of users, and the scripts in cron.hourly and its like."""
         crontabs = (found for found in job_files(self.files, Unseen()) if found.scheduler in CRON)
-        for found in itertools.islice(crontabs, _MAX_CRON_FILES):
+        for count, found in enumerate(crontabs):
+            if count == _MAX_CRON_FILES:
+                say_cut(f"only {_MAX_CRON_FILES} crontabs were read, those before {found.path}")
+                break
             jobs = parse_crontab(self._text(found.path) or "", found.has_user_field)
-            for job in itertools.islice(jobs, _MAX_CRON_JOBS):
+            for number, job in enumerate(jobs):
+                if number == _MAX_CRON_JOBS:
+                    say_cut(f"{found.path}: only the first {_MAX_CRON_JOBS} jobs were read")
+                    break
                 command, _ = split_input(job.command)
                 yield CronJob(found.path, job.line, self._with_scripts(shell_starts(command)))
         for folder in SCRIPT_FOLDERS:
-            for name in self._names(folder)[:_MAX_CRON_FILES]:
+            names = self._names(folder)
+            if len(names) > _MAX_CRON_FILES:
+                say_cut(f"{folder}: only {_MAX_CRON_FILES} of {len(names)} scripts were read")
+            for name in names[:_MAX_CRON_FILES]:
                 yield CronJob(f"{folder}/{name}", 0, self._script_starts(f"{folder}/{name}"))
 
     def _with_scripts(self, starts: Starts) -> Starts:
         """`starts` and what the shell scripts among them start themselves."""
-        for path in list(starts.paths())[:_MAX_SCRIPTS]:
+        paths = list(starts.paths())
+        if len(paths) > _MAX_SCRIPTS:
+            say_cut(f"{paths[_MAX_SCRIPTS]} and what else the same command starts were not looked into")
+        for path in paths[:_MAX_SCRIPTS]:
             inner = self._script_starts(path)
             starts = Starts(starts.names + inner.names, starts.folders + inner.folders)
         return starts

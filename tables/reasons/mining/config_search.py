@@ -29,6 +29,7 @@ from tables.reasons.mining.named_configs import (
 )
 from tables.reasons.mining.process_strings import arguments
 from tables.schema import QueryContext
+from tables.unseen import say_cut
 
 # Below which a file under any name is read in places where anybody may write.
 _MAX_ODD_FILE = 64 * 1024
@@ -241,4 +242,7 @@ def _homes(accounts: Iterable[Account]) -> list[str]:
     """The home folders of people, and of services that keep data of their own."""
     homes = {account.home.rstrip("/") for account in accounts if "/../" not in account.home + "/"}
     # Daemons have system folders for homes, which are large and not theirs.
-    return sorted(home for home in homes if is_below(home + "/", ("/home", "/root", "/var/lib", "/srv", "/opt")))[:_MAX_HOMES]
+    found = sorted(home for home in homes if is_below(home + "/", ("/home", "/root", "/var/lib", "/srv", "/opt")))
+    if len(found) > _MAX_HOMES:
+        say_cut(f"only {_MAX_HOMES} of {len(found)} homes were looked into, those before {found[_MAX_HOMES]}")
+    return found[:_MAX_HOMES]

@@ -249,6 +249,8 @@ class Collector:
         return data
 
     def _open_files(self, process: Process) -> tuple[str, ...]:
+        if len(self.procfs.descriptors(process.pid)) > _MAX_OPEN_FILES:
+            self.unseen.truncate(f"process {process.pid}: only {_MAX_OPEN_FILES} of its open files were looked at")
         targets = (target for _, target in itertools.islice(self.procfs.open_files(process.pid), _MAX_OPEN_FILES))
         return tuple(sorted({target for target in targets if target.startswith("/")}))
 

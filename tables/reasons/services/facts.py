@@ -12,12 +12,15 @@ from tables.host.processes.process_files import ProcessFiles
 from tables.host.processes.procfs import Process
 from tables.host.processes.roots import View
 from tables.host.services.settings import CONFIG_LIMIT
+from tables.unseen import say_cut
 
 NO_AUTH = "none"
 PASSWORD = "password"  # noqa: S105
 TLS = "tls"
 LOCAL_ONLY = "local_only"
 UNKNOWN = "unknown"
+
+_ENVIRON_LIMIT = 1 << 20
 
 
 class Verdict(NamedTuple):
@@ -58,9 +61,11 @@ class ServiceFacts:
     @functools.cached_property
     def environment(self) -> dict[str, str]:
         """The variables that it was started with. For switches only: a value must not get into a row."""
-        data = self.process.procfs.environ(self.process.pid, 1 << 20)
+        data = self.process.procfs.environ(self.process.pid, _ENVIRON_LIMIT)
         if data is None:
             self.unreadable.append(f"/proc/{self.process.pid}/environ")
+        if data is not None and len(data) == _ENVIRON_LIMIT:
+            say_cut(f"process {self.process.pid}: only the first {_ENVIRON_LIMIT} bytes of its environment were read")
         pairs = (os.fsdecode(entry).partition("=") for entry in (data or b"").split(b"\0"))
         return {name: value for name, joined, value in pairs if joined}
 
@@ -79,6 +84,8 @@ class ServiceFacts:
         if data is None:
             self.unreadable.append(path)
             return None
+        if len(data) == CONFIG_LIMIT:
+            say_cut(f"process {pid}: {path}: only the first {CONFIG_LIMIT} bytes were read")
         return data.decode("utf-8", "surrogateescape")
 
     def exists(self, path: str) -> bool:
