@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Optional, TypeVar, Union
@@ -35,6 +36,7 @@ EQUALS = 2
 LIKE = 65
 _SIGNS = {EQUALS: "=", 4: ">", 8: "<=", 16: "<", 32: ">=", LIKE: "LIKE", 66: "GLOB", 68: "!=", 73: "LIMIT", 74: "OFFSET"}
 _MAX_QUESTION = 200
+_WHOLE_NUMBER = re.compile(r"-?[0-9]{1,19}")
 
 # A result line over 1 MiB is dropped by osquery's TLS logger, and a row may carry several such texts.
 MAX_TEXT = 32 * 1024
@@ -70,6 +72,11 @@ def clean_text(value: Union[str, bytes]) -> str:
     if len(text) > MAX_TEXT:
         text = text[: MAX_TEXT - 1] + "…"
     return text
+
+
+def whole_number(text: str) -> Optional[int]:
+    """The number that `text` writes in plain digits; None for any other spelling, and for more digits than SQLite's have."""
+    return int(text) if _WHOLE_NUMBER.fullmatch(text) else None
 
 
 class Words(NamedTuple):
@@ -189,7 +196,7 @@ class QueryContext(Unseen):
         """Read the JSON that osquery sends with a generate request; what it does not hold counts as "no constraint"."""
         try:
             decoded = json.loads(context) if context else {}
-        except ValueError:
+        except (ValueError, RecursionError):
             decoded = {}
         if not isinstance(decoded, dict):
             decoded = {}
@@ -200,7 +207,7 @@ class QueryContext(Unseen):
                 terms = [Constraint(int(term["op"]), str(term["expr"])) for term in entry.get("list") or []]
                 if terms:
                     constraints[str(entry["name"])] = terms
-        except (AttributeError, KeyError, TypeError, ValueError):
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
             constraints = {}
         used = decoded.get("colsUsed")
         return cls(constraints, frozenset(map(str, used)) if isinstance(used, list) else None, budget_seconds)
@@ -212,11 +219,9 @@ class QueryContext(Unseen):
 
     def equal_integers(self, name: str) -> Optional[list[int]]:
         """Like `equals`, for whole numbers; None as soon as one value is none (SQLite then filters by itself)."""
-        try:
-            values = [int(text) for text in self.equals(name) or ()]
-        except ValueError:
-            return None
-        return values or None
+        numbers = [whole_number(text) for text in self.equals(name) or ()]
+        values = [number for number in numbers if number is not None]
+        return values if values and len(values) == len(numbers) else None
 
     @property
     def question(self) -> str:

@@ -5,29 +5,51 @@ from __future__ import annotations
 from typing import Any
 
 from thrift.protocol.TBinaryProtocol import TBinaryProtocol, TBinaryProtocolFactory
+from thrift.protocol.TProtocol import TProtocolException
 
-# An IN list of a hundred thousand paths stays well below this.
-_MAX_BYTES = 64 << 20
+# What core sends as a request: two entries, of which one holds an IN list, perhaps of ten thousand paths.
+_MAX_REQUEST = 4 << 20
+_MAX_REQUEST_STRING = 1 << 20
+_MAX_REQUEST_ENTRIES = 1000
+# What core answers to a query of ours.
+_MAX_ANSWER = 1 << 30
+_MAX_ANSWER_STRING = 64 << 20
 
 
 class Protocol(TBinaryProtocol):  # type: ignore[misc]  # thrift has no types
     """Reads every string; bytes that are no UTF-8 arrive as surrogates, as in os.fsdecode.
 
-    osquery hands on what processes and files are called, byte for byte, and a query may compare a column with it.
+    osquery hands on what processes and files are called, byte for byte, and a query may compare a column with it. What is
+    over a limit is a TProtocolException before it is read, at which a server closes the connection.
     """
 
-    def __init__(self, transport: Any) -> None:
-        super().__init__(transport, string_length_limit=_MAX_BYTES, container_length_limit=_MAX_BYTES)
+    def __init__(
+        self, transport: Any, message: int = _MAX_ANSWER, string: int = _MAX_ANSWER_STRING, entries: int = _MAX_ANSWER_STRING
+    ) -> None:
+        # A message that does not begin with the version would bring a name of any length.
+        super().__init__(transport, strictRead=True, string_length_limit=string, container_length_limit=entries)
+        self._limit = self._left = message
+
+    def readMessageBegin(self) -> Any:  # noqa: N802  # the method of TProtocol that begins a message
+        """Name, type and sequence number of the next message."""
+        self._left = self._limit
+        return super().readMessageBegin()
 
     def readString(self) -> str:  # noqa: N802  # the method of TProtocol that decodes
         """The next string."""
         raw: bytes = self.readBinary()
         return raw.decode("utf-8", "surrogateescape")
 
+    def _check_string_length(self, length: int) -> None:
+        super()._check_string_length(length)
+        self._left -= length
+        if self._left < 0:
+            raise TProtocolException(TProtocolException.SIZE_LIMIT, f"a message of more than {self._limit} bytes")
+
 
 class ProtocolFactory(TBinaryProtocolFactory):  # type: ignore[misc]  # thrift has no types
     """Makes a server's protocol for each connection."""
 
     def getProtocol(self, trans: Any) -> Protocol:  # noqa: N802  # the name that TServer calls
-        """The protocol of one connection."""
-        return Protocol(trans)
+        """The protocol of one connection, for requests of at most 4 MiB with strings of at most 1 MiB."""
+        return Protocol(trans, _MAX_REQUEST, _MAX_REQUEST_STRING, _MAX_REQUEST_ENTRIES)

@@ -13,7 +13,7 @@ from extension.serving.scan import Scanner, ThreadScanner
 from tables.errors import TableError
 from tables.host import Host
 from tables.host.status import Notes
-from tables.schema import DOUBLE, TEXT, QueryContext, Table, WireRow
+from tables.schema import DOUBLE, TEXT, QueryContext, Table, WireRow, whole_number
 
 # A cached answer serves a few times longer than it took to make, so that a JOIN over a slow table costs one scan.
 _CACHE_FACTOR = 10.0
@@ -130,6 +130,6 @@ def may_match(table: Table, row: WireRow, query: QueryContext) -> bool:
             folded = value.rstrip(" ").casefold()
             if not any(folded == text.rstrip(" ").casefold() for text in wanted):
                 return False
-        elif value and all(text.lstrip("-").isdecimal() and int(text) != int(value) for text in wanted):
+        elif value and all(whole_number(text) not in (None, int(value)) for text in wanted):
             return False
     return True

@@ -42,6 +42,8 @@ def _ask(host: Host, query: QueryContext, resource: str) -> Any:
         if answer.status != http.client.OK:
             raise ValueError(f"GET {resource}: {answer.status} {answer.reason}")
         return json.loads(body)
+    except RecursionError:
+        raise ValueError(f"GET {resource}: nested too deeply") from None
     finally:
         connection.close()
 

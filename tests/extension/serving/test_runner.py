@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import threading
@@ -11,11 +12,12 @@ from typing import Any
 
 import pytest
 
+import tables
 from extension.serving.runner import TableRunner
 from tables.errors import BadQuestion, TableError
 from tables.host import Host
 from tables.host.settings import Settings
-from tables.schema import BIGINT, TEXT, QueryContext, Row, Table, column, table
+from tables.schema import BIGINT, OPTION_ADDITIONAL, OPTION_INDEX, TEXT, QueryContext, Row, Table, column, table
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,6 +54,24 @@ def test_many_constrained_calls_cost_one_scan_and_get_their_rows() -> None:
 def test_a_value_that_sqlite_may_read_otherwise_filters_nothing(text: str) -> None:
     runner = TableRunner(make(lambda host, query: iter([Pair(pid=7, path="/x")])), Host())
     assert len(runner.generate(asked(pid=text))) == 1
+
+
+ODD_NUMBERS = ["--5", "-", "", "٧", "²", "7_0", "9" * 19, "-" + "9" * 19, "9" * 5000, "7\x00", "\udcff"]
+
+
+@pytest.mark.parametrize("text", ODD_NUMBERS)
+def test_what_is_no_number_is_no_internal_error(text: str) -> None:
+    runner = TableRunner(make(lambda host, query: iter([Pair(pid=7, path="/x")])), Host())
+    assert len(runner.generate(asked(pid=text))) == ("9" * 19 not in text or len(text) > 20)
+
+
+@pytest.mark.parametrize("text", ODD_NUMBERS)
+@pytest.mark.parametrize("name", [name for name, found in tables.discover().items() if found.uses_constraints])
+def test_no_table_that_reads_constraints_takes_an_odd_number_amiss(name: str, text: str) -> None:
+    found = tables.discover()[name]
+    values = {column.name: text for column in found.columns if column.options & (OPTION_INDEX | OPTION_ADDITIONAL)}
+    with contextlib.suppress(TableError):
+        TableRunner(found, Host()).generate(asked(**values))
 
 
 @pytest.mark.parametrize(("text", "rows"), [("/X", 1), ("/x  ", 1), ("/y", 0)])

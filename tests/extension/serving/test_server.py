@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import re
 import signal
 import socket
 import stat
+import struct
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,12 +23,13 @@ from osquery.extensions.ExtensionManager import Processor
 from osquery.extensions.ttypes import ExtensionResponse, ExtensionStatus, InternalExtensionInfo
 from thrift.protocol.TBinaryProtocol import TBinaryProtocol
 from thrift.transport.TSocket import TSocket
-from thrift.transport.TTransport import TBufferedTransport
+from thrift.transport.TTransport import TBufferedTransport, TTransportException
 
 import tables
 from extension.serving.registration import Core, CoreError
+from extension.serving.server import Handler
 from extension.serving.start import is_extension_start
-from tables.schema import MAX_TEXT
+from tables.schema import EQUALS, MAX_TEXT
 from tests.support.osquery_wire import (
     EXTENSION,
     PATIENCE_SECONDS,
@@ -276,12 +280,13 @@ def test_a_context_that_says_nothing_gets_all_rows(wire: Wire, context: str | No
     assert len(call(wire, "table", "numbered", request).response) == 1000
 
 
-def test_a_call_that_breaks_the_handler_is_an_error_not_an_empty_answer(wire: Wire) -> None:
-    process = wire.start("--tables", "numbered", program=TEST_TABLES)
-    answer = call(wire, "table", "numbered", {"action": "generate", "context": "[" * 200_000})
+def test_a_call_that_breaks_the_handler_is_an_error_not_an_empty_answer(caplog: pytest.LogCaptureFixture) -> None:
+    # A runner without methods stands for any defect.
+    runners: Any = {"numbered": object()}
+    answer = Handler(7, runners).call("table", "numbered", {"action": "generate"})
     assert (answer.status.code, answer.response) == (1, [])
-    assert answer.status.message.startswith("numbered: internal error: RecursionError")
-    assert len(process.stderr.splitlines()) == 1
+    assert answer.status.message.startswith("numbered: internal error: AttributeError")
+    assert len(caplog.records) == 1
 
 
 def test_columns_are_answered_as_they_were_registered(wire: Wire) -> None:
@@ -361,6 +366,56 @@ def test_bytes_that_are_no_thrift_do_no_harm(wire: Wire) -> None:
             peer.sendall(garbage)
     assert wire.query("SELECT count(*) AS n FROM numbered") == [{"n": "1000"}]
     assert process.popen.poll() is None
+
+
+def test_oversized_requests_are_refused_before_they_are_read(wire: Wire) -> None:
+    process = wire.start("--tables", "numbered", program=TEST_TABLES)
+    before = _peak_kib(process.popen.pid)
+    for request in (
+        {"action": "generate", "context": "x" * (2 << 20)},
+        {str(number): "x" * (1 << 20) for number in range(5)},
+        {str(number): "" for number in range(20_000)},
+    ):
+        with client(wire.extension_socket) as extension, pytest.raises((TTransportException, OSError)):
+            extension.call("table", "numbered", request)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: _send_large_string(wire.extension_socket), range(8)))
+    assert wire.query("SELECT count(*) AS n FROM numbered") == [{"n": "1000"}]
+    assert process.popen.poll() is None
+    assert _peak_kib(process.popen.pid) - before < 20 << 10
+
+
+def test_a_context_of_a_thousand_paths_is_read(wire: Wire) -> None:
+    wire.start("--tables", "echo", program=TEST_TABLES)
+    paths = [f"/usr/lib/x86_64-linux-gnu/{number:05}" for number in range(10_000)]
+    terms = [{"op": EQUALS, "expr": path} for path in paths]
+    context = json.dumps({"constraints": [{"name": "value", "list": terms, "affinity": "TEXT"}]})
+    assert call(wire, "table", "echo", {"action": "generate", "context": context}).status.code == 0
+
+
+def test_contexts_that_cannot_be_read_ask_for_everything(wire: Wire) -> None:
+    wire.start("--tables", "numbered", program=TEST_TABLES)
+    for context in (
+        "[" * 100_000,
+        '{"constraints": [{"name": "n", "list": [{"op": 1e999, "expr": ""}]}]}',
+        '{"constraints":' * 60_000,
+        '{"constraints": ' + "[" * 100_000 + "]" * 100_000 + "}",
+    ):
+        answer = call(wire, "table", "numbered", {"action": "generate", "context": context})
+        assert (answer.status.code, len(answer.response)) == (0, 1000)
+
+
+def _send_large_string(path: str) -> None:
+    """Announce a string of 64 MiB, and send it for as long as it is taken."""
+    with socket.socket(socket.AF_UNIX) as peer, contextlib.suppress(OSError):
+        peer.connect(path)
+        peer.sendall(struct.pack("!ii4sib", -2147418111, 4, b"call", 1, 11) + struct.pack("!hi", 1, 64 << 20))
+        peer.sendall(b"x" * (64 << 20))
+
+
+def _peak_kib(pid: int) -> int:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(re.findall(r"^VmHWM:\s+(\d+)", status, re.MULTILINE)[0])
 
 
 # Scans and concurrency.
