@@ -13,6 +13,7 @@ import yaml
 
 from extension.pack.known_good import expanded, key_problems
 from tables.indicators.process_names import process_names
+from tables.text.bounded_yaml import BoundedLoader
 
 KINDS = ("detection", "inventory", "policy", "evidence")
 SEVERITIES = ("critical", "high", "medium", "low")
@@ -156,8 +157,8 @@ class _Mapping(dict[str, Any]):
         self.lines: dict[str, int] = {}
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML's safe loader, with line numbers, and refusing the same key twice."""
+class _Loader(BoundedLoader):
+    """The loader of YAML that others write, with line numbers, and refusing the same key twice."""
 
 
 def _mapping(loader: _Loader, node: yaml.MappingNode) -> _Mapping:

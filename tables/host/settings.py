@@ -128,11 +128,13 @@ class Settings:
             return {}
         import yaml  # Parsing YAML takes tens of milliseconds of import time, which start-up does not need.
 
+        from tables.text import bounded_yaml
+
         try:
-            loaded = yaml.safe_load(files.read_trusted(self.config)) or {}
+            loaded = bounded_yaml.load(files.read_trusted(self.config)) or {}
         except OSError as error:
             raise TableError(f"config: {error}") from None
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, ValueError) as error:
             raise TableError(f"config: {self.config}: {error}") from None
         if not isinstance(loaded, dict) or not _KEYS.issuperset(loaded):
             raise TableError(f"config: {self.config}: only the keys {sorted(_KEYS)} are known")

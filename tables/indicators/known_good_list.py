@@ -56,9 +56,10 @@ _MAX_FILE = 8 << 20
 MAX_PATTERN_BYTES = 16_000
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _DAY_SECONDS = 86400
-_CLASS = re.compile(r"\[\^?\]?[^]]*\]")
+# What is never closed ends with the pattern: looking for the end again from each beginning would take quadratic time.
+_CLASS = re.compile(r"\[\^?\]?[^]]*(\]|$)")
 # A class of one character is that character, written so that it is no wildcard.
-_WILDCARDS = re.compile(r"\[(?![^^]\])\^?\]?[^]]*\]|[*?]")
+_WILDCARDS = re.compile(r"\[(?![^^]\])\^?\]?[^]]*(?:\]|$)|[*?]")
 
 
 class Entry(NamedTuple):
@@ -83,7 +84,7 @@ def pattern_problem(category: str, pattern: str) -> Optional[str]:
         return "the pattern is empty"
     if len(pattern.encode()) > MAX_PATTERN_BYTES:
         return f"the pattern is longer than {MAX_PATTERN_BYTES} bytes"
-    if "[" in _CLASS.sub("", pattern):
+    if any(not match[1] for match in _CLASS.finditer(pattern)):
         return "the pattern has a `[` that is not closed; `[[]` stands for the character itself"
     literal = _WILDCARDS.sub("", pattern.removeprefix(CATEGORIES[category].prefix))
     if not any(character.isalnum() for character in literal):
@@ -95,10 +96,11 @@ def parse_list(text: str, path: str) -> list[Entry]:
     """The entries of the list `text`, expired ones included; TableError with `path` and line of what is wrong."""
     import yaml  # Start-up does not need it.
 
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    from tables.text import bounded_yaml
+
     try:
         # Nodes rather than values: they know their lines, and every scalar is text.
-        document = yaml.compose(text, loader)
+        document = bounded_yaml.compose(text)
         return list(_Reader(path).entries(document)) if document is not None else []
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark

@@ -32,9 +32,11 @@ def yaml_entries(text: str) -> list[Entry]:
     """
     import yaml  # Parsing YAML takes tens of milliseconds of import time, which start-up does not need.
 
+    from tables.text.bounded_yaml import BoundedLoader
+
     # JSON may be indented by tabs, which YAML does not allow; none is part of a setting that we look at.
     plain = text.replace("\t", " ") if text.lstrip().startswith("{") else text
-    loader = yaml.SafeLoader(_printable(plain))
+    loader = BoundedLoader(_printable(plain))
     try:
         node = loader.get_node() if loader.check_node() else None
         return list(_flatten(node)) if node is not None else []
