@@ -14,6 +14,7 @@ from extension.engines import EngineError
 from extension.engines.core import COLUMNS
 from extension.pack.empty_text import beliefs_in_null_text, quoted_sql
 from extension.pack.model import KINDS, SEVERITIES, Pack, Problem, Query
+from extension.pack.regex_subjects import MAX_SUBJECT, unbounded_subjects
 from extension.pack.reported import Evaluator, silent_reasons
 
 SOP_STEPS = range(1, 19)
@@ -93,6 +94,7 @@ def check_pack(pack: Pack, engine: Compiler) -> list[Problem]:
         problems += _metadata(query)
         problems += _text(query)
         problems += _null_text(query)
+        problems += _regex_subjects(query)
         problems += _columns(query, engine)
     problems += _silent_reasons(pack, engine)
     return sorted(set(problems))
@@ -185,6 +187,14 @@ def _null_text(query: Query) -> Iterator[Problem]:
         for _, sql in (*quoted_sql(text.en), *quoted_sql(text.zh)):
             for belief in beliefs_in_null_text(sql, _SCHEMA):
                 yield _problem(query, "response", belief.message)
+
+
+def _regex_subjects(query: Query) -> Iterator[Problem]:
+    # A block of SQL begins on the line after its key.
+    first = query.lines.get("sql", query.line)
+    for subject in unbounded_subjects(query.sql):
+        message = f"osquery's regular expressions take short texts only: substr({subject.text}, 1, {MAX_SUBJECT})"
+        yield Problem(query.file, first + subject.line, f"{query.name}: {message}")
 
 
 def _columns(query: Query, engine: Compiler) -> Iterator[Problem]:
