@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import ipaddress
+import itertools
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Optional
+from typing import NamedTuple, Optional
 
+from tables.fair_shares import in_time
 from tables.host import Host
 from tables.host.accounts.databases import Account
-from tables.host.accounts.shell_histories import NAMES, Entered, parse_history
-from tables.host.disk.files import Unreadable
+from tables.host.accounts.shell_histories import MAX_COMMAND, NAMES, Entered, parse_history
+from tables.host.disk.files import Files, Unreadable
 from tables.reasons.commands import command_reasons, command_words
 from tables.schema import BIGINT, TEXT, QueryContext, Row, Words, column, table
 from tables.text.secrets import mask_secrets
@@ -20,10 +25,8 @@ from tables.text.secrets import mask_secrets
 _TABLE = "shell_history_findings"
 _FILE_LIMIT = 8 * 1024 * 1024
 _COMMAND_LIMIT = 4096
-_JUDGED_LIMIT = 64 * 1024
 _MAX_COMMANDS = 20_000
-# The part of the time left that one file may take: one over this.
-_TIME_SHARE = 4
+_LINES_A_LOOK = 4096
 _MAX_ROWS = 1000
 # How many commands later a fetched file may be run to count as one deed.
 _FOLLOWING = 6
@@ -78,17 +81,18 @@ def shell_history_findings(host: Host, query: QueryContext) -> Iterator[ShellHis
     Secrets are replaced by `***`: the user part of URLs, the values of options, variables and headers named like password,
     token, secret or key, curl's -u, mysql's -p, sshpass's -p, redis-cli's -a, what is piped into sudo -S, chpasswd and
     passwd, and tokens of well-known form.
-    Reads 8 MiB a file, judges its last 20,000 commands (64 KiB of each) and gives 1000 rows a file. Not seen: a history
+    Reads 8 MiB a file, judges its last 20,000 commands (64 KiB of each) and gives 1000 rows a file. Accounts
+    share the time: those with short histories come first, and what is left of it is for the longer ones. Not seen: a history
     that the shell never wrote (HISTFILE unset, a session still open, a link to /dev/null) or that HISTFILE or ZDOTDIR puts
     elsewhere, and accounts of a directory service.
     """
     accounts = host.accounts.needed()
     accounts.say_gap(query)
-    for account in accounts.by_home.values():
+    histories = [_History(account, _sizes(host.files, account)) for account in accounts.by_home.values()]
+    for history, end in in_time(query, histories, lambda each: sum(each.sizes.values())):
         errors: list[str] = []
-        for name in NAMES:
+        for path in history.sizes:
             query.check_time()
-            path = f"{account.home.rstrip('/')}/{name}"
             try:
                 data = host.files.read(path, _FILE_LIMIT + 1)
             except Unreadable as error:
@@ -97,25 +101,43 @@ def shell_history_findings(host: Host, query: QueryContext) -> Iterator[ShellHis
                 continue
             if len(data) > _FILE_LIMIT:
                 query.truncate(f"{path}: only the first {_FILE_LIMIT} bytes were read")
-            yield from _rows(account, path, data[:_FILE_LIMIT], query)
+            yield from _rows(history.account, path, io.BytesIO(data[:_FILE_LIMIT]), query, end)
         # A home out of reach is one problem, not one for every file that may be in it.
+        account = history.account
         query.could_not_see(*(errors if len(errors) < len(NAMES) else [f"the shell histories of {account.name}: {errors[0]}"]))
 
 
-def _rows(account: Account, path: str, data: bytes, query: QueryContext) -> Iterator[ShellHistoryFinding]:
-    # One account's padded history must not keep the others from being read.
-    end = time.monotonic() + query.seconds_left() / _TIME_SHARE
-    entered = [entry._replace(command=entry.command[:_JUDGED_LIMIT]) for entry in parse_history(data, path)]
-    skipped = max(0, len(entered) - _MAX_COMMANDS)
-    if skipped:
+class _History(NamedTuple):
+    """An account, and its history files with their bytes on disk."""
+
+    account: Account
+    sizes: dict[str, int]
+
+
+def _sizes(files: Files, account: Account) -> dict[str, int]:
+    sizes = dict.fromkeys((f"{account.home.rstrip('/')}/{name}" for name in NAMES), 0)
+    for path in sizes:
+        with contextlib.suppress(Unreadable):
+            sizes[path] = files.stat(path).st_size
+    return sizes
+
+
+def _rows(account: Account, path: str, lines: Iterable[bytes], query: QueryContext, end: float) -> Iterator[ShellHistoryFinding]:
+    """The rows of one file; `end` (time.monotonic) is when the account's time is over."""
+    entered: deque[Entered] = deque(maxlen=_MAX_COMMANDS)
+    total = 0
+    for entry in parse_history(_in_time(lines, path, query, end), path):
+        total += 1
+        entered.append(entry._replace(command=entry.command[:MAX_COMMAND]))
+    if total > _MAX_COMMANDS:
         query.truncate(f"{path}: only the last {_MAX_COMMANDS} commands were judged")
     count = 0
-    for index in range(skipped, len(entered)):
-        entry = entered[index]
+    while entered:
         if time.monotonic() > end:
-            query.truncate(f"{path}: out of time; the commands from line {entry.line} on were not judged")
+            query.truncate(f"{path}: out of time; the commands from line {entered[0].line} on were not judged")
             return
-        reasons = _reasons(entered, index)
+        reasons = _reasons(entered)
+        entry = entered.popleft()
         if not reasons:
             continue
         count += 1
@@ -136,14 +158,22 @@ def _rows(account: Account, path: str, data: bytes, query: QueryContext) -> Iter
         )
 
 
-def _reasons(entered: Sequence[Entered], index: int) -> list[str]:
-    """The reasons of one command, and whether a later one runs what it fetches."""
-    command = entered[index].command
+def _in_time(lines: Iterable[bytes], path: str, query: QueryContext, end: float) -> Iterator[bytes]:
+    """The lines, as far as the account's time reaches."""
+    for number, line in enumerate(lines, 1):
+        if number % _LINES_A_LOOK == 0 and time.monotonic() > end:
+            query.truncate(f"{path}: out of time; the lines from {number} on were not read")
+            return
+        yield line
+
+
+def _reasons(entered: Sequence[Entered]) -> list[str]:
+    """The reasons of the first command, and whether a later one runs what it fetches."""
+    command = entered[0].command
     reasons = command_reasons(command)
     if _RUNS not in reasons and _FETCHES.search(command):
-        deed = "\n".join(entry.command for entry in entered[index : index + 1 + _FOLLOWING])
-        later = "\n".join(entry.command for entry in entered[index + 1 : index + 1 + _FOLLOWING])
-        if _RUNS in command_reasons(deed) and _RUNS not in command_reasons(later):
+        following = [entry.command for entry in itertools.islice(entered, 1, 1 + _FOLLOWING)]
+        if _RUNS in command_reasons("\n".join([command, *following])) and _RUNS not in command_reasons("\n".join(following)):
             reasons = sorted([*reasons, _RUNS])
     return reasons
 

@@ -10,6 +10,7 @@ import itertools
 import os
 import re
 import struct
+import time
 import zoneinfo
 from collections.abc import Iterator
 from typing import NamedTuple, Optional
@@ -47,7 +48,10 @@ _ZONE_LIMIT = 64 * 1024
 _SPARE_SECONDS = 5.0
 # Whoever can start a process can name it sshd; these log as the user who calls them.
 _CALLED_BY_USERS = ("sudo", "su")
+_MAX_STAMP = 64
+_PACKED = (".gz", ".xz", ".bz2", ".lz4")
 _MONTH = re.compile(rb"^[A-Z][a-z]{2}(?= [ 0-9]\d )", re.MULTILINE)
+_STAMPED = re.compile(rb"^(?:[A-Z][a-z]{2} [ 0-9]\d |\d{4}-\d\d-)", re.MULTILINE)
 _COMPRESSED = (b"\x1f\x8b", b"\xfd7zXZ", b"BZh", b"\x28\xb5\x2f\xfd")
 
 # First and last moment, in unix seconds.
@@ -82,9 +86,13 @@ class LoginRecords:
     def attempts(self) -> Iterator[Logged]:
         """Every attempt; those of one file in its order, newer files before older ones."""
         sources = 0
-        for log in self._text_logs():
+        logs = self._text_logs()
+        for index, log in enumerate(logs):
             sources += 1
-            yield from self._guarded(log.path, self._from_text(log))
+            # A log full of short lines gets no more of the time than its bytes are of those still to be read.
+            share = _bytes_to_read(log) / sum(map(_bytes_to_read, logs[index:]))
+            end = time.monotonic() + share * max(0.0, self.query.seconds_left() - _SPARE_SECONDS)
+            yield from self._guarded(log.path, self._from_text(log, end))
         for path in self._listed_journals():
             sources += 1
             yield from self._guarded(path, self._from_journal(path))
@@ -127,7 +135,7 @@ class LoginRecords:
             self.query.truncate(f"{path}: out of time; older entries were not read")
         return is_late
 
-    def _from_text(self, log: LogFile) -> Iterator[Logged]:
+    def _from_text(self, log: LogFile, end: float) -> Iterator[Logged]:
         if self._is_late(log.path):
             return
         if self._left <= 0:
@@ -139,20 +147,20 @@ class LoginRecords:
         line = b""
         try:
             for block in reader.blocks():
-                lines = block.split(b"\n")
-                clock = clock or self._clock(log, reader, lines[0])
-                for line in lines:
-                    if not (is_relevant(line) or first is None):
+                clock = clock or self._clock(log, reader, block[:_MAX_STAMP])
+                for line in block.split(b"\n") if is_relevant(block) or (first is None and _STAMPED.search(block)) else ():
+                    if not (is_relevant(line) or (first is None and _STAMPED.match(line))):
                         continue
                     parsed = parse_line(line)
-                    time = clock.seconds(parsed.stamp) if parsed else None
-                    if parsed is None or time is None:
+                    seconds = clock.seconds(parsed.stamp) if parsed else None
+                    if parsed is None or seconds is None:
                         continue
-                    first = time if first is None else first
+                    first = seconds if first is None else first
                     attempt = parse_message(parsed.program, parsed.message)
                     if attempt is not None:
-                        yield Logged(time, attempt, log.path)
-                if self._is_late(log.path):
+                        yield Logged(seconds, attempt, log.path)
+                if time.monotonic() > end:
+                    self.query.truncate(f"{log.path}: out of time; only {reader.bytes_read} bytes were read")
                     break
         finally:
             self._left -= reader.bytes_read
@@ -224,6 +232,11 @@ class LoginRecords:
                 continue
             verdict = FAILURE if is_failed else SUCCESS
             yield Logged(login.time, Attempt(verdict, service, login.user, address, is_invalid=is_failed), log.path)
+
+
+def _bytes_to_read(log: LogFile) -> int:
+    """About how many bytes are read of a log; text becomes ten times as long unpacked, or much more."""
+    return 1 + min(FILE_LIMIT, log.file_size * (10 if log.path.endswith(_PACKED) else 1))
 
 
 def _within(time: int, span: Optional[Span]) -> bool:

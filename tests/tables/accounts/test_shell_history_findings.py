@@ -50,13 +50,13 @@ def test_every_shell_of_every_account(tmp_path: Path) -> None:
         plant(tmp_path, path, command + "\n")
     plant(tmp_path, "/root/.local/share/fish/fish_history", f"- cmd: {command}\n  when: 1795400000\n")
     rows, _, _ = scan(tmp_path)
-    assert [(row.path, row.username) for row in rows] == [
+    assert {(row.path, row.username) for row in rows} == {
         ("/root/.bash_history", "root"),
         ("/root/.ash_history", "root"),
         ("/root/.local/share/fish/fish_history", "root"),
         ("/.sh_history", "bin"),
         ("/home/op/.zsh_history", "op"),
-    ]
+    }
 
 
 def found(tmp_path: Path, text: str) -> list[tuple[int, str, str | None, int]]:

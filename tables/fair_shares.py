@@ -1,0 +1,41 @@
+"""Who waits for whom: the mass that one account, file or folder brings must not take the time and the rows of the others."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from itertools import islice, zip_longest
+from typing import TypeVar
+
+from tables.schema import QueryContext
+
+T = TypeVar("T")
+_NOTHING = object()
+
+
+def in_turn(items: Iterable[T], cost: Callable[[T], float]) -> Iterator[tuple[T, int]]:
+    """The items, the cheapest first, each with the number of those to come, itself included.
+
+    Who takes at most that part of what is left gives what it does not need to those that need more.
+    """
+    ordered = sorted(items, key=cost)
+    for index, item in enumerate(ordered):
+        yield item, len(ordered) - index
+
+
+def in_time(query: QueryContext, items: Iterable[T], cost: Callable[[T], float]) -> Iterator[tuple[T, float]]:
+    """As `in_turn`, each with the moment (time.monotonic) at which its part of the query's time ends."""
+    for item, left in in_turn(items, cost):
+        yield item, time.monotonic() + query.seconds_left() / (left + 1)
+
+
+def fairly(items: Iterable[T], owner: Callable[[T], Hashable], limit: int) -> list[T]:
+    """At most `limit` items, in their order: of each owner as many, as far as it has them."""
+    listed = list(items)
+    if len(listed) <= limit:
+        return listed
+    owned: dict[Hashable, list[int]] = {}
+    for index, item in enumerate(listed):
+        owned.setdefault(owner(item), []).append(index)
+    rounds = (index for each in zip_longest(*owned.values(), fillvalue=_NOTHING) for index in each if isinstance(index, int))
+    return [listed[index] for index in sorted(islice(rounds, limit))]
