@@ -6,6 +6,8 @@ import hashlib
 from typing import Optional
 
 _BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+# The longest address is one of Monero with a payment id, 106 letters.
+_MAX_ADDRESS = 256
 _BASE58_VALUES = {letter: value for value, letter in enumerate(_BASE58)}
 _BECH32_VALUES = {letter: value for value, letter in enumerate("qpzry9x8gf2tvdw0s3jn54khce6mua7l")}
 # CryptoNote encodes 8 bytes as 11 letters; what is left over at the end takes as many letters as its length needs.
@@ -131,6 +133,8 @@ def base58_bytes(text: str) -> Optional[bytes]:
 
 
 def _base58_number(text: str) -> Optional[int]:
+    if len(text) > _MAX_ADDRESS:
+        return None
     number = 0
     for letter in text:
         value = _BASE58_VALUES.get(letter)

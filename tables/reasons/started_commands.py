@@ -32,7 +32,11 @@ _STARTS_NOTHING = frozenset(_PREPARATIONS.split())
 _VARIABLE_PARTS = re.compile(r"[$`*?]")
 _MAX_DEPTH = 3
 _SCRIPT_LIMIT = 256 * 1024
-_SHELL_SCRIPT = re.compile(r"#![ \t]*\S*/(?:env[ \t]+(?:-\S+[ \t]+)*)?(?:\S*/)?(" + "|".join(sorted(SHELLS)) + r")\b")
+_SHELL_SCRIPT = re.compile(
+    r"#![ \t]{0,255}\S{0,255}/(?:env[ \t]{1,255}(?:-\S{1,64}[ \t]{1,255}){0,8})?(?:\S{0,255}/)?("
+    + "|".join(sorted(SHELLS))
+    + r")\b"
+)
 
 
 @dataclass(frozen=True)

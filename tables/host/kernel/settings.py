@@ -13,7 +13,7 @@ from tables.host.disk.files import Files, Unreadable
 _FOLDERS = ("/etc/sysctl.d", "/run/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/lib/sysctl.d", "/lib/sysctl.d")
 _LAST = "/etc/sysctl.conf"
 _FILE_LIMIT = 256 * 1024
-_LINE = re.compile(r"\s*-?\s*([\w./*-]+)\s*=\s*(.*?)\s*$")
+_NAME = re.compile(r"-?\s*([\w./*-]+)")
 
 
 class KernelSetting(NamedTuple):
@@ -28,9 +28,10 @@ def parse_sysctl(text: str, path: str = "") -> dict[str, KernelSetting]:
     """The settings of one file by name with dots; the last of a name counts."""
     found: dict[str, KernelSetting] = {}
     for number, line in enumerate(text.split("\n"), 1):
-        match = None if line.lstrip().startswith(("#", ";")) or len(line) > 4096 else _LINE.match(line)
+        name, equals, value = line.partition("=")
+        match = _NAME.fullmatch(name.strip()) if equals and len(line) <= 4096 else None
         if match:
-            found[match[1].replace("/", ".")] = KernelSetting(match[2], path, number)
+            found[match[1].replace("/", ".")] = KernelSetting(value.strip(), path, number)
     return found
 
 

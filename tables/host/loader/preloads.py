@@ -13,6 +13,7 @@ FOLDER_VARIABLE = "LD_LIBRARY_PATH"
 
 _VARIABLE = re.compile(r"(?<![A-Za-z0-9_])(LD_PRELOAD|LD_AUDIT|LD_LIBRARY_PATH)=")
 _UNIT_ASSIGNMENT = re.compile(r"\s*(?:Default)?Environment\s*=")
+_WORD = re.compile(r"(?:\\.|[^\s;&|'\"])*")
 _COMMENT = re.compile(r"#[^\n]*")
 _MAPPED = re.compile(rb"^[0-9a-f]+-[0-9a-f]+ [r-][w-]x[ps] [0-9a-f]+ ([0-9a-f]+:[0-9a-f]+) (\d{1,20}) +(/[^\n]*)$", re.MULTILINE)
 _ESCAPE = re.compile(rb"\\012")
@@ -152,20 +153,25 @@ def parse_settings(text: str) -> Iterator[Setting]:
     for number, line in enumerate(text.split("\n"), 1):
         if line.lstrip().startswith(("#", ";")):
             continue
-        for match in _VARIABLE.finditer(line):
+        is_unit = _UNIT_ASSIGNMENT.match(line) is not None
+        match = _VARIABLE.search(line)
+        while match:
             # systemd quotes a whole assignment; a quote before one elsewhere encloses a command.
-            before = line[match.start() - 1 : match.start()] if _UNIT_ASSIGNMENT.match(line) else ""
-            value = _value(line[match.end() :], before if before in ("'", '"') else "")
-            yield Setting(number, match[1], split_value(match[1], value))
+            before = line[match.start() - 1 : match.start()] if is_unit else ""
+            start, end = _value(line, match.end(), before if before in ("'", '"') else "")
+            yield Setting(number, match[1], split_value(match[1], line[start:end].replace("\\", "")))
+            match = _VARIABLE.search(line, end)
 
 
-def _value(rest: str, quote: str) -> str:
-    if not quote and rest[:1] in ("'", '"'):
-        quote, rest = rest[0], rest[1:]
+def _value(line: str, start: int, quote: str) -> tuple[int, int]:
+    """Where the value that begins at `start` lies, its quotes left out."""
+    if not quote and line[start : start + 1] in ("'", '"'):
+        quote, start = line[start], start + 1
     if quote:
-        return rest.partition(quote)[0].replace("\\", "")
-    word = re.match(r"(?:\\.|[^\s;&|'\"])*", rest)
-    return word[0].replace("\\", "") if word else ""
+        end = line.find(quote, start)
+        return start, end if end >= 0 else len(line)
+    word = _WORD.match(line, start)
+    return start, word.end() if word else start
 
 
 def parse_ld_so_conf(text: str) -> Iterator[tuple[int, str]]:
@@ -191,7 +197,8 @@ def spellings(library: str, folders: tuple[str, ...]) -> Iterator[str]:
 
     $ORIGIN is the program's own folder; such a path is yielded as it is written.
     """
-    names = [library]
+    # Longer than any path, and what tokens stand for would make a thousand of it.
+    names = [library[:_MAX_PATH]]
     for token, values in (("LIB", _LIB_FOLDERS), ("PLATFORM", _PLATFORMS)):
         for written in (f"${{{token}}}", f"${token}"):
             names = [name.replace(written, value) for name in names for value in (values if written in name else ("",))]

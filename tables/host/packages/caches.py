@@ -29,7 +29,7 @@ _SECURITY = re.compile(r"security\b", re.IGNORECASE)
 _PRIMARY = re.compile(
     rb'<name>([^<]{1,256})</name>|<arch>([^<]{1,32})</arch>|<version epoch="(\d{0,10})" ver="([^"]{1,128})" rel="([^"]{1,128})"'
 )
-_UPDATE = re.compile(rb'<update\b[^>]*?\btype="(\w{1,32})"|<package\b([^>]{1,1024})>')
+_UPDATE = re.compile(rb'<update\b[^>]{0,512}?\btype="(\w{1,32})"|<package\b([^>]{1,1024})>')
 _ATTRIBUTE = re.compile(rb'(\w{1,16})="([^"]{0,256})"')
 _NAME, _VERSION, _RELEASE_TAG, _EPOCH, _ARCH = 1000, 1001, 1002, 1003, 1022
 

@@ -24,7 +24,7 @@ _NAMES = r"(?:[0-9*~?]|[A-Za-z]{3})[0-9A-Za-z*,/~-]*"
 FIVE_FIELDS = rf"-?{_NUMBERS}(?:[ \t]+{_NUMBERS}){{2}}[ \t]+{_NAMES}[ \t]+{_NAMES}"
 _JOB = re.compile(rf"[ \t]*(@[A-Za-z0-9_]+|{FIVE_FIELDS})[ \t]+(\S.*)", re.DOTALL)
 # The sixth field of a system crontab: a user, on some systems with a group or login class behind it.
-_USER = re.compile(r"([^\s:/]+)[:/]?\S*[ \t]+(\S.*)", re.DOTALL)
+_USER = re.compile(r"([^\s:/]+)(?:[:/]\S*)?[ \t]+(\S.*)", re.DOTALL)
 _VARIABLE = re.compile(r"[ \t]*(?:\"([^\"]*)\"|'([^']*)'|([^\s=\"'][^\s=]*))[ \t]*=[ \t]*(.*)", re.DOTALL)
 _PERCENT = re.compile(r"\\.|%", re.DOTALL)
 

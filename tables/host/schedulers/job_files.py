@@ -15,7 +15,7 @@ _INCRON = re.compile(r"[ \t]*((?:\\.|[^\s\\])+)[ \t]+(\S+)[ \t]+(\S.*)", re.DOTA
 # fcrontab(5): options joined to `&`, `%` or `@`, then fields whose number the first letter and the keyword tell.
 _FCRON = re.compile(r"([&%@]\S*)?[ \t]*(\S.*)", re.DOTALL)
 _FCRON_FIELDS = re.compile(rf"({FIVE_FIELDS})[ \t]+(\S.*)", re.DOTALL)
-_FCRON_RUN_AS = re.compile(r"\brunas\(([^)\s]+)\)")
+_FCRON_RUN_AS = re.compile(r"\brunas\(([^)\s]{1,256})\)")
 _FCRON_PERIOD_FIELDS = {"hourly": 1, "midhourly": 1, "daily": 2, "middaily": 2, "nightly": 2}
 _FCRON_FULL = frozenset({"mins", "hours", "days", "mons", "dow"})
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-import shlex
+import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Optional
 
 _MAX_FILES = 32
+# sdssplitargs() of Redis: a blank, a quoted part, another part. What is never closed ends with the line, so that it is read once.
+_PART = re.compile(
+    r"(?P<blank>\s+)|(?P<quote>[\"'])(?P<inner>(?:(?!(?P=quote))[^\\]|\\.)*)(?P<end>(?P=quote)?)|(?P<plain>[^\s\"']+)", re.DOTALL
+)
+_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 
 
 class Directive(NamedTuple):
@@ -35,21 +40,28 @@ def parse_redis(text: str, path: Optional[str] = None) -> list[Directive]:
 
 
 def _split(line: str) -> list[str]:
-    try:
-        return shlex.split(line) or [line]
-    except ValueError:
-        return line.split()
+    """The words of a line, quotes undone; of one with a quote that is never closed, which Redis refuses, what blanks part."""
+    words: list[list[str]] = []
+    is_new = True
+    for match in _PART.finditer(line):
+        if match["quote"] and not match["end"]:
+            return line.split()
+        if not match["blank"]:
+            words += [[]] if is_new else []
+            words[-1].append(match["plain"] or _ESCAPED.sub(r"\1", match["inner"] or ""))
+        is_new = bool(match["blank"])
+    return ["".join(parts) for parts in words]
 
 
 def command_line_directives(argv: Sequence[str]) -> list[Directive]:
     """The directives that `--keyword value …` options stand for; they come after the file and so override it."""
-    found: list[Directive] = []
+    found: list[tuple[str, list[str]]] = []
     for word in argv[1:]:
         if word.startswith("--") and len(word) > 2:
-            found.append(Directive(word[2:].lower(), (), None, None))
+            found.append((word[2:].lower(), []))
         elif found:
-            found[-1] = found[-1]._replace(arguments=(*found[-1].arguments, word))
-    return found
+            found[-1][1].append(word)
+    return [Directive(keyword, tuple(arguments), None, None) for keyword, arguments in found]
 
 
 def with_includes(path: str, read: Callable[[str], Optional[str]]) -> list[Directive]:
