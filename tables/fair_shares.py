@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from itertools import islice, zip_longest
 from typing import TypeVar
@@ -11,6 +12,9 @@ from tables.schema import QueryContext
 
 T = TypeVar("T")
 _NOTHING = object()
+# The part of the time left that one owner's files may take: one over this.
+_TIME_SHARE = 4
+_MAX_ROWS = 5000
 
 
 def in_turn(items: Iterable[T], cost: Callable[[T], float]) -> Iterator[tuple[T, int]]:
@@ -27,6 +31,33 @@ def in_time(query: QueryContext, items: Iterable[T], cost: Callable[[T], float])
     """As `in_turn`, each with the moment (time.monotonic) at which its part of the query's time ends."""
     for item, left in in_turn(items, cost):
         yield item, time.monotonic() + query.seconds_left() / (left + 1)
+
+
+class Shares:
+    """Keeps what each owner of files has had of a query's time and rows, so that none of them has what the others need."""
+
+    def __init__(self, query: QueryContext) -> None:
+        self.query = query
+        self._seconds: dict[Hashable, float] = defaultdict(float)
+        self._rows: dict[Hashable, int] = defaultdict(int)
+
+    def of(self, owner: Hashable, path: str, rows: Iterator[T]) -> Iterator[T]:
+        """The rows made of the file at `path`, until its owner has had a quarter of the time that is left, or 5,000 rows."""
+        while True:
+            is_late = self._seconds[owner] > self.query.seconds_left() / _TIME_SHARE
+            if is_late or self._rows[owner] >= _MAX_ROWS:
+                why = "out of time for the files of this account" if is_late else f"{_MAX_ROWS} rows of one account are given"
+                self.query.truncate(f"{path}: {why}; not looked into further")
+                return
+            started = time.monotonic()
+            try:
+                row = next(rows)
+            except StopIteration:
+                return
+            finally:
+                self._seconds[owner] += time.monotonic() - started
+            self._rows[owner] += 1
+            yield row
 
 
 def fairly(items: Iterable[T], owner: Callable[[T], Hashable], limit: int) -> list[T]:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Optional
 
+from tables.fair_shares import Shares
 from tables.host import Host
 from tables.host.accounts.databases import Account, is_login_shell, is_system_uid, uid_min
 from tables.host.disk.files import DEFAULT_LIMIT, Unreadable
@@ -28,6 +29,8 @@ from tables.schema import BIGINT, TEXT, QueryContext, column, table
 from tables.text.shell import parse
 
 _MAX_JOBS = 2000
+# cronie runs no longer one than 128 KiB (MAX_COMMAND in cron.h), Debian none over 998 bytes.
+_COMMAND_LIMIT = 256 * 1024
 _MAX_VARIABLES_SHOWN = 32
 _MAX_RUN_PARTS = 64
 _RUN_PARTS = re.compile(r"\brun-parts(?:[ \t]+-\S+){0,8}[ \t]+(/[^\s;&|)}'\"]+)")
@@ -100,13 +103,17 @@ class _Jobs:
         # Folders that a crontab has run-parts go through, and when.
         self.run_parts: dict[str, str] = {}
         self.seen: set[str] = set()
+        self._shares = Shares(query)
 
     def rows(self) -> Iterator[ScheduledJob]:
         """All rows, packages left out."""
         for found in job_files(self.files, self.query):
             file = self._read(found.path)
             if file is not None:
-                yield from self._file_rows(found, file)
+                rows = self._file_rows(found, file)
+                # Anybody may have a crontab, and queue jobs for at.
+                is_users = found.user is not None or found.scheduler == "at"
+                yield from self._shares.of(file.status.st_uid, file.path, rows) if is_users else rows
         for folder in (*SCRIPT_FOLDERS, *sorted(self.run_parts.keys() - SCRIPT_FOLDERS.keys())):
             for path in listed(self.files, folder, self.query):
                 file = self._read(path)
@@ -151,6 +158,7 @@ class _Jobs:
             if count >= _MAX_JOBS:
                 self.query.truncate(f"{file.path}: only the first {_MAX_JOBS} jobs were read")
                 return
+            job = job._replace(command=self._cut(job.command, file))
             run_as = job.user or found.user or "root"
             yield self._row(
                 self._line_columns(file, job, found.scheduler in CRON, self.accounts.get(run_as), of_file),
@@ -162,6 +170,12 @@ class _Jobs:
                 environment=job.environment,
                 disabled_why=disabled_why,
             )
+
+    def _cut(self, command: str, file: StartFile) -> str:
+        """As much of a command as is judged; text made to be slow takes seconds for each megabyte."""
+        if len(command) > _COMMAND_LIMIT:
+            self.query.truncate(f"{file.path}: only the first {_COMMAND_LIMIT} characters of a command were looked into")
+        return command[:_COMMAND_LIMIT]
 
     def _line_columns(
         self, file: StartFile, job: JobLine, is_cron: bool, account: Optional[Account], of_file: Iterable[str]
@@ -213,6 +227,7 @@ class _Jobs:
         if due is None:
             return
         job = parse_at_job(file.text)
+        job = job._replace(command=self._cut(job.command, file))
         owner = file.status.st_uid if job.uid is None else job.uid
         run_as = next((name for name, account in self.accounts.items() if account.uid == owner), str(owner))
         script = parse(job.command)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 import shlex
-import time
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Optional
 
+from tables.fair_shares import Shares
 from tables.host import Host
 from tables.host.disk.files import DEFAULT_LIMIT
 from tables.host.disk.start_files import parse_script
@@ -55,8 +54,8 @@ _MECHANISMS = (
     "package_hook, pam, preload, profile, python_startup, shell_rc, sleep_hook, sudoers, udev or xdg_autostart"
 )
 _NAME_IN_TEXT = re.compile(r"[^\s;&|()<>'\"`$={}]+")
-# The part of the time left that the files of one account may take: one over this.
-_TIME_SHARE = 4
+# Of a script in a home so much is looked into: text made to be slow takes seconds for each megabyte.
+_HOME_LIMIT = 512 * 1024
 
 
 @dataclass(frozen=True)
@@ -114,7 +113,7 @@ class _Rows:
         self.source = source
         self.query = query
         self._programs: dict[str, bool] = {}
-        self._spent: dict[str, float] = defaultdict(float)
+        self._shares = Shares(query)
 
     def of(self, entry: StartupEntry) -> Iterator[StartupCommand]:
         """The rows of one entry."""
@@ -125,22 +124,19 @@ class _Rows:
             if entry.home is None:
                 yield from self._inside(entry)
             else:
-                yield from self._inside_home(entry, entry.home)
+                yield from self._shares.of(entry.home, entry.file.path, self._inside(self._cut(entry)))
         elif entry.kind == NAME:
             parsed = parse(shlex.quote(entry.program)).commands if entry.program else ()
             yield self._row(entry, parsed=parsed, reasons=_name_reasons(entry))
         else:
             yield self._row(entry)
 
-    def _inside_home(self, entry: StartupEntry, home: str) -> Iterator[StartupCommand]:
-        """As `_inside`, within the time that one account may take: its padded files must not keep the others from being read."""
-        if self._spent[home] > self.query.seconds_left() / _TIME_SHARE:
-            self.query.truncate(f"{entry.file.path}: out of time for the files of this account; not looked into")
-            return
-        started = time.monotonic()
-        found = list(self._inside(entry))
-        self._spent[home] += time.monotonic() - started
-        yield from found
+    def _cut(self, entry: StartupEntry) -> StartupEntry:
+        """The entry with as much of an account's file as can be read in the time that one account may take."""
+        if len(entry.file.text) <= _HOME_LIMIT:
+            return entry
+        self.query.truncate(f"{entry.file.path}: only the first {_HOME_LIMIT} characters were looked into")
+        return entry._replace(file=entry.file._replace(text=entry.file.text[:_HOME_LIMIT]))
 
     def _row(
         self,

@@ -8,6 +8,7 @@ import stat
 from collections.abc import Iterator
 from typing import NamedTuple, Optional
 
+from tables.fair_shares import fairly
 from tables.host.accounts.databases import Account
 from tables.host.disk.files import Files, Unreadable
 from tables.host.disk.start_files import StartFile
@@ -44,6 +45,8 @@ SCRIPT_FOLDERS = {
     "/etc/periodic/monthly": "every month",
 }
 _MAX_FILES = 4096
+# Entries of a folder whose owners are looked at.
+_MAX_LISTED = 100_000
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_-]+")
 # cronie's database.c: not_a_crontab().
 _CRONIE_PASSES_OVER = re.compile(r"[.#].*|.*(?:~|\.rpmsave|\.rpmorig|\.rpmnew)", re.DOTALL)
@@ -89,15 +92,17 @@ def job_files(files: Files, unseen: Unseen) -> Iterator[JobFile]:
 
 
 def listed(files: Files, folder: str, unseen: Unseen) -> list[str]:
-    """The paths of at most 4,096 entries of `folder` that are no folders, sorted."""
+    """The paths of at most 4,096 entries of `folder` that are no folders, sorted; of each owner as many, if it has them."""
     try:
         paths = list(files.paths(folder))
     except Unreadable as error:
         unseen.could_not_see(str(error))
         return []
     if len(paths) > _MAX_FILES:
-        unseen.truncate(f"{folder}: only the first {_MAX_FILES} of {len(paths)} files were read")
-    return [path for path in paths[:_MAX_FILES] if not _is_folder(files, path)]
+        unseen.truncate(f"{folder}: only {_MAX_FILES} of {len(paths)} files were read, of each owner as many")
+    # Anybody may queue jobs for at.
+    chosen = fairly(paths[:_MAX_LISTED], lambda path: _owner(files, path), _MAX_FILES)
+    return [path for path in chosen if not _is_folder(files, path)]
 
 
 class Daemons:
@@ -174,6 +179,13 @@ class Daemons:
             words = re.sub(r"\[[^\]]*\]", " ", " ".join(services)).split()
             self._has_other_accounts = not (self.files.exists("/etc/passwd") and _LOCAL_SERVICES.issuperset(words))
         return not self._has_other_accounts
+
+
+def _owner(files: Files, path: str) -> Optional[int]:
+    try:
+        return files.stat(path, follow=False).st_uid
+    except Unreadable:
+        return None
 
 
 def _is_folder(files: Files, path: str) -> bool:
