@@ -36,17 +36,20 @@ def in_time(query: QueryContext, items: Iterable[T], cost: Callable[[T], float])
 class Shares:
     """Keeps what each owner of files has had of a query's time and rows, so that none of them has what the others need."""
 
-    def __init__(self, query: QueryContext) -> None:
+    def __init__(self, query: QueryContext, rows_each: int = _MAX_ROWS) -> None:
         self.query = query
+        self.rows_each = rows_each
         self._seconds: dict[Hashable, float] = defaultdict(float)
         self._rows: dict[Hashable, int] = defaultdict(int)
 
     def of(self, owner: Hashable, path: str, rows: Iterator[T]) -> Iterator[T]:
-        """The rows made of the file at `path`, until its owner has had a quarter of the time that is left, or 5,000 rows."""
+        """The rows made of the file at `path`, until its owner has had a quarter of the time that is left, or its `rows_each`."""
         while True:
             is_late = self._seconds[owner] > self.query.seconds_left() / _TIME_SHARE
-            if is_late or self._rows[owner] >= _MAX_ROWS:
-                why = "out of time for the files of this account" if is_late else f"{_MAX_ROWS} rows of one account are given"
+            if is_late or self._rows[owner] >= self.rows_each:
+                why = (
+                    "out of time for the files of this account" if is_late else f"{self.rows_each} rows of one account are given"
+                )
                 self.query.truncate(f"{path}: {why}; not looked into further")
                 return
             started = time.monotonic()

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Optional
 
+from tables.fair_shares import Shares, in_turn
 from tables.host import Host
 from tables.host.accounts.databases import groups_by_account, is_login_shell, is_system_uid, parse_group, uid_min
 from tables.host.disk.files import Unreadable
@@ -23,6 +24,8 @@ from tables.unseen import Unseen
 
 _TABLE = "ssh_key_findings"
 _MAX_ROWS = 90_000
+# So much of a forced command is judged: text made to be slow takes seconds for each megabyte.
+_COMMAND_LIMIT = 64 * 1024
 # Accounts that are looked at for one key.
 _MAX_HOLDERS = 200
 _ACCOUNT_FILE_LIMIT = 16 << 20
@@ -90,8 +93,13 @@ def ssh_key_findings(host: Host, query: QueryContext) -> Iterator[SshKeyFinding]
     not be read or was cut is in minehunt_status; an unreadable /etc/passwd fails the query.
     """
     scan = _Scan(host, query)
-    rows = [row for place in scan.places() for row in scan.rows(place)]
-    yield from _with_sharers(rows)
+    places = list(scan.places())
+    # Small files first, so that a large one gets what the others leave.
+    shares = Shares(query, _MAX_ROWS)
+    found = {
+        place: list(shares.of(place.account, place.path, scan.rows(place, left))) for place, left in in_turn(places, scan.size)
+    }
+    yield from _with_sharers([row for place in places for row in found[place]])
     yield from scan.commands()
 
 
@@ -130,18 +138,26 @@ class _Scan:
             self.query.check_time()
             yield place
 
-    def rows(self, place: KeyPlace) -> Iterator[SshKeyFinding]:
-        """The rows of one file; none where there is no such file."""
+    def size(self, place: KeyPlace) -> int:
+        """Bytes of the file; 0 where there is none."""
+        try:
+            return self.files.stat(place.path).st_size
+        except Unreadable:
+            return 0
+
+    def rows(self, place: KeyPlace, places_left: int) -> Iterator[SshKeyFinding]:
+        """The rows of one file, at most its part of those left for this and further places; none where there is no such file."""
+        most = (_MAX_ROWS - self._rows) // places_left
         file = self._file(place.path)
         if file is None:
             return
         account = place.account
         of_file = _file_reasons(file, place)
         is_system = account is not None and is_system_uid(account.uid, self.uid_min)
-        for entry in file.lines:
+        for count, entry in enumerate(file.lines):
             self.query.check_time()
-            if self._rows >= _MAX_ROWS:
-                self.query.truncate(f"only the first {_MAX_ROWS} keys are shown")
+            if count >= most:
+                self.query.truncate(f"{place.path}: only the first {most} keys are shown")
                 return
             self._rows += 1
             has_login_shell = account is not None and is_login_shell(account.shell)
@@ -238,7 +254,7 @@ def _line_reasons(entry: KeyLine, home: str) -> set[str]:
     known = known_key(entry.key.fingerprint, entry.comment)
     if known is not None:
         reasons.add("known_malware" if known.kind == "malware" else "published_key")
-    command = entry.option("command")
+    command = (entry.option("command") or "")[:_COMMAND_LIMIT]
     if command and command_reasons(_without_home(command, home)):
         reasons.add("suspicious_command")
     for name, value in entry.options:

