@@ -86,7 +86,7 @@ def differences(files: Files, path: str, limit: int) -> list[str]:
     raw = read_raw(files, path, limit)
     reasons = set()
     try:
-        shown: Optional[bytes] = files.read(path, limit)
+        shown: Optional[bytes] = files.head(path, limit)
     except Unreadable as error:
         if not error.is_missing:
             raise

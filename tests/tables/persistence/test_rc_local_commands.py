@@ -315,10 +315,15 @@ def test_a_line_of_a_megabyte(tmp_path: Path) -> None:
 
 
 def test_a_huge_script_is_marked_as_cut(tmp_path: Path) -> None:
+    plant(tmp_path, "/etc/rc.local", "true " + "x" * DEFAULT_LIMIT + "\n/tmp/a\n")
+    query = QueryContext()
+    assert [row.program for row in rows(tmp_path, query)] == ["true"]
+    assert query.truncated == f"/etc/rc.local: only the first {DEFAULT_LIMIT} bytes were read"
+    # Comments do not count.
     plant(tmp_path, "/etc/rc.local", "#" * DEFAULT_LIMIT + "\n/tmp/a\n")
     query = QueryContext()
-    assert rows(tmp_path, query) == []
-    assert query.truncated == f"/etc/rc.local: only the first {DEFAULT_LIMIT} bytes were read"
+    assert [row.program for row in rows(tmp_path, query)] == ["/tmp/a"]
+    assert query.truncated is None
     plant(tmp_path, "/etc/rc.local", "true\n" * 30_000)
     query = QueryContext()
     assert len(rows(tmp_path, query)) == 20_000
