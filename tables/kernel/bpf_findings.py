@@ -151,7 +151,7 @@ class _Scan:
             processes = self._processes(program)
             yield from (self._row(program, target, processes) for target in sorted(targets) or [""])
         if unknown:
-            self.query.could_not_see(f"{unknown} BPF programs are attached to what the kernel does not tell")
+            self.query.cannot_tell(f"{unknown} BPF programs are attached to what the kernel does not tell")
 
     def _row(self, program: Program, target: str, processes: list[Process]) -> BpfFinding:
         watched = self.known.is_watched(target)

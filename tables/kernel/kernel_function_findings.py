@@ -89,7 +89,7 @@ class _Scan:
             return traced_functions(self.host)
         except OSError as error:
             why = str(error) if isinstance(error, Unreadable) else error.strerror
-            self.query.could_not_see(f"{why}: functions hooked through ftrace are not seen")
+            self.query.cannot_tell(f"{why}: functions hooked through ftrace are not seen")
             return None
 
     def hooked(self) -> Iterator[KernelFunctionFinding]:

@@ -101,7 +101,7 @@ class _Scan:
         self.modules = look.modules
         self.facts = ModuleFacts(host, release, self.modules, query)
         if self.modules and self.facts.disk.paths is None:
-            self.query.could_not_see(f"no modules.dep for {release}: the files of modules are not known")
+            self.query.cannot_tell(f"no modules.dep for {release}: the files of modules are not known")
 
     def mounts(self) -> Iterator[KernelModuleFinding]:
         """What is mounted on top of the lists, in our own mount namespace."""
@@ -177,10 +177,10 @@ class _Scan:
         try:
             log = taint_log(self.host)
         except OSError as error:
-            self.query.could_not_see(f"/dev/kmsg: {error.strerror or error}: which modules tainted the kernel is not known")
+            self.query.cannot_tell(f"/dev/kmsg: {error.strerror or error}: which modules tainted the kernel is not known")
             return
         if log.is_cut and any(letter in _MODULE_TAINTS for letter in kernel_modules.kernel_taint(self.host)):
-            self.query.could_not_see(
+            self.query.cannot_tell(
                 "/dev/kmsg: the kernel's log has lost its beginning, and with it the first module that tainted it"
             )
         gone = {line.module: line for line in reversed(log.lines) if line.module not in self.modules}

@@ -49,11 +49,11 @@ def look_at_code(host: Host, functions: Iterable[str], unseen: Unseen, check_tim
     try:
         known = symbols(host, wanted, check_time)
     except OSError as error:
-        unseen.could_not_see(f"/proc/kallsyms: {error.strerror}: the kernel's code is not looked at")
+        unseen.cannot_tell(f"/proc/kallsyms: {error.strerror}: the kernel's code is not looked at")
         return nothing
     start, end = (known.named.get(name, [Symbol(0, 0)])[0].address for name in _TEXT)
     if not 0 < start < end:
-        unseen.could_not_see("/proc/kallsyms tells no addresses: the kernel's code is not looked at")
+        unseen.cannot_tell("/proc/kallsyms tells no addresses: the kernel's code is not looked at")
         return nothing
     try:
         with closing(KernelMemory(host)) as memory:
@@ -61,7 +61,7 @@ def look_at_code(host: Host, functions: Iterable[str], unseen: Unseen, check_tim
                 detour for detour in _detours(memory, known, is_x86, unseen, check_time) if not start <= detour.target < end
             )
     except OSError as error:
-        unseen.could_not_see(f"/proc/kcore: {error.strerror}: the kernel's code is not looked at")
+        unseen.cannot_tell(f"/proc/kcore: {error.strerror}: the kernel's code is not looked at")
         return CodeLook(frozenset(), known.builtin)
     return CodeLook(found, known.builtin)
 
@@ -75,7 +75,7 @@ def _detours(
             length = symbol.length if name in (*TABLES, *DISPATCHERS) else min(symbol.length or _HEAD, _HEAD)
             code = memory.read(symbol.address, length)
             if code is None:
-                unseen.could_not_see(f"/proc/kcore has no memory for {name}")
+                unseen.cannot_tell(f"/proc/kcore has no memory for {name}")
             elif name in TABLES:
                 yield from _entries(name, code)
             elif is_x86:
@@ -94,7 +94,7 @@ def _leaps(name: str, code: bytes, address: int, unseen: Unseen) -> Iterator[Det
     if name in DISPATCHERS:
         calls = dispatched(code, address)
         if len(calls) < _LEAST_CALLS:
-            unseen.could_not_see(f"the calls of {name} could not be read from its code")
+            unseen.cannot_tell(f"the calls of {name} could not be read from its code")
         # Of an entry that ftrace changed, the call there is no system call's.
         first = {leap.offset for leap in first_leaps(code[:_HEAD], address)}
         yield from (Detour(name, f"its call at +{leap.offset}", leap.target, False) for leap in calls if leap.offset not in first)

@@ -74,7 +74,7 @@ class NamedByCode:
         except FileNotFoundError:
             return
         except OSError as error:
-            self.unseen.could_not_see(f"/proc/kallsyms: {error.strerror}")
+            self.unseen.cannot_tell(f"/proc/kallsyms: {error.strerror}")
             return
         self.symbols = self.symbols or set()
         yield from _tags_in(fd, self.symbols)
@@ -86,11 +86,9 @@ class NamedByCode:
             if error.errno == NO_FTRACE:
                 return
             if not error.is_missing:
-                self.unseen.could_not_see(str(error))
+                self.unseen.cannot_tell(str(error))
             elif self.traced is None and name == "available_filter_functions":
-                self.unseen.could_not_see(
-                    "no tracefs: a module that took itself off all other lists is not seen by its functions"
-                )
+                self.unseen.cannot_tell("no tracefs: a module that took itself off all other lists is not seen by its functions")
             return
         self.traced = self.traced or set()
         yield from _tags_in(fd, self.traced)

@@ -64,7 +64,7 @@ def unaccounted_memory(host: Host, unseen: Unseen, check_time: Callable[[], None
         try:
             areas = loader_areas(host.truth.read("vmallocinfo", _LIMIT))
         except OSError as error:
-            unseen.could_not_see(
+            unseen.cannot_tell(
                 f"/proc/vmallocinfo: {error.strerror}: a module that left all lists is not seen by the memory it takes"
             )
             return None
@@ -73,7 +73,7 @@ def unaccounted_memory(host: Host, unseen: Unseen, check_time: Callable[[], None
             continue
         found = unaccounted(areas, sizes)
         if found is None:
-            unseen.could_not_see(
+            unseen.cannot_tell(
                 "/proc/vmallocinfo: less than the loaded modules take: this kernel keeps their memory in another way"
             )
             return None
@@ -81,7 +81,7 @@ def unaccounted_memory(host: Host, unseen: Unseen, check_time: Callable[[], None
             return None
         least = found if least is None or found.total <= least.total else least
     if least is None:
-        unseen.could_not_see("/proc/vmallocinfo: modules were being loaded or unloaded, or have no known size, in every look")
+        unseen.cannot_tell("/proc/vmallocinfo: modules were being loaded or unloaded, or have no known size, in every look")
     return least
 
 
