@@ -7,7 +7,6 @@ import struct
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import closing
 from typing import TYPE_CHECKING, Optional, Union
-from urllib.parse import quote
 
 from tables.errors import TableError
 from tables.host.disk.files import Files
@@ -85,14 +84,20 @@ def pending_log(files: Files, database: str) -> Optional[str]:
 
 
 def open_database(files: Files, path: str) -> sqlite3.Connection:
-    """The database at `path`, for reading only; sqlite3.Error when it is none.
+    """The database at `path`, for reading only; sqlite3.Error when it is none, Unreadable when it is no regular file.
 
     An ordinary read-only open may create files beside the database; an immutable one never does.
     """
     import sqlite3  # Hosts without rpm never need it.
 
-    location = f"file:{quote(files.locate(path))}?mode=ro&immutable=1"
-    return sqlite3.connect(location, uri=True, check_same_thread=False)
+    # SQLite would wait at a FIFO, and follow links out of the root folder.
+    fd = files.open(path)
+    try:
+        database = sqlite3.connect(f"file:/proc/self/fd/{fd}?mode=ro&immutable=1", uri=True, check_same_thread=False)
+        database.execute("PRAGMA schema_version")
+        return database
+    finally:
+        os.close(fd)
 
 
 def headers(files: Files, path: str) -> Iterator[bytes]:

@@ -220,3 +220,16 @@ def test_parsers_take_anything(data: bytes) -> None:
     parse_header(struct.pack(">II", 2, max(0, len(data) - 32)) + data, FILE_TAGS)
     list(parse_diversions(data))
     list(apk_owners(data, ["/bin/sh"]))
+
+
+def test_an_rpm_database_that_is_a_fifo_or_a_link_out_is_not_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "disk/var/lib/rpm").mkdir(parents=True)
+    path = tmp_path / "disk/var/lib/rpm/rpmdb.sqlite"
+    os.mkfifo(path)
+    with pytest.raises(OwnerUnknown, match="not a regular file"):
+        ask(tmp_path / "disk", "/usr/bin/a")
+    path.unlink()
+    (tmp_path / "outside").write_bytes(b"SQLite format 3\0")
+    path.symlink_to(tmp_path / "outside")
+    with pytest.raises(OwnerUnknown):
+        ask(tmp_path / "disk", "/usr/bin/a")
