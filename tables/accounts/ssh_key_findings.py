@@ -14,7 +14,7 @@ from tables.host.accounts.databases import groups_by_account, is_login_shell, is
 from tables.host.disk.files import Unreadable
 from tables.host.disk.network_mounts import NetworkMounts
 from tables.host.ssh.key_files import MAX_LINES, KeyFile, KeyPlace, all_values, key_places, named_by, read_key_file
-from tables.host.ssh.keys import KeyLine
+from tables.host.ssh.keys import MAX_LINE, KeyLine
 from tables.host.ssh.sshd_config import effective
 from tables.host.ssh.sshd_settings import SshdConfig
 from tables.indicators.ssh_keys import known_key
@@ -201,7 +201,7 @@ class _Scan:
                 self.query.could_not_see(str(error))
                 return None
             if found is not None and found.is_cut:
-                self.query.truncate(f"{path}: only its beginning, at most {MAX_LINES} lines, was read")
+                self.query.truncate(f"{path}: not all of it was read: {MAX_LINES} lines, {MAX_LINE} bytes of each")
             self._files[path] = found
         return self._files[path]
 

@@ -127,7 +127,7 @@ CASES = [
     ),
     Case(
         "ssh_key_findings", _files(f"{MALLORY}/.ssh/authorized_keys", SLOW_KEY),
-        _files(f"{VICTIM}/.ssh/authorized_keys", b"no key at all\n", 1001), VICTIM, None, 300,
+        _files(f"{VICTIM}/.ssh/authorized_keys", b"no key at all\n", 1001), VICTIM, f"{MALLORY}/.ssh/authorized_keys", 300,
     ),
     Case(
         "ssh_key_findings", _many_keys,

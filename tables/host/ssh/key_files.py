@@ -11,7 +11,7 @@ from tables.errors import TableError
 from tables.host.accounts.databases import Account
 from tables.host.disk.file_status import Statuses, file_status
 from tables.host.disk.files import Files, Unreadable, read_fd
-from tables.host.ssh.keys import KeyLine, parse_authorized_keys
+from tables.host.ssh.keys import MAX_LINE, KeyLine, parse_authorized_keys
 from tables.host.ssh.sshd_config import authorized_keys_files
 from tables.host.ssh.sshd_settings import Setting, SshdConfig
 
@@ -99,7 +99,7 @@ def read_key_file(files: Files, path: str) -> Optional[KeyFile]:
         raise Unreadable(path, error.strerror or str(error), error.errno) from None
     finally:
         os.close(fd)
-    is_cut = len(data) == _FILE_LIMIT or data.count(b"\n") > MAX_LINES
+    is_cut = len(data) == _FILE_LIMIT or data.count(b"\n") > MAX_LINES or max(map(len, data.split(b"\n"))) > MAX_LINE
     return KeyFile(tuple(parse_authorized_keys(data, MAX_LINES)), status, _is_immutable(files, path), is_cut)
 
 

@@ -26,7 +26,7 @@ _FIELDS = {
 }
 _BITS = {"nistp256": 256, "nistp384": 384, "nistp521": 521, "ed25519": 256}
 _CERTIFIED = {f"{name.partition('@')[0]}{_CERTIFICATE}": name for name in _FIELDS}
-_MAX_LINE = 256 * 1024
+MAX_LINE = 256 * 1024
 _TYPE = re.compile(r"(?:ssh|ecdsa|sk|webauthn|rsa|x509v3)-[A-Za-z0-9@.-]{2,80}")
 _KEY = re.compile(r"(\S+)[ \t]+(\S+)(?:[ \t]+(.*))?", re.DOTALL)
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
@@ -60,8 +60,8 @@ def parse_authorized_keys(data: bytes, limit: int) -> Iterator[KeyLine]:
     """The entries among the first `limit` lines of an authorized_keys file; of a line over 256 KiB the middle is left out."""
     for number, raw in enumerate(data.split(b"\n", limit)[:limit], 1):
         # Reading options takes a hundred bytes for each of a line; the key is at the end of it.
-        if len(raw) > _MAX_LINE:
-            raw = raw[: _MAX_LINE // 2] + raw[-_MAX_LINE // 2 :]
+        if len(raw) > MAX_LINE:
+            raw = raw[: MAX_LINE // 2] + raw[-MAX_LINE // 2 :]
         line = raw.decode("utf-8", "surrogateescape").strip(" \t\r")
         if line and not line.startswith("#"):
             yield _parse_line(number, line)
