@@ -12,14 +12,26 @@ from tables.fair_shares import Shares
 from tables.host import Host
 from tables.host.disk.files import DEFAULT_LIMIT
 from tables.host.disk.start_files import parse_script
+from tables.host.startup.boot_loader import boot_loader_settings, early_boot_scripts
 from tables.host.startup.daemon_configs import inittab, interface_hooks, logrotate_scripts, network_daemons
 from tables.host.startup.desktop_entries import dbus_services, xdg_autostart
 from tables.host.startup.entries import NAME, SCRIPT, StartupEntry, StartupFiles
 from tables.host.startup.kernel_helpers import kernel_helpers, module_commands
+from tables.host.startup.log_pipes import apache_programs, syslog_programs
+from tables.host.startup.name_services import name_service_libraries
 from tables.host.startup.package_hooks import package_hooks
+from tables.host.startup.package_scripts import maintainer_scripts, package_plugins
 from tables.host.startup.pam_configs import pam_programs
+from tables.host.startup.php_settings import php_programs
+from tables.host.startup.polkit_programs import polkit_programs
+from tables.host.startup.repository_hooks import repository_hooks
 from tables.host.startup.scripts import init_scripts, script_folders
+from tables.host.startup.service_folders import service_folders
 from tables.host.startup.shell_files import profile, shell_rc
+from tables.host.startup.sshd_commands import sshd_commands
+from tables.host.startup.supervisors import supervised_programs
+from tables.host.startup.temporary_files import tmpfiles_lines
+from tables.host.startup.terminal_tools import terminal_tools
 from tables.host.startup.tool_hooks import git_hooks, preloads, python_startup, sudo_settings
 from tables.host.startup.udev_rules import udev_programs
 from tables.reasons.commands import command_reasons, script_reasons
@@ -48,10 +60,26 @@ _READERS: tuple[Callable[[StartupFiles], Iterator[StartupEntry]], ...] = (
     dbus_services,
     network_daemons,
     python_startup,
+    sshd_commands,
+    tmpfiles_lines,
+    syslog_programs,
+    apache_programs,
+    php_programs,
+    boot_loader_settings,
+    early_boot_scripts,
+    polkit_programs,
+    supervised_programs,
+    service_folders,
+    package_plugins,
+    maintainer_scripts,
+    name_service_libraries,
+    repository_hooks,
+    terminal_tools,
 )
 _MECHANISMS = (
-    "acpi, dbus_service, git_hook, inetd, init_script, initramfs, inittab, kernel_helper, logrotate, module, motd, network_hook, "
-    "package_hook, pam, preload, profile, python_startup, shell_rc, sleep_hook, sudoers, udev or xdg_autostart"
+    "acpi, boot_loader, dbus_service, git_hook, inetd, init_script, initramfs, inittab, kernel_helper, log_pipe, logrotate, "
+    "module, motd, name_service, network_hook, package_hook, pam, php, polkit, preload, profile, python_startup, shell_rc, "
+    "sleep_hook, sshd, sudoers, supervisor, terminal_tool, tmpfiles, udev or xdg_autostart"
 )
 _NAME_IN_TEXT = re.compile(r"[^\s;&|()<>'\"`$={}]+")
 # Of a script in a home so much is looked into: text made to be slow takes seconds for each megabyte.
@@ -93,10 +121,15 @@ def startup_commands(host: Host, query: QueryContext) -> Iterator[StartupCommand
     the command. Sources: bash(1), zsh(1), fish(1), sshd(8), insserv(8), OpenRC, inittab(5), the Desktop Application
     Autostart Specification, udev(7), ld.so(8), pam.conf(5), pam_exec(8), update-motd(5), apt.conf(5), dpkg.cfg(5), dnf
     and ALPM hooks, modprobe.d(5), sysctl.d(5), core(5), binfmt.d(5), sudoers(5), interfaces(5), NetworkManager-dispatcher(8),
-    logrotate(8), git-config(1), dbus-daemon(1), inetd(8), xinetd.conf(5), site(3).
+    logrotate(8), git-config(1), dbus-daemon(1), inetd(8), xinetd.conf(5), site(3), sshd_config(5), tmpfiles.d(5), rsyslog's
+    omprog, syslog-ng's program(), Apache's mod_log_config, php.ini, GRUB's grub-mkconfig, dracut.modules(7), polkit(8),
+    supervisord, monit(1), pm2, runsvdir(8), s6-svscan, deb-postinst(5), nsswitch.conf(5), vim, tmux(1), screen(1).
+    Of tmpfiles.d only lines into start-up places or with setuid modes are rows, of packages' own scripts only those with a
+    suspicious command or of a package that dpkg does not know.
 
-    Not seen: what is sourced from a start-up file under another name, git hooks of single repositories, variables of
-    running processes (preloaded_libraries has those of the loader). Files that may not be read are named in minehunt_status.
+    Not seen: what is sourced from a start-up file under another name, git hooks of repositories elsewhere than directly in
+    homes, /opt, /srv, /var/www and /usr/local/src, scriptlets in rpm's database, variables of running processes
+    (preloaded_libraries has those of the loader). Files that may not be read are named in minehunt_status.
     """
     facts = CommandFacts(host)
     source = StartupFiles(host, query)
@@ -128,6 +161,8 @@ class _Rows:
         elif entry.kind == NAME:
             parsed = parse(shlex.quote(entry.program)).commands if entry.program else ()
             yield self._row(entry, parsed=parsed, reasons=_name_reasons(entry))
+        elif entry.judged is not None:
+            yield self._row(entry, parsed=parse(entry.judged).commands, reasons=command_reasons(entry.judged))
         else:
             yield self._row(entry)
 
@@ -195,8 +230,10 @@ class _Rows:
 
 
 def _script_path_reasons(entry: StartupEntry) -> list[str]:
-    """What is suspicious about a script's path; shells' own files are mostly dot files."""
-    return [] if entry.mechanism in ("shell_rc", "profile") else command_reasons(shlex.quote(entry.command))
+    """What is suspicious about a script's path; shells' own files, and git's folder, are mostly dot files."""
+    if entry.mechanism in ("shell_rc", "profile"):
+        return []
+    return command_reasons(shlex.quote(entry.command.replace("/.git/", "/git/")))
 
 
 def _name_reasons(entry: StartupEntry) -> list[str]:

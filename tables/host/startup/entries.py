@@ -38,6 +38,8 @@ class StartupEntry(NamedTuple):
     search_path: tuple[str, ...] = ()
     # The program, where `command` is not shell text.
     program: Optional[str] = None
+    # Shell text that comes to the same as the command, where that is in a language of its own.
+    judged: Optional[str] = None
 
 
 class HomeFile(NamedTuple):
@@ -132,6 +134,15 @@ class StartupFiles:
                 if file is not None and file.path not in seen:
                     seen.add(file.path)
                     yield HomeFile(account, path, file)
+
+    def winners(self, folders: Iterable[str], ending: str) -> list[str]:
+        """The paths in `folders` with this ending, of those with one name only that in the first folder."""
+        chosen: dict[str, str] = {}
+        for folder in folders:
+            for name in self.names(folder):
+                if name.endswith(ending):
+                    chosen.setdefault(name, f"{folder}/{name}")
+        return list(chosen.values())
 
     def unpackaged(self, paths: Iterable[str]) -> list[str]:
         """Those of `paths` that no package owns, in their order; all of them where no package database is to be had."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from tables.host.accounts.pam import FOLDERS, PamRule, parse_pam
 from tables.host.startup.entries import NAME, StartupEntry, StartupFiles
 
-_LIBRARY_FOLDERS = (
+LIBRARY_FOLDERS = (
     "/lib",
     "/lib64",
     "/usr/lib",
@@ -18,7 +18,7 @@ _LIBRARY_FOLDERS = (
     "/usr/local/lib",
     *(f"{place}/{machine}-linux-gnu" for place in ("/lib", "/usr/lib") for machine in ("x86_64", "aarch64")),
 )
-_MODULE_FOLDERS = tuple(f"{folder}/security" for folder in _LIBRARY_FOLDERS)
+_MODULE_FOLDERS = tuple(f"{folder}/security" for folder in LIBRARY_FOLDERS)
 _EXEC_OPTION = re.compile(r"(?:debug|expose_authtok|seteuid|quiet|quiet_log|stdout|(?:log|type)=.*)$", re.IGNORECASE)
 _BRACKETED = re.compile(r"\[((?:\\.|[^\[\]\\]){0,1000})\]")
 

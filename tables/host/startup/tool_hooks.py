@@ -16,7 +16,7 @@ from tables.text.key_files import parse_key_file
 _GIT_CONFIGS = ("/etc/gitconfig", "/usr/local/etc/gitconfig")
 _HOME_GIT_CONFIGS = (".gitconfig", ".config/git/config")
 _GIT_TEMPLATES = ("/usr/share/git-core/templates/hooks", "/usr/local/share/git-core/templates/hooks")
-_GIT_PROGRAMS = frozenset({"fsmonitor", "sshcommand", "pager", "editor"})
+GIT_PROGRAMS = frozenset({"fsmonitor", "sshcommand", "pager", "editor"})
 
 _PYTHON_FOLDER = re.compile(r"(?:python|pypy)3?(?:\.\d+)?t?")
 _PACKAGE_FOLDERS = ("", "/dist-packages", "/site-packages")
@@ -46,7 +46,7 @@ def git_hooks(source: StartupFiles) -> Iterator[StartupEntry]:
                 if value.startswith("/"):
                     folders[value] = user
                 yield StartupEntry("git_hook", "git", file, setting.line, value, NAME, user)
-            elif key in _GIT_PROGRAMS and value not in ("true", "false"):
+            elif key in GIT_PROGRAMS and value not in ("true", "false"):
                 yield StartupEntry("git_hook", "git", file, setting.line, value, run_as=user)
     for folder, user in folders.items():
         for name in source.names(folder):
