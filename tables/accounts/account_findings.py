@@ -28,6 +28,7 @@ from tables.host.disk.files import Unreadable
 from tables.host.disk.network_mounts import NetworkMounts
 from tables.indicators.accounts import admin_groups, service_accounts_with_shell
 from tables.reasons.commands import place_reasons
+from tables.reasons.open_doors import open_doors
 from tables.reasons.sudo import SudoJudge
 from tables.schema import BIGINT, TEXT, QueryContext, Row, Words, column, table
 
@@ -48,11 +49,12 @@ _FIXED_UIDS = 100
 
 @dataclass(frozen=True)
 class AccountFinding(Row):
-    """One line of /etc/passwd, or an entry of shadow or sudoers that belongs to no account there."""
+    """One line of /etc/passwd, or an entry of shadow or sudoers that belongs to no account there, or a rule that is odd."""
 
-    username: Optional[str] = column(TEXT, "name of the account; of a sudoers entry, whom it means")
+    username: Optional[str] = column(TEXT, "name of the account; of a rule, whom it means; of PAM's, the service")
     kind: str = column(
-        TEXT, "account (a line of passwd), nis (a line for NIS), shadow (no such account), or sudoers (no one account)"
+        TEXT,
+        "account (a line of passwd), nis (a line for NIS), shadow (no such account), sudoers (no one account), pam, doas, polkit",
     )
     account_uid: Optional[int] = column(BIGINT, "its uid; NULL where the line has none")
     account_gid: Optional[int] = column(BIGINT, "its own group's id")
@@ -72,7 +74,9 @@ class AccountFinding(Row):
     admin_groups: Optional[str] = column(
         TEXT, "its groups whose members can become root (indicators/data/accounts.yaml), comma separated"
     )
-    sudo_rules: Optional[str] = column(TEXT, "sudoers entries that name it or its groups: `path:line: text`, separated by ` | `")
+    sudo_rules: Optional[str] = column(
+        TEXT, "sudoers entries that name it or its groups: `path:line: text`, separated by ` | `; or the rule"
+    )
     is_nopasswd: Optional[int] = column(BIGINT, "1 if one of them asks for no password; NULL when sudoers could not be read")
     home_exists: Optional[int] = column(BIGINT, "1 if the home folder is there; NULL when that could not be seen")
     home_owner_uid: Optional[int] = column(BIGINT, "owner of the home folder")
@@ -80,9 +84,10 @@ class AccountFinding(Row):
         TEXT,
         "what is odd, comma separated",
         words=Words.listed(
-            "duplicate_name duplicate_uid empty_password hidden_home home_in_temp login_shell_on_system_account malformed_line "
-            "nis_line nopasswd_sudo odd_name odd_shell password_on_system_account sudo_for_everyone sudo_keeps_loader_variable "
-            "suspicious_sudo_command system_account_in_admin_group uid0_not_root weak_hash",
+            "duplicate_name duplicate_uid empty_password gid0_not_root hidden_home home_in_temp home_of_root "
+            "login_shell_on_system_account malformed_line nis_line nopasswd_doas nopasswd_sudo odd_name odd_shell "
+            "pam_accepts_anyone password_on_system_account polkit_allows_everybody sudo_for_everyone sudo_keeps_loader_variable "
+            "suspicious_doas_command suspicious_sudo_command system_account_in_admin_group uid0_not_root weak_hash",
             explaining="missing_shadow shadow_without_account",
         ),
     )
@@ -99,11 +104,11 @@ class AccountFinding(Row):
     ],
 )
 def account_findings(host: Host, query: QueryContext) -> Iterator[AccountFinding]:
-    """One row per line of /etc/passwd, and per shadow or sudoers entry that belongs to none of them.
+    """One row per line of /etc/passwd, per shadow or sudoers entry that belongs to none of them, and per odd rule of others.
 
-    passwd(5), shadow(5), group(5), sudoers(5). Accounts of a directory service (LDAP, sssd, systemd-homed) are not seen, nor
-    the rules of doas and polkit. An unreadable /etc/passwd fails the query; what the other files would have told is NULL
-    where they cannot be read, and minehunt_status says so.
+    passwd(5), shadow(5), group(5), sudoers(5), pam.conf(5), doas.conf(5), polkit(8). Of PAM, doas and polkit only rules with a
+    reason are rows. Accounts of a directory service (LDAP, sssd, systemd-homed) are not seen. An unreadable /etc/passwd
+    fails the query; what the other files would have told is NULL where they cannot be read, and minehunt_status says so.
     """
     facts = _Facts(host, query)
     names = Counter(line.name for line in facts.lines)
@@ -113,6 +118,7 @@ def account_findings(host: Host, query: QueryContext) -> Iterator[AccountFinding
         yield _nis(line) if line.is_nis else _account(facts, line, names[line.name], uids)
     yield from _strays(facts, names)
     yield from _sudo_for_no_one(facts.sudo, query)
+    yield from _open_doors(facts)
 
 
 class _Facts:
@@ -202,6 +208,8 @@ def _is_odd_shell(shell: str) -> bool:
 # What is odd about an account, by its reason.
 _RULES: dict[str, Callable[[_Judged], bool]] = {
     "uid0_not_root": lambda one: one.account.uid == 0 and one.account.name != "root",
+    "gid0_not_root": lambda one: one.account.gid == 0 and one.account.uid != 0 and one.has_login_shell,
+    "home_of_root": lambda one: one.account.home.rstrip("/") == "/root" and one.account.uid != 0 and one.has_login_shell,
     "duplicate_uid": lambda one: one.account.uid != 0 and one.uid_sharers > 1,
     "empty_password": lambda one: one.state == "empty",
     "missing_shadow": lambda one: one.state == "missing",
@@ -314,4 +322,19 @@ def _sudo_for_no_one(judge: Optional[SudoJudge], query: QueryContext) -> Iterato
             sudo_rules=entry.text,
             is_nopasswd=entry.is_nopasswd,
             reasons=_joined(entry.reasons),
+        )
+
+
+def _open_doors(facts: _Facts) -> Iterator[AccountFinding]:
+    """The odd rules of PAM, doas and polkit."""
+    accounts = [line.account for line in facts.lines if line.account]
+    services = {account.name for account in accounts if is_system_uid(account.uid, facts.uid_min)}
+    for door in open_doors(facts.files, facts.query, services):
+        yield AccountFinding(
+            username=door.who,
+            kind=door.kind,
+            path=door.path,
+            line=door.line,
+            sudo_rules=door.text,
+            reasons=_joined(door.reasons),
         )

@@ -32,6 +32,8 @@ _MAX_ROWS = 1000
 _FOLLOWING = 6
 _FETCHES = re.compile(r"\b(?:curl|wget|fetch|aria2c|axel|ftpget|tftp|lynx)\b")
 _RUNS = "download_and_run"
+_SWITCHED_OFF = "history_switched_off"
+_NOWHERE = "/dev/null"
 _HOST = re.compile(r"(?:https?|ftp)://(?:[^\s/@\"']{0,512}@)?(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253})", re.IGNORECASE)
 _BARE_ADDRESS = re.compile(r"(?<![\w.])((?:\d{1,3}\.){3}\d{1,3})(?=[:/])")
 # Sites' own networks; the documentation ranges are not among them, unlike in ipaddress's is_private.
@@ -46,16 +48,16 @@ _LOCAL_NETWORKS = [
 
 def _words() -> Words:
     # What administrators type too is evidence; what a start-up file does is not typed by accident.
-    alerting = ("download_and_run", "encoded_payload")
+    alerting = ("download_and_run", "encoded_payload", _SWITCHED_OFF)
     return Words(alerting, tuple(word for word in command_words().alerting if word not in alerting))
 
 
 @dataclass(frozen=True)
 class ShellHistoryFinding(Row):
-    """One command of one history file that is suspicious."""
+    """One command of one history file that is suspicious, or a file that keeps none (line 0)."""
 
     path: str = column(TEXT, "history file", index=True)
-    line: int = column(BIGINT, "line of the file that the command starts on")
+    line: int = column(BIGINT, "line of the file that the command starts on; 0 where the file itself is what is odd")
     username: str = column(TEXT, "account whose home holds the file")
     entered_at: Optional[int] = column(BIGINT, "when it was entered (unix seconds); NULL where the shell does not keep that")
     command: str = column(TEXT, "the command, at most 4096 characters; what looks like a password or token is `***`")
@@ -75,15 +77,16 @@ class ShellHistoryFinding(Row):
     cache_seconds=30.0,
 )
 def shell_history_findings(host: Host, query: QueryContext) -> Iterator[ShellHistoryFinding]:
-    """One row per command with a reason, from the histories of bash, zsh, fish, ash and sh in every home of /etc/passwd.
+    """One row per command with a reason, and per history that is a link to /dev/null, in every home of /etc/passwd.
 
+    The histories are those of bash, zsh, fish, ash and sh.
     A file that is fetched and started up to six commands later counts as `download_and_run`, on the line that fetches it.
     Secrets are replaced by `***`: the user part of URLs, the values of options, variables and headers named like password,
     token, secret or key, curl's -u, mysql's -p, sshpass's -p, redis-cli's -a, what is piped into sudo -S, chpasswd and
     passwd, and tokens of well-known form.
     Reads 8 MiB a file, judges its last 20,000 commands (64 KiB of each) and gives 1000 rows a file. Accounts
     share the time: those with short histories come first, and what is left of it is for the longer ones. Not seen: a history
-    that the shell never wrote (HISTFILE unset, a session still open, a link to /dev/null) or that HISTFILE or ZDOTDIR puts
+    that the shell never wrote (HISTFILE unset, a session still open) or that HISTFILE or ZDOTDIR puts
     elsewhere, and accounts of a directory service.
     """
     accounts = host.accounts.needed()
@@ -96,7 +99,12 @@ def shell_history_findings(host: Host, query: QueryContext) -> Iterator[ShellHis
             try:
                 data = host.files.read(path, _FILE_LIMIT + 1)
             except Unreadable as error:
-                if not error.is_missing:
+                if _leads_nowhere(host, path):
+                    yield ShellHistoryFinding(
+                        path=path, line=0, username=history.account.name, entered_at=None, command="", download_host=None,
+                        download_by_address=0, reasons=_SWITCHED_OFF,
+                    )  # fmt: skip
+                elif not error.is_missing:
                     errors.append(str(error))
                 continue
             if len(data) > _FILE_LIMIT:
@@ -120,6 +128,14 @@ def _sizes(files: Files, account: Account) -> dict[str, int]:
         with contextlib.suppress(Unreadable):
             sizes[path] = files.stat(path).st_size
     return sizes
+
+
+def _leads_nowhere(host: Host, path: str) -> bool:
+    """Whether `path` is a link to /dev/null."""
+    try:
+        return host.files.link_target(path) == _NOWHERE
+    except Unreadable:
+        return False
 
 
 def _rows(account: Account, path: str, lines: Iterable[bytes], query: QueryContext, end: float) -> Iterator[ShellHistoryFinding]:
