@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 
@@ -24,6 +25,15 @@ def logical_lines(text: str, skips_comments: bool = False, joint: str = "") -> I
             parts = []
     if parts:
         yield first, joint.join(parts)
+
+
+def numbered_matches(pattern: re.Pattern[str], text: str) -> Iterator[tuple[int, re.Match[str]]]:
+    """Yield (line that it starts on, match) of each match of `pattern`; counts the lines once, however many match."""
+    line, counted = 1, 0
+    for match in pattern.finditer(text):
+        line += text.count("\n", counted, match.start())
+        counted = match.start()
+        yield line, match
 
 
 def unquoted(value: str) -> str:

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from tables.text.lines import numbered_matches
+
 RULE_FOLDERS = (
     "/etc/polkit-1/rules.d",
     "/run/polkit-1/rules.d",
@@ -40,11 +42,11 @@ class OpenRule(NamedTuple):
 def open_rules(text: str) -> Iterator[OpenRule]:
     """Yield the rules (JavaScript) that say YES without looking at who asks, to every action or to one that gives root."""
     text = _without_comments(text)
-    starts = [match.start() for match in _RULE_START.finditer(text)]
-    for start, end in zip(starts, [*starts[1:], len(text)]):
+    starts = [(line, match.start()) for line, match in numbered_matches(_RULE_START, text)]
+    for (line, start), (_, end) in zip(starts, [*starts[1:], (0, len(text))]):
         rule = text[start:end]
         if _YES.search(rule) and not _SUBJECT.search(rule) and (not _ACTION.search(rule) or _ROOT_ACTIONS.search(rule)):
-            yield OpenRule(text.count("\n", 0, start) + 1, " ".join(rule[:500].split()))
+            yield OpenRule(line, " ".join(rule[:500].split()))
 
 
 def open_authorities(text: str) -> Iterator[OpenRule]:
@@ -68,10 +70,10 @@ def open_authorities(text: str) -> Iterator[OpenRule]:
 def spawned_programs(text: str) -> Iterator[tuple[int, list[str]]]:
     """Yield (line, words) of each program that a rule starts by polkit.spawn()."""
     text = _without_comments(text)
-    for match in _SPAWN.finditer(text):
+    for line, match in numbered_matches(_SPAWN, text):
         words = [one if one is not None else other for one, other in (found.groups() for found in _STRING.finditer(match[1]))]
         if words:
-            yield text.count("\n", 0, match.start()) + 1, words
+            yield line, words
 
 
 def _without_comments(text: str) -> str:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from tables.host.startup.entries import NAME, StartupEntry, StartupFiles
-from tables.text.lines import logical_lines, unquoted
+from tables.text.lines import logical_lines, numbered_matches, unquoted
 
 _SYSLOG = ("/etc/rsyslog.conf",)
 _SYSLOG_FOLDERS = ("/etc/rsyslog.d", "/usr/etc/rsyslog.d")
@@ -90,10 +90,7 @@ def apache_programs(source: StartupFiles) -> Iterator[StartupEntry]:
 def _found(pattern: re.Pattern[str], text: str) -> Iterator[tuple[int, str]]:
     # Comments become empty lines, so that the lines keep their numbers.
     text = _COMMENT_LINE.sub("", text)
-    line, counted = 1, 0
-    for match in pattern.finditer(text):
+    for line, match in numbered_matches(pattern, text):
         command = unquoted(next(group for group in match.groups() if group is not None).strip()).replace('\\"', '"')
-        line += text.count("\n", counted, match.start())
-        counted = match.start()
         if command:
             yield line, command

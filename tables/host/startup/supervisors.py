@@ -19,7 +19,7 @@ _KEY = re.compile(r"(command|autostart|user)[ \t]*[=:][ \t]*(.*)", re.IGNORECASE
 _MONIT = ("/etc/monit/monitrc", "/etc/monitrc", "/etc/monit.conf")
 _MONIT_FOLDERS = ("/etc/monit/conf.d", "/etc/monit/conf-enabled", "/etc/monit.d")
 _MONIT_COMMAND = re.compile(
-    r"\b(?:(?:start|stop|restart)(?:[ \t]+program)?[ \t]*=?|exec|check[ \t]+program[ \t]+\S+[ \t]+(?:with[ \t]+)?path)"
+    r"\b(?:(?:start|stop|restart)(?:[ \t]+program)?(?:[ \t]*=)?|exec|check[ \t]+program[ \t]+\S+[ \t]+(?:with[ \t]+)?path)"
     r"[ \t]+(\"[^\"\n]*\"|'[^'\n]*'|/\S+)",
     re.IGNORECASE,
 )
@@ -47,7 +47,8 @@ def parse_monit(text: str) -> Iterator[tuple[int, str]]:
     """Yield (line, command) of what monit's configuration starts."""
     for number, line in enumerate(text.split("\n"), 1):
         if not line.lstrip().startswith("#"):
-            yield from ((number, unquoted(match[1])) for match in _MONIT_COMMAND.finditer(line) if len(match[1]) > 2)
+            commands = (unquoted(match[1]).strip() for match in _MONIT_COMMAND.finditer(line))
+            yield from ((number, command) for command in commands if command)
 
 
 def parse_pm2_dump(text: str) -> list[str]:

@@ -59,7 +59,7 @@ class TmpfilesLine(NamedTuple):
 
 
 def parse_tmpfiles(text: str) -> Iterator[TmpfilesLine]:
-    """Yield the lines of a tmpfiles.d file; those of fewer than two fields do nothing. Linear in the text."""
+    """Yield the lines of a tmpfiles.d file; those without type or path do nothing. Linear in the text."""
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
@@ -69,7 +69,7 @@ def parse_tmpfiles(text: str) -> Iterator[TmpfilesLine]:
             word = match[1]
             fields.append(word[1:-1] if word[0] in "\"'" and len(word) > 1 and word[-1] == word[0] else word)
             position = match.end()
-        if len(fields) < 2:
+        if len(fields) < 2 or not fields[0]:
             continue
         mode = fields[2].lstrip("~:") if len(fields) > 2 else "-"
         yield TmpfilesLine(
