@@ -20,6 +20,8 @@ from tables.schema import BIGINT, TEXT, QueryContext, Row, column, table
 
 _TABLE = "file_attributes"
 _MAX_ENTRIES = 50_000
+# In the hidden folders of one place.
+_MAX_HIDDEN = 5_000
 _NANO = 1_000_000_000
 _NO_ATTRIBUTE = frozenset({errno.ENODATA, errno.ENOTSUP, errno.EINVAL})
 
@@ -60,9 +62,10 @@ def file_attributes(host: Host, query: QueryContext) -> Iterator[FileAttributes]
     """One row for each file that `path = …` names, marked or not; without such a condition, for marked ones only.
 
     Those are looked for directly in the folders of start-up files, crontabs, units, accounts' homes and SSH keys, programs
-    and libraries, and temporary files, and among these folders themselves; in no folder below. Nothing is opened for the
-    marks (statx(2)); `flags` needs the file to be readable (FS_IOC_GETFLAGS). Links are not followed. A mark is NULL, not 0,
-    on file systems without marks. At most 50,000 entries are looked at.
+    and libraries, data and temporary files, and among these folders themselves; of folders below only in hidden ones,
+    those of homes left out. Nothing is opened for the marks (statx(2)); `flags` needs the file to be readable
+    (FS_IOC_GETFLAGS). Links are not followed. A mark is NULL, not 0, on file systems without marks. At most 50,000 entries
+    are looked at, and 5,000 in the hidden folders of one place.
     """
     scan = _Scan(host, query)
     named = query.equals("path")
@@ -126,7 +129,11 @@ class _Scan:
         seen: set[tuple[int, int]] = set()
         self.accounts.say_gap(self.query)
         for folder in guarded_folders(self.accounts):
-            for path in self._folder_and_entries(folder, seen):
+            listed = self._folder_and_entries(folder, seen)
+            # Homes are full of hidden folders, other places are not.
+            if folder not in self.accounts.by_home:
+                listed += self._in_hidden_folders(listed[1:])
+            for path in listed:
                 self.query.check_time()
                 left -= 1
                 if left < 0:
@@ -135,6 +142,21 @@ class _Scan:
                 found = self._look(path, with_flags=False)
                 if found is not None and found.is_marked:
                     yield found
+
+    def _in_hidden_folders(self, paths: list[str]) -> list[str]:
+        """What lies in those of `paths` that are hidden folders, links to folders left out."""
+        found: list[str] = []
+        for path in paths:
+            try:
+                if path.rpartition("/")[2].startswith(".") and stat.S_ISDIR(self.files.stat(path, follow=False).st_mode):
+                    found += self.files.paths(path)
+            except Unreadable as error:
+                if not error.is_missing:
+                    self.query.could_not_see(str(error))
+            if len(found) > _MAX_HIDDEN:
+                self.query.truncate(f"{path}: only the first {_MAX_HIDDEN} files in hidden folders there were looked at")
+                return found[:_MAX_HIDDEN]
+        return found
 
     def _folder_and_entries(self, folder: str, seen: set[tuple[int, int]]) -> list[str]:
         try:

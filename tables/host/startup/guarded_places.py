@@ -17,6 +17,8 @@ _FOLDERS = (
     "/etc/xdg/autostart", "/var/spool/cron", "/var/spool/cron/crontabs", "/var/spool/cron/tabs", "/var/spool/cron/atjobs",
     "/var/spool/at", "/usr/bin", "/usr/sbin", "/usr/libexec", "/usr/local/bin", "/usr/local/sbin",
     "/usr/local/lib", "/usr/lib", "/usr/lib64", "/bin", "/sbin", "/lib", "/lib64", "/opt",
+    "/usr/games", "/usr/local", "/usr/local/share", "/usr/share", "/usr/include", "/usr/src", "/boot", "/srv", "/var/lib",
+    "/var/cache", "/var/www",
     "/tmp", "/var/tmp", "/dev/shm",  # noqa: S108 -- looked at, not written to
 )  # fmt: skip
 # Below each account's home, with what lies directly in them.

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from extension.engines.embedded import EmbeddedEngine
+from extension.pack.model import load_pack, shipped_pack
 from tables.files.file_attributes import FileAttributes, file_attributes
 from tables.host import Host
 from tables.host.disk.inode_flags import APPEND, IMMUTABLE
@@ -114,3 +115,50 @@ def test_a_merged_folder_is_looked_at_once_and_links_lead_nowhere(tmp_path: Path
 def test_the_live_host() -> None:
     rows = scan(Host())
     assert not any(row.is_immutable or row.is_append_only for row in rows.values())
+
+
+def test_setuid_programs_are_seen_in_hidden_folders_and_data_folders(tmp_path: Path) -> None:
+    write(tmp_path / "etc/passwd", b"root:x:0:0::/root:/bin/bash\n")
+    for path in (
+        "var/tmp/.x/sh",
+        "usr/lib/.cache/a",
+        "usr/share/b",
+        "var/lib/.c/d",
+        "usr/share/doc/e",
+        "root/.config/f",
+        "opt/g/h",
+    ):
+        write(tmp_path / path, mode=0o4755)
+    (tmp_path / "tmp").mkdir()
+    (tmp_path / "tmp/.link").symlink_to("/usr/share/doc")
+    assert sorted(scan(Host(str(tmp_path)))) == ["/usr/lib/.cache/a", "/usr/share/b", "/var/lib/.c/d", "/var/tmp/.x/sh"]
+
+
+@pytest.mark.root
+def test_rights_that_wait_are_reported(tmp_path: Path) -> None:
+    write(tmp_path / "etc/passwd", b"root:x:0:0::/root:/bin/bash\n")
+    packaged = ("usr/bin/bash", "usr/bin/sudo", "usr/bin/ping", "usr/bin/newuidmap", "usr/bin/perl")
+    write(tmp_path / "var/lib/dpkg/info/base.list", "".join(f"/{path}\n" for path in packaged).encode())
+    for path in ("usr/bin/bash", "usr/bin/sudo", "usr/share/.x/sysd", "usr/local/bin/find"):
+        write(tmp_path / path, mode=0o4755)
+    for path, bits in (
+        ("usr/bin/ping", 1 << 13),
+        ("usr/bin/newuidmap", 1 << 7),
+        ("usr/bin/perl", 1 << 7),
+        ("opt/x", (1 << 32) - 1),
+        ("usr/local/bin/mtr-packet", 1 << 13),
+    ):
+        file = write(tmp_path / path, mode=0o755)
+        high = 0xFFFF_FFFF if path == "opt/x" else 0
+        os.setxattr(file, "security.capability", struct.pack("<5I", 0x0200_0001, bits, 0, high, 0))
+    engine = EmbeddedEngine(Host(str(tmp_path)))
+    queries = {query.name: query.sql for query in load_pack(shipped_pack()).queries()}
+    reported = {
+        name: sorted(str(row["path"]) for row in engine.query(queries[name]))
+        for name in ("setuid_interpreter", "unpackaged_setuid_program", "dangerous_file_capability")
+    }
+    assert reported == {
+        "setuid_interpreter": ["/usr/bin/bash", "/usr/local/bin/find"],
+        "unpackaged_setuid_program": ["/usr/share/.x/sysd"],
+        "dangerous_file_capability": ["/opt/x", "/usr/bin/perl"],
+    }
