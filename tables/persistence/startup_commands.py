@@ -12,16 +12,16 @@ from tables.fair_shares import Shares
 from tables.host import Host
 from tables.host.disk.files import DEFAULT_LIMIT
 from tables.host.disk.start_files import parse_script
-from tables.host.startup.boot_loader import boot_loader_settings, early_boot_scripts
+from tables.host.startup.boot_loader import boot_loader_settings, early_boot_scripts, grub_scripts, initramfs_scripts
 from tables.host.startup.daemon_configs import inittab, interface_hooks, logrotate_scripts, network_daemons
 from tables.host.startup.desktop_entries import dbus_services, xdg_autostart
 from tables.host.startup.entries import NAME, SCRIPT, StartupEntry, StartupFiles
 from tables.host.startup.kernel_helpers import kernel_helpers, module_commands
 from tables.host.startup.log_pipes import apache_programs, syslog_programs
-from tables.host.startup.name_services import name_service_libraries
+from tables.host.startup.name_services import name_service_libraries, service_libraries
 from tables.host.startup.package_hooks import package_hooks
-from tables.host.startup.package_scripts import maintainer_scripts, package_plugins
-from tables.host.startup.pam_configs import pam_programs
+from tables.host.startup.package_scripts import maintainer_scripts, package_plugins, plugin_files
+from tables.host.startup.pam_configs import pam_modules, pam_programs
 from tables.host.startup.php_settings import php_programs
 from tables.host.startup.polkit_programs import polkit_programs
 from tables.host.startup.repository_hooks import repository_hooks
@@ -32,7 +32,7 @@ from tables.host.startup.sshd_commands import sshd_commands
 from tables.host.startup.supervisors import supervised_programs
 from tables.host.startup.temporary_files import tmpfiles_lines
 from tables.host.startup.terminal_tools import terminal_tools
-from tables.host.startup.tool_hooks import git_hooks, preloads, python_startup, sudo_settings
+from tables.host.startup.tool_hooks import git_hooks, preloads, python_files, python_startup, sudo_settings
 from tables.host.startup.udev_rules import udev_programs
 from tables.reasons.commands import command_reasons, script_reasons
 from tables.reasons.started_commands import SEARCH_PATH, CommandFacts, StartedCommand
@@ -134,6 +134,17 @@ def startup_commands(host: Host, query: QueryContext) -> Iterator[StartupCommand
     facts = CommandFacts(host)
     source = StartupFiles(host, query)
     rows = _Rows(facts, source, query)
+    # Asked for at once, one look through the package database answers for all of them.
+    source.unpackaged(
+        [
+            *pam_modules(source),
+            *python_files(source),
+            *grub_scripts(source),
+            *initramfs_scripts(source),
+            *plugin_files(source),
+            *(path for _, libraries in service_libraries(source) for path in libraries),
+        ]
+    )
     entries = (row for reader in _READERS for entry in reader(source) for row in rows.of(entry))
     yield from facts.complete(entries, query)
 

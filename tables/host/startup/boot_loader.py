@@ -29,6 +29,11 @@ def init_programs(text: str) -> Iterator[tuple[int, str]]:
             yield from ((number, match[1]) for match in _INIT.finditer(line))
 
 
+def grub_scripts(source: StartupFiles) -> list[str]:
+    """What grub-mkconfig runs, packaged or not."""
+    return source.paths(_GRUB_SCRIPTS)
+
+
 def boot_loader_settings(source: StartupFiles) -> Iterator[StartupEntry]:
     """Programs that take init's place, GRUB's settings, which are shell text, and its scripts that no package owns."""
     settings = [_SETTINGS, *(path for folder in _SETTINGS_FOLDERS for path in source.paths(folder) if path.endswith(".cfg"))]
@@ -38,13 +43,13 @@ def boot_loader_settings(source: StartupFiles) -> Iterator[StartupEntry]:
     for file in source.read_each([*settings, *menus]):
         for number, program in init_programs(file.text):
             yield StartupEntry("boot_loader", "boot", file, number, program, run_as="root")
-    for file in source.read_each(source.unpackaged(source.paths(_GRUB_SCRIPTS))):
+    for file in source.read_each(source.unpackaged(grub_scripts(source))):
         why = None if file.status.st_mode & 0o111 else "not executable"
         yield StartupEntry("boot_loader", "boot loader update", file, 0, file.path, SCRIPT, "root", why)
 
 
-def early_boot_scripts(source: StartupFiles) -> Iterator[StartupEntry]:
-    """The scripts among the packages' own of initramfs-tools and dracut that no package owns, and dracut's settings."""
+def initramfs_scripts(source: StartupFiles) -> list[str]:
+    """The scripts of initramfs-tools and dracut where packages put theirs, packaged or not."""
     folders = [f"{_INITRAMFS}/hooks", *source.paths(f"{_INITRAMFS}/scripts")]
     paths = [path for folder in folders for path in source.paths(folder)]
     paths += [
@@ -56,7 +61,12 @@ def early_boot_scripts(source: StartupFiles) -> Iterator[StartupEntry]:
     ]
     if len(paths) > _MAX_SCRIPTS:
         source.query.truncate(f"{paths[_MAX_SCRIPTS]}: only the first {_MAX_SCRIPTS} scripts of early boot were looked at")
-    for file in source.read_each(source.unpackaged(paths[:_MAX_SCRIPTS])):
+    return paths[:_MAX_SCRIPTS]
+
+
+def early_boot_scripts(source: StartupFiles) -> Iterator[StartupEntry]:
+    """The scripts among the packages' own of initramfs-tools and dracut that no package owns, and dracut's settings."""
+    for file in source.read_each(source.unpackaged(initramfs_scripts(source))):
         yield StartupEntry("initramfs", "early boot", file, 0, file.path, SCRIPT, "root")
     for file in source.read_each(["/etc/dracut.conf", *source.winners(_DRACUT_CONFIGS, ".conf")]):
         yield StartupEntry("initramfs", "initramfs build", file, 0, file.path, SCRIPT, "root")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from tables.host.disk.start_files import StartFile
 from tables.host.startup.entries import NAME, StartupEntry, StartupFiles
 from tables.host.startup.pam_configs import LIBRARY_FOLDERS
 
@@ -27,18 +28,26 @@ def parse_nsswitch(text: str) -> Iterator[tuple[int, str]]:
                 yield number, service
 
 
-def name_service_libraries(source: StartupFiles) -> Iterator[StartupEntry]:
-    """The libraries of nsswitch.conf's services that no package owns."""
+def service_libraries(source: StartupFiles) -> Iterator[tuple[StartFile, dict[str, int]]]:
+    """Each nsswitch.conf with the libraries of its services, packaged or not, and the lines that name them."""
     for config in source.read_each(_CONFIGS):
         services = list(parse_nsswitch(config.text))
         if len(services) > _MAX_SERVICES:
             source.query.truncate(f"{config.path}: only the first {_MAX_SERVICES} services were looked at")
-        lines = {
-            f"{folder}/libnss_{service}.so.2": number
-            for number, service in services[:_MAX_SERVICES]
-            for folder in LIBRARY_FOLDERS
-            if f"libnss_{service}.so.2" in source.names(folder)
-        }
+        yield (
+            config,
+            {
+                f"{folder}/libnss_{service}.so.2": number
+                for number, service in services[:_MAX_SERVICES]
+                for folder in LIBRARY_FOLDERS
+                if f"libnss_{service}.so.2" in source.names(folder)
+            },
+        )
+
+
+def name_service_libraries(source: StartupFiles) -> Iterator[StartupEntry]:
+    """The libraries of nsswitch.conf's services that no package owns."""
+    for config, lines in service_libraries(source):
         seen: set[str] = set()
         for path in source.unpackaged(lines):
             real = source.real_path(path)

@@ -28,16 +28,20 @@ _WORTH_PARSING = re.compile(
 )
 
 
-def package_plugins(source: StartupFiles) -> Iterator[StartupEntry]:
-    """The plug-ins of dnf and yum, which root's package operations load, that no package owns."""
+def plugin_files(source: StartupFiles) -> list[str]:
+    """The plug-ins of dnf and yum, packaged or not."""
     folders = list(_YUM_PLUGINS)
     for library in _LIBRARIES:
         folders += [f"{library}/{name}/site-packages/dnf-plugins" for name in source.names(library) if _PYTHON.fullmatch(name)]
     for config in source.read_each(_DNF_CONFIGS):
         for match in _PLUGIN_PATH.finditer(config.text):
             folders += [folder.rstrip("/") for folder in re.split(r"[\s,]+", match[1]) if folder.startswith("/")]
-    listed = [path for folder in folders for path in source.paths(folder) if path.endswith(".py")]
-    for file in source.read_each(source.unpackaged(listed)):
+    return [path for folder in folders for path in source.paths(folder) if path.endswith(".py")]
+
+
+def package_plugins(source: StartupFiles) -> Iterator[StartupEntry]:
+    """The plug-ins of dnf and yum, which root's package operations load, that no package owns."""
+    for file in source.read_each(source.unpackaged(plugin_files(source))):
         yield StartupEntry("package_hook", "package operation", file, 0, file.path, NAME, "root", program=file.path)
 
 

@@ -32,6 +32,11 @@ def exec_command(rule: PamRule) -> str:
     return " ".join(words[start:])
 
 
+def pam_modules(source: StartupFiles) -> list[str]:
+    """The modules in PAM's folders, packaged or not."""
+    return [path for folder in _MODULE_FOLDERS for path in source.paths(folder) if path.endswith(".so")]
+
+
 def pam_programs(source: StartupFiles) -> Iterator[StartupEntry]:
     """What pam_exec runs, modules that rules take from other folders than PAM's, and modules that no package owns."""
     for file in source.read_each(["/etc/pam.conf", *(path for folder in FOLDERS for path in source.paths(folder))]):
@@ -41,6 +46,5 @@ def pam_programs(source: StartupFiles) -> Iterator[StartupEntry]:
                 yield StartupEntry("pam", "login", file, rule.line, command, run_as="root")
             elif rule.module.startswith("/") and os.path.dirname(rule.module) not in (*_MODULE_FOLDERS, *FOLDERS):
                 yield StartupEntry("pam", "login", file, rule.line, rule.module, NAME, "root", program=rule.module)
-    modules = [path for folder in _MODULE_FOLDERS for path in source.paths(folder) if path.endswith(".so")]
-    for file in source.read_each(source.unpackaged(modules)):
+    for file in source.read_each(source.unpackaged(pam_modules(source))):
         yield StartupEntry("pam", "login", file, 0, file.path, NAME, "root", program=file.path)

@@ -55,11 +55,10 @@ def git_hooks(source: StartupFiles) -> Iterator[StartupEntry]:
                 yield StartupEntry("git_hook", "git", hook, 0, hook.path, SCRIPT, user)
 
 
-def python_startup(source: StartupFiles) -> Iterator[StartupEntry]:
-    """What every start of the system's Python runs: lines of .pth files and the customize modules that no package owns."""
+def python_files(source: StartupFiles) -> dict[str, Optional[str]]:
+    """The .pth files and customize modules, packaged or not, each with the account in whose home it lies."""
     places = ("/usr/lib", "/usr/lib64", "/usr/local/lib", "/usr/local/lib64")
-    candidates = []
-    homes: dict[str, str] = {}
+    candidates: dict[str, Optional[str]] = {}
     for place, user in [
         *((place, None) for place in places),
         *((f"{account.home}/.local/lib", account.name) for account in source.accounts if ".local" in source.names(account.home)),
@@ -71,18 +70,23 @@ def python_startup(source: StartupFiles) -> Iterator[StartupEntry]:
                     found = [
                         f"{folder}/{entry}" for entry in source.names(folder) if entry.endswith(".pth") or entry in _CUSTOMIZE
                     ]
-                    candidates += found
-                    homes.update({path: user for path in found if user})
+                    candidates.update(dict.fromkeys(found, user))
+    return candidates
+
+
+def python_startup(source: StartupFiles) -> Iterator[StartupEntry]:
+    """What every start of the system's Python runs: lines of .pth files and the customize modules that no package owns."""
+    candidates = python_files(source)
     for path in source.unpackaged(candidates):
         file = source.read(path)
         if file is None:
             continue
         if not path.endswith(".pth"):
-            yield StartupEntry("python_startup", "python", file, 0, file.path, NAME, homes.get(path))
+            yield StartupEntry("python_startup", "python", file, 0, file.path, NAME, candidates[path])
             continue
         for number, line in enumerate(file.text.split("\n"), 1):
             if _IMPORT_LINE.match(line):
-                yield StartupEntry("python_startup", "python", file, number, line.strip(), NAME, homes.get(path))
+                yield StartupEntry("python_startup", "python", file, number, line.strip(), NAME, candidates[path])
 
 
 def sudo_settings(source: StartupFiles) -> Iterator[StartupEntry]:
