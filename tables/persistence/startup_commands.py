@@ -34,6 +34,7 @@ from tables.host.startup.temporary_files import tmpfiles_lines
 from tables.host.startup.terminal_tools import terminal_tools
 from tables.host.startup.tool_hooks import git_hooks, preloads, python_files, python_startup, sudo_settings
 from tables.host.startup.udev_rules import udev_programs
+from tables.reasons.code_strings import code_reasons
 from tables.reasons.commands import command_reasons, script_reasons
 from tables.reasons.started_commands import SEARCH_PATH, CommandFacts, StartedCommand
 from tables.schema import BIGINT, TEXT, QueryContext, column, table
@@ -250,9 +251,10 @@ def _script_path_reasons(entry: StartupEntry) -> list[str]:
 def _name_reasons(entry: StartupEntry) -> list[str]:
     if entry.mechanism == "python_startup" and entry.line:
         # Tools of all kinds keep one-liners in .pth files.
-        reasons = command_reasons(f"python3 -c {shlex.quote(entry.command)}")
-        return [reason for reason in reasons if reason != "interpreter_one_liner"]
-    return command_reasons(shlex.quote(entry.program)) if entry.program else []
+        reasons = {*command_reasons(f"python3 -c {shlex.quote(entry.command)}"), *code_reasons(entry.command)}
+        return sorted(reasons - {"interpreter_one_liner"})
+    inside = code_reasons(entry.file.text) if entry.file.path.endswith(".py") else []
+    return sorted({*inside, *(command_reasons(shlex.quote(entry.program)) if entry.program else ())})
 
 
 def _function(command: Command) -> Optional[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from functools import cached_property
-from typing import NamedTuple, Optional
+from typing import NamedTuple, Optional, TypeVar
 
 from tables.host import Host
 from tables.host.accounts.databases import Account
@@ -20,6 +20,8 @@ SCRIPT = "script"  # the path of the file itself: a script or program that is ru
 NAME = "name"  # something that is loaded, not run: a library, a module, Python code
 
 _MAX_ENTRIES = 20_000
+_MAX_IN_FILE = 1000
+_T = TypeVar("_T")
 
 
 class StartupEntry(NamedTuple):
@@ -134,6 +136,14 @@ class StartupFiles:
                 if file is not None and file.path not in seen:
                     seen.add(file.path)
                     yield HomeFile(account, path, file)
+
+    def first(self, found: Iterable[_T], file: StartFile) -> Iterator[_T]:
+        """The first thousand of what was found in a file that any account may have padded."""
+        for count, one in enumerate(found):
+            if count == _MAX_IN_FILE:
+                self.query.truncate(f"{file.path}: only the first {_MAX_IN_FILE} commands were looked at")
+                return
+            yield one
 
     def winners(self, folders: Iterable[str], ending: str) -> list[str]:
         """The paths in `folders` with this ending, of those with one name only that in the first folder."""

@@ -56,7 +56,7 @@ def php_programs(source: StartupFiles) -> Iterator[StartupEntry]:
             files.append(f"{_VERSIONS}/{version}/{sapi}/php.ini")
     listed = [path for folder in folders for path in source.paths(folder) if path.endswith((".ini", ".conf"))]
     for file in source.read_each([*files, *listed, *_site_files(source)]):
-        for setting in parse_php_settings(file.text):
+        for setting in source.first(parse_php_settings(file.text), file):
             is_command = setting.name == "sendmail_path"
             yield StartupEntry(
                 "php",

@@ -93,7 +93,7 @@ def tmpfiles_lines(source: StartupFiles) -> Iterator[StartupEntry]:
             if found.judged is not None:
                 yield StartupEntry("tmpfiles", "login", file, found.line, found.text, judged=found.judged)
     for account, _, file in source.below_homes(folders=[_HOME_FOLDER]):
-        for found in parse_tmpfiles(file.text):
+        for found in source.first(parse_tmpfiles(file.text), file):
             # %h is the account's home.
             path, argument = (text.replace("%h", account.home) for text in (found.path, found.argument))
             there = found._replace(path=path, argument=argument)

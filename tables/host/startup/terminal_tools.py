@@ -79,10 +79,10 @@ def _of(
     home_folders: tuple[str, ...] = (),
 ) -> Iterator[StartupEntry]:
     for file in source.read_each(files):
-        for number, command in parser(file.text):
+        for number, command in source.first(parser(file.text), file):
             yield StartupEntry("terminal_tool", trigger, file, number, command)
     for account, _, file in source.below_homes(home_files, home_folders):
-        for number, command in parser(file.text):
+        for number, command in source.first(parser(file.text), file):
             yield StartupEntry("terminal_tool", trigger, file, number, command, run_as=account.name, home=account.home)
 
 

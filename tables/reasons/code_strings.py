@@ -1,0 +1,37 @@
+"""Judges code of languages other than the shell's by the commands that it hands to a shell."""
+
+from __future__ import annotations
+
+import re
+
+from tables.reasons.commands import alert_reasons, command_reasons
+
+# Strings of Python, Perl, PHP, Ruby, Lua and JavaScript; what is never closed ends with its line, or with the text.
+_STRING = re.compile(
+    r"\"{3}(.*?)(?:\"{3}|\Z)|'{3}(.*?)(?:'{3}|\Z)|\"((?:\\.|[^\"\\\n])*)|'((?:\\.|[^'\\\n])*)|#[^\n]*", re.DOTALL
+)
+_ESCAPED = re.compile(r"\\([\"'\\])")
+_STARTS_PROGRAMS = re.compile(
+    r"\b(?:system|popen|subprocess|spawn\w*|exec\w*|shell_exec|passthru|getoutput|Popen|check_output)\b"
+)
+_CODE_LIMIT = 256 * 1024
+_MAX_STRINGS = 1000
+_MAX_LENGTH = 4096
+
+
+def code_reasons(code: str) -> list[str]:
+    """What is worth an alert in the strings of `code`, as commands, where it starts programs at all; sorted. Linear time.
+
+    A string is judged by itself: a command put together from several is not seen.
+    """
+    code = code[:_CODE_LIMIT]
+    if not _STARTS_PROGRAMS.search(code):
+        return []
+    found: set[str] = set()
+    for count, match in enumerate(_STRING.finditer(code)):
+        if count == _MAX_STRINGS:
+            break
+        text = next((group for group in match.groups() if group), "")[:_MAX_LENGTH]
+        if " " in text.strip():
+            found.update(alert_reasons(",".join(command_reasons(_ESCAPED.sub(r"\1", text)))))
+    return sorted(found)
