@@ -67,7 +67,7 @@ def hog(host: Host, query: QueryContext) -> Iterator[Word]:
     yield Word(text="never", number=0)
 
 
-@table("long_hog", Word, budget_seconds=6.0, **ABOUT)
+@table("long_hog", Word, budget_seconds=12.0, **ABOUT)
 def long_hog(host: Host, query: QueryContext) -> Iterator[Word]:
     yield from hog.generate(host, query)
 
@@ -170,8 +170,8 @@ def test_other_tables_do_not_wait_for_a_scan_that_keeps_the_interpreter(served: 
         time.sleep(0.5)
         began = time.monotonic()
         assert served.rows("plain") and served.rows("many")
-        assert time.monotonic() - began < 5.0 and not slow.done()
-        assert "no answer within 6 s" in slow.result()
+        assert time.monotonic() - began < 9.0 and not slow.done()
+        assert "no answer within 12 s" in slow.result()
 
 
 def test_after_three_such_scans_the_table_is_not_asked_for_a_while(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
