@@ -11,6 +11,7 @@ import socket
 import sys
 import threading
 from collections.abc import Mapping
+from pathlib import Path
 from typing import NoReturn
 
 from extension.serving import memory
@@ -22,7 +23,7 @@ from tables.schema import Table
 
 # <sys/prctl.h>
 _PR_SET_PDEATHSIG = 1
-# Far above what any table needs: what runs away fails with its own message, before the host is short of memory.
+# What a scan may take, far above what any table needs: what runs away fails by itself, before the host is short of memory.
 _MAX_DATA_BYTES = 512 * 1024 * 1024
 
 
@@ -55,9 +56,14 @@ def _become_ours_alone(connection: socket.socket, server: int) -> None:
         if isinstance(handler, logging.StreamHandler):
             handler.setStream(sys.stderr)
     _, most = resource.getrlimit(resource.RLIMIT_DATA)
-    limit = _MAX_DATA_BYTES if most == resource.RLIM_INFINITY else min(_MAX_DATA_BYTES, most)
-    resource.setrlimit(resource.RLIMIT_DATA, (limit, most))
+    limit = _data_bytes() + _MAX_DATA_BYTES
+    resource.setrlimit(resource.RLIMIT_DATA, (limit if most == resource.RLIM_INFINITY else min(limit, most), most))
     memory.tune()
+
+
+def _data_bytes() -> int:
+    """What counts against RLIMIT_DATA already: VmData of proc_pid_status(5), here in pages from proc_pid_statm(5)."""
+    return int(Path("/proc/self/statm").read_text().split()[5]) * resource.getpagesize()
 
 
 def _cover_descriptors(kept: int) -> None:
