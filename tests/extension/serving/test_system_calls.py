@@ -71,7 +71,8 @@ def offence(call: Call, own: set[int], folder: Path) -> bool:
         # What is asked of the kernel itself goes to nobody else.
         return "AF_NETLINK" not in call.arguments and not call.path.startswith(f"{folder}/")
     if call.name in SIGNALLING:
-        return int(call.arguments.partition(",")[0]) not in own
+        # Signal 0 only asks whether there is such a process.
+        return int(call.arguments.partition(",")[0]) not in own and not call.arguments.endswith(", 0")
     return call.name in MOUNTING | SYSTEM | {"execve", "execveat"}
 
 
@@ -117,6 +118,7 @@ def test_no_table_changes_anything_or_reaches_anybody() -> None:
         ("7 bind(3, {sa_family=AF_NETLINK, nl_pid=0, nl_groups=00000000}, 12) = 0", False),
         ("7 kill(8, SIGKILL) = 0", False),
         ("7 kill(1, SIGTERM) = 0", True),
+        ("7 kill(1, 0) = 0", False),
         ('7 execve("/bin/true", ["true"], 0x7f /* 3 vars */) = 0', True),
         ('7 mount("none", "/proc", "tmpfs", 0, NULL) = 0', True),
         ('7 unlink("/s/osquery.em.12") = 0', False),
