@@ -82,3 +82,12 @@ def test_no_bytes_fail(data: bytes) -> None:
     assert tuple(line.account for line in passwd_lines(data) if line.account) == parse_passwd(data)
     for entry in parse_shadow(data):
         assert password_state(entry.password)[0] in ("empty", "disabled", "locked", "set")
+
+
+def test_ids_may_be_left_out_in_lines_for_nis_alone() -> None:
+    found = {
+        line.name: line.account
+        for line in passwd_lines(b"+nis:::::/home/nis:/bin/sh\n+odd:x:one:1::/:\na:x::1::/:\nb:x:1:::/:\n")
+    }
+    assert found["+nis"] is not None and (found["+nis"].uid, found["+nis"].gid) == (0, 0)
+    assert found["+odd"] is None and found["a"] is None and found["b"] is None

@@ -165,3 +165,15 @@ def test_aliases_within_aliases_cannot_grow_without_bound(tmp_path: Path) -> Non
     text = "".join(f"User_Alias {one} = {', '.join([other] * 4000)}\n" for one, other in zip(names, names[1:]))
     found = sudoers(tmp_path, text)
     assert len(found.expand("User", ["A0", "root"])) <= 10_000
+
+
+def test_a_backslash_that_is_itself_escaped_joins_no_lines() -> None:
+    assert list(logical_lines("a ALL = /bin/x \\\\\nb ALL = ALL\n")) == [(1, "a ALL = /bin/x \\\\"), (2, "b ALL = ALL")]
+    assert list(logical_lines("a ALL = \\\nALL\n")) == [(1, "a ALL = ALL")]
+
+
+def test_quotes_end_where_they_are_closed() -> None:
+    assert list(logical_lines('Defaults badpass = "a # b" # a comment\n')) == [(1, 'Defaults badpass = "a # b"')]
+    assert split_list('"a,b",c', ",") == ['"a,b"', "c"]
+    assert split_list("a,b,c", ",", 1) == ["a", "b,c"] and split_list("a,b,c", ",", 0) == ["a,b,c"]
+    assert parse_rule("/etc/sudoers", 1, "=ALL") is None and parse_rule("/etc/sudoers", 1, "a = ALL") is None

@@ -84,3 +84,16 @@ def test_any_text_is_read_without_error(text: str, has_user: bool) -> None:
         assert split_input(job.command)
     if jobs:
         assert "".join(f"{job.before}{job.text}\n" for job in jobs) + jobs[-1].after in (text, f"{text}\n")
+
+
+def test_variables_in_all_their_quotes_and_the_last_value() -> None:
+    text = "'A B'=1\n\"C\"=2\nD = '3'\nD=4\n* * * * * /a\n"
+    (job,) = parse_crontab(text, False)
+    assert dict(job.environment) == {"A B": "1", "C": "2", "D": "4"}
+
+
+def test_beyond_the_bound_only_known_and_steering_variables_are_taken() -> None:
+    text = "".join(f"V{number}=1\n" for number in range(5000)) + "V1=2\nPATH=/tmp\nNEW=1\n* * * * * /a\n"
+    (job,) = parse_crontab(text, False)
+    found = dict(job.environment)
+    assert (found["V1"], found["PATH"]) == ("2", "/tmp") and "NEW" not in found and len(found) < 5000

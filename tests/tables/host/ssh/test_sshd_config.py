@@ -178,3 +178,17 @@ def test_arguments_never_fail(text: str) -> None:
 @given(st.lists(st.from_regex(r"[a-z0-9/._%-]+", fullmatch=True)))
 def test_plain_words_are_their_own_arguments(words: list[str]) -> None:
     assert split_arguments("  ".join(words)) == tuple(words)
+
+
+def test_blanks_and_quotes_that_are_escaped() -> None:
+    assert split_arguments('a\\ b "c\\ d" \\"e f\\') == ("a b", "c\\ d", '"e', "f\\")
+
+
+def test_includes_name_files_by_pattern_and_by_name(tmp_path: Path) -> None:
+    (tmp_path / "etc/ssh/sshd_config.d").mkdir(parents=True)
+    (tmp_path / "etc/ssh/sshd_config.d/a.conf").write_text("Port 1\n")
+    (tmp_path / "etc/ssh/sshd_config.d/plain").write_text("Port 2\n")
+    (tmp_path / "etc/ssh/sshd_config.d/.hidden.conf").write_text("Port 3\n")
+    found = config(tmp_path, sshd_config='Include sshd_config.d/*.conf sshd_config.d/plain\nForceCommand "a b" c\n')
+    assert [setting.value for setting in found.values("port")] == ["1", "2"]
+    assert [setting.value for setting in found.values("forcecommand")] == ['"a b" c']
