@@ -140,7 +140,8 @@ def in_a_process(name: str, seed: int, inputs: int, work: Callable[[], Iterable[
 def rounds(seconds: float, seed: int) -> Iterator[Round]:
     """Texts and trees by turns until the time is over; at least one round of each."""
     chosen = list(PARSERS.values())
-    asked = places(Path(tempfile.mkdtemp(prefix="minehunt-fuzz-")) / "scratch")
+    with tempfile.TemporaryDirectory(prefix="minehunt-fuzz-") as folder:
+        asked = places(Path(folder) / "scratch")
     end = time.monotonic() + seconds
     while True:
         for turn in range(seed, seed + 4):
