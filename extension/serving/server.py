@@ -112,6 +112,8 @@ def serve(
     except Exception:
         log.exception("the extension failed")
         return 1
+    finally:
+        workers.end()
 
 
 def _serve(core: Core, timeout: float, interval: float, workers: Workers) -> NoReturn:

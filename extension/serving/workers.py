@@ -32,6 +32,7 @@ _SILENCE_SECONDS = 1.5
 # A new process answers within milliseconds, unless it inherited a lock that nobody is left to open.
 _START_SECONDS = 5.0
 _TRIES = 3
+_END_SECONDS = 1.0
 
 
 class Workers:
@@ -52,6 +53,15 @@ class Workers:
     def start(self) -> None:
         """Fork the first process; called before there are threads, it shares most of this one's memory."""
         self._current = self._fork()
+
+    def end(self) -> None:
+        """End all processes, and wait until they are gone, but for ones that a system call keeps."""
+        with self._lock:
+            ends = [end for end in (self._current, *self._passed_over) if end is not None]
+        for end in ends:
+            end.kill("the extension ends")
+        for end in ends:
+            end.reaped.wait(_END_SECONDS)
 
     def scan(self, table: Table, query: QueryContext) -> Scanned:
         """Scan `table` in a process of its own; raises TableError while the table is blocked."""

@@ -32,7 +32,7 @@ def _(room: Room) -> Planted:
     return {"pid": room.start(room.program("/opt/shop/render", is_busy=True))}
 
 
-@case(11, hidden_processes="pid")
+@case(11, process_census_mismatch="processes_hidden", hidden_processes="pid")
 def left_out_of_false_proc(room: Room) -> Planted:
     """a process that a false /proc leaves out."""
     pid = room.run("/opt/run/worker")

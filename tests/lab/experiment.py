@@ -19,8 +19,7 @@ QUERIES = {query.name: query for query in PACK.queries()}
 SQL = {name: query.sql for name, query in QUERIES.items()}
 DETECTIONS = [query for query in PACK.queries() if query.kind == "detection"]
 # A count of all processes needs a moment in which none starts; other programs may need a moment to come up.
-# An answer of osquery serves again for a while, and the next one must still come.
-_PATIENCE = 45.0
+_PATIENCE = 15.0
 _OF_THE_MOMENT = frozenset({"pid", "start_time", "parent", "restarter", "restarter_pid", "evidence"})
 
 Row = dict[str, str]

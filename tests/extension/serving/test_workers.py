@@ -115,17 +115,12 @@ class Served:
             self.rows(name)
         return str(caught.value)
 
-    def end(self) -> None:
-        for one in (self.workers._current, *self.workers._passed_over):
-            if one is not None:
-                one.kill("the test is over")
-
 
 @pytest.fixture
 def served() -> Iterator[Served]:
     found = Served()
     yield found
-    found.end()
+    found.workers.end()
 
 
 def test_rows_and_what_they_lack_come_as_from_the_same_process(served: Served) -> None:
@@ -259,3 +254,12 @@ def test_no_process_outlives_the_server(wire: Wire, number: signal.Signals) -> N
     process.popen.send_signal(number)
     process.wait()
     wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), "the end of the process that scans")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_an_extension_that_is_asked_to_end_is_outlived_by_no_process_for_a_moment(wire: Wire, number: signal.Signals) -> None:
+    process = wire.start("--tables", "numbered", program=TEST_TABLES)
+    pids = children(process.popen.pid)
+    process.popen.send_signal(number)
+    process.wait()
+    assert pids and not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
