@@ -99,12 +99,13 @@ def connected_shells(host: Host, query: QueryContext) -> Iterator[ConnectedShell
 
 
 def _suspects(process: Process, processes: dict[int, Process]) -> Iterator[_Suspect]:
-    if not is_interpreter(_program(process)):
+    name = _program(process)
+    if not is_interpreter(name):
         return
-    started = resolve(process.argv) or Invocation(_program(process), ())
+    started = resolve(process.argv) or Invocation(name, ())
     if started.script is not None:
         return
-    is_shell = _program(process) in SHELLS
+    is_shell = name in SHELLS
     given = process.procfs.try_readlink(f"{process.pid}/fd/0") or ""
     # A shell that is given its command does that, and no more; interpreters are given what makes them shells.
     if is_shell and started.code is not None:
@@ -125,7 +126,7 @@ def _suspects(process: Process, processes: dict[int, Process]) -> Iterator[_Susp
 
 def _program(process: Process) -> str:
     """The name of the running file, else what the process calls itself."""
-    name = (process.exe_path or process.argv[0] if process.argv else process.name).rpartition("/")[2]
+    name = (process.exe_path or (process.argv or [process.name])[0]).rpartition("/")[2]
     return process.name if name == "busybox" else name.lstrip("-")
 
 
