@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import functools
-
-import sqlglot
 from sqlglot import exp
-from sqlglot.errors import SqlglotError
+
+from extension.sql_trees import sql_tree
 
 
-@functools.lru_cache(maxsize=512)
 def decorating_tables(sql: str) -> frozenset[str]:
     """The tables that stand in `sql` nowhere but at the right of a LEFT JOIN; none where it cannot be parsed."""
-    try:
-        tree = sqlglot.parse_one(sql, dialect="sqlite")
-    except (SqlglotError, RecursionError):
+    tree = sql_tree(sql)
+    if tree is None:
         return frozenset()
     joined: set[str] = set()
     needed: set[str] = set()

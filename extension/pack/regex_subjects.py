@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-import sqlglot
 from sqlglot import exp
-from sqlglot.errors import SqlglotError
+
+from extension.sql_trees import sql_tree
 
 MAX_SUBJECT = 1024
 _FUNCTIONS = ("regex_match", "regex_split")
@@ -35,9 +35,8 @@ class Subject(NamedTuple):
 
 def unbounded_subjects(sql: str) -> list[Subject]:
     """The subjects in `sql` that are neither short by nature nor cut by `substr(…, 1, 1024)`; [] for what cannot be parsed."""
-    try:
-        tree = sqlglot.parse_one(sql, dialect="sqlite")
-    except (SqlglotError, RecursionError):
+    tree = sql_tree(sql)
+    if tree is None:
         return []
     return sorted({Subject(_line(call), call.expressions[0].sql("sqlite")) for call in _calls(tree) if not _fits(call, tree)})
 

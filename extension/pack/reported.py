@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Optional, Protocol
 
-import sqlglot
 from sqlglot import exp
-from sqlglot.errors import SqlglotError
 
 from extension.pack.model import Pack
+from extension.sql_trees import sql_tree
 from tables.reasons.commands import alert_reasons
 from tables.schema import Table
 
@@ -31,7 +30,8 @@ def silent_reasons(pack: Pack, tables: Mapping[str, Table], engine: Evaluator) -
     A detection reports a word where its conditions hold for a row that has this word alone, whatever it asks of other columns.
     One without a condition on reasons takes every row; that counts where the table has no other.
     """
-    parsed = [(query, tree) for query in pack.queries() if (tree := _parsed(query.sql)) is not None]
+    # Of what cannot be parsed, check_pack says so.
+    parsed = [(query, tree) for query in pack.queries() if (tree := sql_tree(query.sql)) is not None]
     asked = {found.name for _, tree in parsed for found in tree.find_all(exp.Table)}
     for table in (table for table in tables.values() if table.name in asked):
         words = {column.name: column.words().alerting for column in table.columns if column.words is not None}
@@ -44,14 +44,6 @@ def silent_reasons(pack: Pack, tables: Mapping[str, Table], engine: Evaluator) -
         for column, alerting in words.items() if conditions or not detections else ():
             reported = {word for condition in conditions for word in _holding(condition, column, alerting, engine)}
             yield from ((table, column, word) for word in alerting if word not in reported)
-
-
-def _parsed(sql: str) -> Optional[exp.Expr]:
-    try:
-        return sqlglot.parse_one(sql, dialect="sqlite")
-    except (SqlglotError, RecursionError):
-        # check_pack says so.
-        return None
 
 
 def _condition(tree: exp.Expr, names: set[str]) -> Optional[exp.Expr]:

@@ -7,7 +7,6 @@ import json
 import socket
 import struct
 import threading
-from collections.abc import Iterator
 from typing import Any, Optional
 
 from tables.schema import Constraint, QueryContext, WireRow
@@ -95,8 +94,6 @@ def asked(message: Message) -> QueryContext:
     return query
 
 
-def lacks(query: QueryContext) -> Iterator[tuple[str, list[str]]]:
+def lacks(query: QueryContext) -> dict[str, tuple[str, ...]]:
     """What the scan said that it lacks, as parts of its last message."""
-    yield "blind", list(query.blind)
-    yield "untold", list(query.untold)
-    yield "cuts", list(query.cuts)
+    return {"blind": query.blind, "untold": query.untold, "cuts": query.cuts}

@@ -103,7 +103,7 @@ class _Worker:
             self.channel.send({"scan": number, "thread": threading.get_native_id()})
             answer = scan(self.tables[message["table"]], self.host, query)
             self.channel.send_rows(number, answer.rows)
-            end = {"error": answer.error, "is_question_at_fault": answer.is_question_at_fault, **dict(lacks(query))}
+            end = {"error": answer.error, "is_question_at_fault": answer.is_question_at_fault, **lacks(query)}
             self.channel.send({"scan": number, "end": end})
             self.cleaner.note(len(answer.rows))
         except (OSError, MemoryError):
