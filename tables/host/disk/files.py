@@ -188,6 +188,13 @@ class Files:
             return not error.is_missing
         return True
 
+    def is_folder(self, path: str) -> bool:
+        """Whether `path` leads to a folder; False too where that may not be looked at."""
+        try:
+            return stat.S_ISDIR(self.stat(path).st_mode)
+        except Unreadable:
+            return False
+
     def names(self, path: str) -> list[str]:
         """The sorted names in the folder at `path`, dotfiles included; [] when there is no such folder."""
         try:

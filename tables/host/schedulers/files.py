@@ -102,7 +102,7 @@ def listed(files: Files, folder: str, unseen: Unseen) -> list[str]:
         unseen.truncate(f"{folder}: only {_MAX_FILES} of {len(paths)} files were read, of each owner as many")
     # Anybody may queue jobs for at.
     chosen = fairly(paths[:_MAX_LISTED], lambda path: _owner(files, path), _MAX_FILES)
-    return [path for path in chosen if not _is_folder(files, path)]
+    return [path for path in chosen if not files.is_folder(path)]
 
 
 class Daemons:
@@ -186,10 +186,3 @@ def _owner(files: Files, path: str) -> Optional[int]:
         return files.stat(path, follow=False).st_uid
     except Unreadable:
         return None
-
-
-def _is_folder(files: Files, path: str) -> bool:
-    try:
-        return stat.S_ISDIR(files.stat(path).st_mode)
-    except Unreadable:
-        return False

@@ -36,6 +36,9 @@ def _repositories(source: StartupFiles) -> Iterator[tuple[str, Optional[str], Op
     for place, user, home in places:
         inside = source.paths(place) if place != "/etc" else []
         if len(inside) > _MAX_FOLDERS:
+            # The account bin has thousands of programs in its home, and no folder.
+            inside = [path for path in inside if source.files.is_folder(path)]
+        if len(inside) > _MAX_FOLDERS:
             source.query.truncate(f"{place}: only the first {_MAX_FOLDERS} folders were searched for git repositories")
         for folder in (place, *inside[:_MAX_FOLDERS]):
             # A bare repository is its own git folder.

@@ -294,6 +294,24 @@ def test_a_cut_script_is_told(disk: Disk) -> None:
     assert query.truncated and "/etc/profile" in query.truncated
 
 
+def test_many_plain_files_hide_no_repository_and_cut_nothing(disk: Disk) -> None:
+    for number in range(1_000):
+        disk.write(f"/usr/sbin/{number}")
+    disk.write("/usr/sbin/site/.git/HEAD")
+    disk.write("/usr/sbin/site/.git/hooks/post-merge", f"{MALICIOUS}\n", 0o755)
+    query = QueryContext()
+    assert {row.path for row in disk.rows("git_hook", query)} == {"/usr/sbin/site/.git/hooks/post-merge"}
+    assert query.truncated is None
+
+
+def test_folders_that_no_repository_was_searched_in_are_told(disk: Disk) -> None:
+    for number in range(301):
+        (disk.root / f"opt/{number}").mkdir(parents=True)
+    query = QueryContext()
+    disk.rows(query=query)
+    assert query.truncated == "/opt: only the first 300 folders were searched for git repositories"
+
+
 @pytest.fixture
 def open_disk() -> Iterator[Disk]:
     """A disk that everybody may look at; pytest's own folders are closed to others."""
