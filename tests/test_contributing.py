@@ -134,6 +134,11 @@ def test_an_indicator_is_an_entry_with_its_samples(checkout: Path) -> None:
     assert done.stdout.strip() == "['example_pattern']", done.stderr
 
 
+def test_a_copy_of_the_tree_below_tmp_is_no_find(checkout: Path) -> None:
+    sql = f"SELECT path, reasons FROM miner_configs WHERE path LIKE '{checkout}/%' AND confidence <> 'low'"
+    assert json.loads(run(checkout, "extension", "query", "--engine", "embedded", "--format", "json", sql).stdout) == []
+
+
 def test_every_list_of_indicators_is_named() -> None:
     files = {path.name for path in (REPOSITORY / "tables/indicators/data").glob("*.yaml")}
     assert files <= set(re.findall(r"`([a-z_]+\.yaml)`", TEXT))

@@ -23,6 +23,7 @@ from typing import NamedTuple
 from extension.pack.model import load_pack, shipped_pack
 from tables.schema import Table
 from tests.extension.serving.test_system_calls import STRACE, offences
+from tests.hostile.seeds import MINER_INI, MINER_JSON
 from tests.hostile.soak import soak
 from tests.hostile.test_linear import PARSERS
 from tests.hostile.test_tables_on_hostile_trees import ENDINGS, KINDS, READERS, REPEATED, Disk, Place, check, places, planted
@@ -47,9 +48,9 @@ class Round(NamedTuple):
 
 
 def samples() -> list[bytes]:
-    """The corpus: files of tests/hostile/corpus, and texts that repeat themselves."""
+    """The corpus: files of tests/hostile/corpus, miners' configurations, and texts that repeat themselves."""
     kept = [path.read_bytes() for path in sorted(CORPUS.iterdir())] if CORPUS.is_dir() else []
-    return [*kept, *(os.fsencode(text) * 20 for text in REPEATED)]
+    return [*kept, MINER_INI, MINER_JSON, *(os.fsencode(text) * 20 for text in REPEATED)]
 
 
 def mutated(chance: random.Random, corpus: list[bytes]) -> bytes:
