@@ -8,12 +8,11 @@ after its start has nothing to be completed with.
 
 from __future__ import annotations
 
-import json
 import time
-import zlib
 from collections import OrderedDict
-from typing import Optional
+from typing import NamedTuple, Optional
 
+from extension.serving.packed_rows import PackedRows
 from tables.host import Host
 from tables.schema import Table, WireRow
 
@@ -27,27 +26,43 @@ _MAX_BYTES = 2 << 20
 _SUBJECT = ("pid", "start_time", "path", "line", "command", "remote_address", "remote_port", "username", "fingerprint")
 
 
+class _Layer(NamedTuple):
+    """Rows of one answer, and when it was made."""
+
+    moment: float
+    packed: PackedRows
+
+
 class KeptRows:
-    """The last answers of one table, packed, by question."""
+    """The last answers of one table, by question."""
 
     def __init__(self, table: Table, host: Host) -> None:
         self._host = host
         self._columns = tuple(name for name in _SUBJECT if name in {column.name for column in table.columns})
-        self._packed: OrderedDict[str, bytes] = OrderedDict()
+        self._kept: OrderedDict[str, list[_Layer]] = OrderedDict()
 
-    def complete(self, question: str, rows: list[WireRow], is_cut: bool, now: Optional[float] = None) -> list[WireRow]:
-        """`rows` of a whole answer as they are; of a cut one, with those of earlier answers that it did not reach."""
+    def complete(
+        self, question: str, rows: list[WireRow], packed: PackedRows, is_cut: bool, now: Optional[float] = None
+    ) -> list[WireRow]:
+        """What a cut answer lacks of earlier ones: their rows that it did not reach; nothing for a whole answer.
+
+        `packed` are the same rows; they are kept as they are.
+        """
         now = time.monotonic() if now is None else now
-        seen: list[tuple[float, WireRow]] = [(now, row) for row in rows]
-        if is_cut and question in self._packed:
+        layers, lacking = [_Layer(now, packed)], []
+        if is_cut:
             reached = {self._subject(row) for row in rows}
-            seen += [
-                (moment, row)
-                for moment, row in json.loads(zlib.decompress(self._packed[question]))
-                if now - moment < _KEPT_SECONDS and self._subject(row) not in reached and self._may_be_there(row)
-            ]
-        self._keep(question, seen)
-        return [row for _, row in seen]
+            for layer in self._kept.get(question, ()):
+                left = self._not_reached(layer, reached, now)
+                lacking += left
+                layers += [_Layer(layer.moment, PackedRows(left))] if left else []
+        self._keep(question, layers)
+        return lacking
+
+    def _not_reached(self, layer: _Layer, reached: set[tuple[Optional[str], ...]], now: float) -> list[WireRow]:
+        if now - layer.moment >= _KEPT_SECONDS:
+            return []
+        return [row for row in layer.packed.rows() if self._subject(row) not in reached and self._may_be_there(row)]
 
     def _subject(self, row: WireRow) -> tuple[Optional[str], ...]:
         if not self._columns:
@@ -62,10 +77,13 @@ class KeptRows:
         # The clock's second may be rounded otherwise.
         return process is not None and abs(process.start_time - int(start)) <= 1
 
-    def _keep(self, question: str, seen: list[tuple[float, WireRow]]) -> None:
-        self._packed.pop(question, None)
-        if not 0 < len(seen) <= _MAX_ROWS:
+    def _keep(self, question: str, layers: list[_Layer]) -> None:
+        self._kept.pop(question, None)
+        if not 0 < sum(layer.packed.count for layer in layers) <= _MAX_ROWS:
             return
-        self._packed[question] = zlib.compress(json.dumps(seen).encode(), 1)
-        while len(self._packed) > _MAX_QUESTIONS or sum(map(len, self._packed.values())) > _MAX_BYTES:
-            self._packed.popitem(last=False)
+        self._kept[question] = layers
+        while len(self._kept) > _MAX_QUESTIONS or self._size() > _MAX_BYTES:
+            self._kept.popitem(last=False)
+
+    def _size(self) -> int:
+        return sum(layer.packed.size for layers in self._kept.values() for layer in layers)

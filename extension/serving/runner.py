@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import threading
 import time
-import zlib
-from typing import NamedTuple, Optional, Union
+from typing import NamedTuple, Optional
 
 from extension.serving.kept_rows import KeptRows
+from extension.serving.packed_rows import PackedRows
 from extension.serving.scan import Scanner, ThreadScanner
 from tables.errors import TableError
 from tables.host import Host
@@ -20,29 +20,14 @@ _CACHE_FACTOR = 10.0
 _CACHE_LIMIT_SECONDS = 60.0
 # A JOIN that pushes its key down asks for thousands of different answers, of which few are asked for again.
 _CACHE_ENTRIES = 64
-# Of more rows than these, text that repeats itself is most; unpacking them takes milliseconds.
-_PLAIN_ROWS = 500
 
 
 class _Answer(NamedTuple):
-    """An answer that may serve again: its rows, `size` of them, compressed where there are many."""
+    """An answer that may serve again."""
 
     expires: float
     notes: Notes
-    size: int
-    content: Union[list[WireRow], bytes]
-
-    @classmethod
-    def of(cls, rows: list[WireRow], notes: Notes, expires: float) -> _Answer:
-        content = rows if len(rows) <= _PLAIN_ROWS else zlib.compress(json.dumps(rows).encode(), 1)
-        return cls(expires, notes, len(rows), content)
-
-    def rows(self) -> list[WireRow]:
-        """The rows; they are not to be changed."""
-        if isinstance(self.content, bytes):
-            unpacked: list[WireRow] = json.loads(zlib.decompress(self.content))
-            return unpacked
-        return self.content
+    packed: PackedRows
 
 
 class TableRunner:
@@ -79,7 +64,7 @@ class TableRunner:
         try:
             now = time.monotonic()
             expired = [key for key, kept in self._cached.items() if kept.expires <= now]
-            return sum(self._cached.pop(key).size for key in expired)
+            return sum(self._cached.pop(key).packed.count for key in expired)
         finally:
             self._lock.release()
 
@@ -90,17 +75,21 @@ class TableRunner:
         now = time.monotonic()
         kept = self._cached.get(key)
         if kept is not None and kept.expires > now:
-            rows, notes = kept.rows(), kept.notes
+            rows, notes = kept.packed.rows(), kept.notes
         else:
             if len(self._cached) >= _CACHE_ENTRIES:
                 self._cached.clear()
             self._cached.pop(key, None)
             rows, notes = self._scan(query)
-            rows = self._earlier.complete(key, rows, notes.truncated is not None)
+            packed = PackedRows(rows)
+            earlier = self._earlier.complete(key, rows, packed, notes.truncated is not None)
+            if earlier:
+                rows = rows + earlier
+                packed = PackedRows(rows)
             took = time.monotonic() - now
             if self.table.cache_seconds:
                 lifetime = max(self.table.cache_seconds, min(took * _CACHE_FACTOR, _CACHE_LIMIT_SECONDS))
-                self._cached[key] = _Answer.of(rows, notes, time.monotonic() + lifetime)
+                self._cached[key] = _Answer(time.monotonic() + lifetime, notes, packed)
         self.host.status.answered(self.table.name, query.question, notes)
         return rows
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Optional
 
 from extension.serving.kept_rows import KeptRows
+from extension.serving.packed_rows import PackedRows
 from extension.serving.runner import TableRunner
 from tables.errors import TableError
 from tables.host import Host
@@ -114,14 +115,15 @@ def test_a_process_that_has_ended_is_removed_even_so(plant: Planter, tmp_path: o
 def test_nothing_is_kept_for_more_than_a_day() -> None:
     kept = KeptRows(Scans().runner.table, Host())
     row: WireRow = {"path": "/a"}
-    kept.complete("", [row], False, now=0.0)
-    assert kept.complete("", [], True, now=86_000.0) == [row]
-    assert kept.complete("", [], True, now=87_000.0) == []
+    kept.complete("", [row], PackedRows([row]), False, now=0.0)
+    assert kept.complete("", [], PackedRows([]), True, now=86_000.0) == [row]
+    assert kept.complete("", [], PackedRows([]), True, now=87_000.0) == []
 
 
 def test_memory_is_bounded() -> None:
     kept = KeptRows(Scans().runner.table, Host())
     for number in range(100):
-        kept.complete(str(number), [{"path": os.urandom(50_000).hex()}], False)
-    assert sum(map(len, kept._packed.values())) <= 2 << 20
-    assert len(kept._packed) <= 16
+        rows: list[WireRow] = [{"path": os.urandom(50_000).hex()}]
+        kept.complete(str(number), rows, PackedRows(rows), False)
+    assert kept._size() <= 2 << 20
+    assert len(kept._kept) <= 16
