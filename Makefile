@@ -3,7 +3,8 @@ SHELL := /bin/sh
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-export PYTHONDONTWRITEBYTECODE := 1
+# Compiled code stays out of the tree.
+export PYTHONPYCACHEPREFIX := $(CURDIR)/$(VENV)/pycache
 # Installing never asks, and never takes a package that the lock files do not name with its hash.
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input install --quiet
 
@@ -19,7 +20,7 @@ triage: $(VENV)/.runtime ## run the whole SOP on this host (as root for the whol
 	@$(BIN)/minehunt triage $(ARGS)
 
 test: $(VENV)/.dev ## run the tests (as root also those that plant real things)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m tests.suite $(ARGS)
 
 lab: $(VENV)/.dev ## re-create miner behaviour, harmlessly; print SOP step x case x found by x twin silent (as root)
 	$(BIN)/python -m tests.lab $(ARGS)

@@ -7,19 +7,54 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.support.planted_programs import Planter
 
+# Their tests share nothing, and take long together.
+_ONE_BY_ONE = frozenset({"tests/hostile/test_linear.py", "tests/hostile/test_tables_on_hostile_trees.py"})
+# Its tests are named SUBJECT/CASE, and a subject is one room.
+_LAB = "tests/lab/test_lab.py"
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip, with the reason, what this user or machine cannot run."""
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The option with which tests/suite.py runs the tests in two parts."""
+    parser.addoption("--part", choices=("together", "alone"), help="run only the tests that may, or may not, run side by side")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the folder for temporary ones that another process has chosen: /tmp is a worker's own."""
+    if "PYTEST_XDIST_WORKER" in os.environ and config.option.basetemp:
+        Path(config.option.basetemp).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Take the part that is asked for; skip, with the reason, what this user or machine cannot run."""
+    part = config.getoption("--part")
+    if part:
+        items[:] = [item for item in items if (item.get_closest_marker("alone") is not None) == (part == "alone")]
     for item in items:
         if item.get_closest_marker("root") and os.geteuid() != 0:
             item.add_marker(pytest.mark.skip(reason="plants real mounts, namespaces or foreign processes: needs root"))
         if item.get_closest_marker("osquery") and shutil.which("osqueryi") is None:
             item.add_marker(pytest.mark.skip(reason="no osqueryi on PATH"))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Tests that share a fixture, or a room of the lab, run in one process (tests/suite.py)."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            module, _, test = nodeid.partition("::")
+            if module in _ONE_BY_ONE:
+                return nodeid
+            return f"{module}::{test.partition('/')[0]}" if module == _LAB and "/" in test else module
+
+    return Scheduling(config, log)
 
 
 @pytest.fixture

@@ -247,8 +247,9 @@ def _interpreted(found: Invocation, code: str, valued: str) -> Invocation:
         word = found.arguments[index]
         if word == "-":
             return found._replace(reads_input=True)
-        if not word.startswith("-"):
-            return found._replace(script=word, reads_input=word == "/dev/stdin")
+        if word == "--" or not word.startswith("-"):
+            index += word == "--"
+            break
         if word in ("--eval", "--print") and code:
             word = f"-{code[0]}"
         if not word.startswith("--"):
@@ -262,4 +263,5 @@ def _interpreted(found: Invocation, code: str, valued: str) -> Invocation:
                 return found
             index += bool(position) and position == len(word) - 1
         index += 1
-    return found._replace(reads_input=True)
+    operand = found.arguments[index] if index < len(found.arguments) else None
+    return found._replace(script=operand, reads_input=operand in (None, "/dev/stdin"))

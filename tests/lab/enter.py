@@ -15,11 +15,13 @@ from tests.lab.room import CDN_POOL, CONTROL_SERVER, LISTED_POOL, POOL, POOLS
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 _MS_MOVE = 8192
+# What else lies on this machine's disk is no part of a system, and is not walked for each question.
+_SYSTEM = frozenset("bin boot dev etc lib lib32 lib64 libx32 opt proc sbin srv sys usr var".split())
 _EMPTY = {"/tmp": 0o1777, "/var/tmp": 0o1777, "/dev/shm": 0o1777, "/run": 0o755, "/root": 0o700, "/home": 0o755}
 
 
 def build_root(folder: str) -> str:
-    """A root folder like this host's whose changes go to memory; homes and folders for temporary data are empty."""
+    """A root folder like this host's whose changes go to memory; homes, folders for temporary data and all that is not the system's are empty."""
     mount("none", folder, "tmpfs", 0)
     layers = [os.path.join(folder, name) for name in ("upper", "work", "root", "nothing")]
     for layer in layers:
@@ -29,7 +31,8 @@ def build_root(folder: str) -> str:
     mount("proc", root + "/proc", "proc", 0)
     mount("/sys", root + "/sys")
     mount("/dev", root + "/dev")
-    for path, mode in _EMPTY.items():
+    others = {f"/{name}": 0o755 for name in os.listdir("/") if name not in _SYSTEM and os.path.isdir(f"/{name}")}
+    for path, mode in {**others, **_EMPTY}.items():
         os.makedirs(root + path, exist_ok=True)
         mount("none", root + path, "tmpfs", 0)
         os.chmod(root + path, mode)

@@ -12,7 +12,7 @@ CASES = all_cases()
 
 
 @pytest.mark.root
-@pytest.mark.parametrize(("subject", "case"), CASES, ids=[case.name for _, case in CASES])
+@pytest.mark.parametrize(("subject", "case"), CASES, ids=[f"{subject}/{case.name}" for subject, case in CASES])
 def test_case_is_found_and_twin_is_silent(subject: str, case: Case) -> None:
     reason = why_not(subject, case)
     if reason is not None:

@@ -73,6 +73,8 @@ def test_masking_never_raises(command: str) -> None:
         (["a", "postgres://u:secret@h/db"], "a postgres://***@h/db"),
         (["a", "--requirepass", "--port"], "a --requirepass --port"),
         (["a", "-key", "v"], "a -key ***"),
+        (["a", "--token=x", "y"], "a --token=*** y"),
+        (["a", "--token", "-"], "a --token ***"),
         (["a", "--requirepass", "two words"], "a --requirepass ***"),
         (["a", "-H", "Authorization: Bearer x"], "a -H Authorization: ***"),
     ],

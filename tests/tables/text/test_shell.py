@@ -38,6 +38,12 @@ def words(text: str) -> list[tuple[str, ...]]:
         ("a=1 b=2 c d=3", [("c", "d=3")]),
         ("a=(b 'c d') e", [("e",)]),
         ("a > b 2>&1 <c d", [("a", "d")]),
+        ("a # b\n# c", [("a",)]),
+        ("a $(b # c", [("a", "$(b # c")]),
+        ("a b=(c d) (e)", [("a", "b=(c d)"), ("e",)]),
+        ("a `b` c`d", [("a", "`b`", "c`d")]),
+        ('a $\'b\' "$\'c\'" $"d" "$"e', [("a", "b", "$'c'", "d", "$e")]),
+        ("a $1b $$ $+ $@", [("a", "$1b", "$$", "$+", "$@")]),
         ("if a; then b; elif c; then d; else e; fi", [("a",), ("b",), ("c",), ("d",), ("e",)]),
         ("while a; do b; done; until c; do d; done", [("a",), ("b",), ("c",), ("d",)]),
         ("for i in x y; do a; done", [("a",)]),
@@ -70,6 +76,18 @@ def test_known_variables_are_filled_in_and_unknown_ones_stay() -> None:
 def test_a_variable_that_doubles_itself_stays_bounded() -> None:
     parsed = commands("A=ab\n" + "A=$A$A\n" * 10_000 + "echo $A")
     assert len(parsed[-1].words[-1]) <= 8192
+
+
+def test_a_value_as_long_as_is_kept_is_filled_in() -> None:
+    for size, expected in ((4096, "x" * 4096), (4097, "$A")):
+        assert words(f'A={"x" * size}; a "$A"')[-1] == ("a", expected)
+
+
+def test_scripts_inside_words_are_found_and_end_where_their_bracket_does() -> None:
+    found = commands('a $(b) "${c:-$(d)}" ${e:-`f`} <(g) `h \\`i\\``')
+    assert found[0].substitutions == ("b", "c:-$(d)", "e:-`f`", "g", "h `i`")
+    assert commands("a ${b}")[0].substitutions == ()
+    assert commands("a $(b")[0].substitutions == ("b",)
 
 
 def test_lines_and_text() -> None:
@@ -159,6 +177,18 @@ def test_substitutions_are_kept_as_scripts() -> None:
         ("runuser -u app -- /opt/a", "/opt/a", None, None, False),
         ("eval a b", "eval", None, "a b", False),
         ("crontab -", "crontab", None, None, True),
+        ("env - /opt/a", "-", None, None, False),
+        ("timeout -k5 60 /opt/a", "/opt/a", None, None, False),
+        ("ionice -tc3 /opt/a", "/opt/a", None, None, False),
+        ("sh -- /opt/a", "sh", "/opt/a", None, False),
+        ("sh - /opt/a", "sh", "/opt/a", None, False),
+        ("tmux new -d 'a b'", "tmux", None, "a b", False),
+        ("screen new -d 'a b'", "new", None, None, False),
+        ("systemctl run '/opt/a b'", "systemctl", None, None, False),
+        ("su --command='a b' app", "su", None, "a b", False),
+        ("su --command 'a b'", "su", None, "a b", False),
+        ("python3 -- -c", "python3", "-c", None, False),
+        ("perl -w -- /opt/a.pl", "perl", "/opt/a.pl", None, False),
     ],
 )
 def test_programs(text: str, program: str, script: str | None, code: str | None, reads_input: bool) -> None:

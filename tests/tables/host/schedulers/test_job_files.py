@@ -49,6 +49,7 @@ def test_incrontab() -> None:
         ("@ 30 /z", ("@ 30", None, "/z")),
         ("@first(1),runas(root) 1h30 /q r", ("@first(1),runas(root) 1h30", "root", "/q r")),
         ("!serial(true),b(0)", None),
+        ("  !mailto(a) 0 1 * * * /a", None),
         ("@ 30", None),
     ],
 )
@@ -63,6 +64,7 @@ def test_fcrontab(line: str, expected: tuple[str, str | None, str] | None) -> No
         ("${SHELL:-/bin/sh} << 'marcinDELIMITER1c9c8d9f'\n/a\n/b\n\nmarcinDELIMITER1c9c8d9f\n", 13, "/a\n/b"),
         ("${SHELL:-/bin/sh} << 'marcinDELIMITER1c9c8d9f'\n/a\n", 13, "/a"),
         ("\n/a; /b\n", 13, "/a; /b"),
+        ("${SHELL:-/bin/sh} << 'marcinDELIMITER1c9c8d9f'\nmarcinDELIMITER1c9c8d9f\n", 13, ""),
     ],
 )
 def test_of_an_at_job_only_its_own_commands_are_shown(body: str, line: int, command: str) -> None:

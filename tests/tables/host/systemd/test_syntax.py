@@ -77,6 +77,8 @@ def test_an_empty_assignment_takes_back_the_earlier_ones_of_its_key() -> None:
         ("/bin/a ; /bin/b \\; ';' c;d", [("", ("/bin/a",)), ("", ("/bin/b", ";", ";", "c;d"))]),
         ("/bin/sh -c 'never closed", [("", ("/bin/sh", "-c", "never closed"))]),
         (r"/bin/printf a\n\101\q\\", [("", ("/bin/printf", "a\nA\\q\\"))]),
+        (r"/bin/printf \ud800\ue000", [("", ("/bin/printf", "\\ud800\ue000"))]),
+        ("; ; /bin/a ;", [("", ("/bin/a",))]),
         ("", []),
         ("-", [("-", ())]),
     ],
@@ -109,6 +111,8 @@ def test_names() -> None:
         ("a.path", "[Path]\nUnit=b.service", "b.service"),
         ("a.socket", "[Socket]\nService=b.service", "b.service"),
         ("a.socket", "[Socket]\nAccept=yes", "a@.service"),
+        ("a.socket", "[Socket]\nAccept=no", "a.service"),
+        ("a@x.socket", "[Socket]\nAccept=yes", "a@x.service"),
         ("a.service", "[Timer]\nUnit=b.service", None),
     ],
 )

@@ -1,0 +1,37 @@
+"""`make test`: the tests side by side, each process of theirs as on a host of its own; then those that want this host to themselves.
+
+As an ordinary user they run side by side without namespaces, and those that need root are skipped.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+_REPOSITORY = Path(__file__).resolve().parents[1]
+_OWN_HOST = _REPOSITORY / "tests" / "support" / "own_host.sh"
+# Many tests wait for something most of the time.
+_WORKERS = (os.cpu_count() or 1) + 1
+_NOTHING_SELECTED = 5
+
+
+def run(arguments: list[str]) -> int:
+    """Both parts with these arguments of pytest; the first exit status that is a failure, 5 when there was no test in either."""
+    prefix = f"{_OWN_HOST} " if os.geteuid() == 0 else ""
+    parts = (
+        ["--part", "together", "--dist", "loadscope", "--tx", f"{_WORKERS}*popen//python={prefix}{sys.executable}"],
+        ["--part", "alone"],
+    )
+    statuses = [_pytest([*part, *arguments]) for part in parts]
+    return next((status for status in statuses if status not in (0, _NOTHING_SELECTED)), min(statuses))
+
+
+def _pytest(arguments: list[str]) -> int:
+    environment = {**os.environ, "REPOSITORY": str(_REPOSITORY)}
+    return subprocess.run([sys.executable, "-m", "pytest", *arguments], cwd=_REPOSITORY, env=environment).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(run(sys.argv[1:]))
