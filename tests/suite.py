@@ -1,4 +1,4 @@
-"""`make test`: the tests side by side, each process of theirs as on a host of its own; then those that want this host to themselves.
+"""`make test`: the tests side by side, each process as on a host of its own; then those that want this host to themselves.
 
 As an ordinary user they run side by side without namespaces, and those that need root are skipped.
 """

@@ -16,12 +16,14 @@ from tests.lab.room import CDN_POOL, CONTROL_SERVER, LISTED_POOL, POOL, POOLS
 REPOSITORY = Path(__file__).resolve().parents[2]
 _MS_MOVE = 8192
 # What else lies on this machine's disk is no part of a system, and is not walked for each question.
-_SYSTEM = frozenset("bin boot dev etc lib lib32 lib64 libx32 opt proc sbin srv sys usr var".split())
+_SYSTEM = frozenset(
+    {"bin", "boot", "dev", "etc", "lib", "lib32", "lib64", "libx32", "opt", "proc", "sbin", "srv", "sys", "usr", "var"}
+)
 _EMPTY = {"/tmp": 0o1777, "/var/tmp": 0o1777, "/dev/shm": 0o1777, "/run": 0o755, "/root": 0o700, "/home": 0o755}
 
 
 def build_root(folder: str) -> str:
-    """A root folder like this host's whose changes go to memory; homes, folders for temporary data and all that is not the system's are empty."""
+    """A root folder like this host's whose changes go to memory; homes, temporary folders and what is not the system's are empty."""
     mount("none", folder, "tmpfs", 0)
     layers = [os.path.join(folder, name) for name in ("upper", "work", "root", "nothing")]
     for layer in layers:
