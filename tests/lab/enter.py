@@ -23,7 +23,7 @@ _EMPTY = {"/tmp": 0o1777, "/var/tmp": 0o1777, "/dev/shm": 0o1777, "/run": 0o755,
 
 
 def build_root(folder: str) -> str:
-    """A root folder like this host's whose changes go to memory; homes, temporary folders and what is not the system's are empty."""
+    """A root folder like this host's whose changes go to memory; what is not the system's is empty."""
     mount("none", folder, "tmpfs", 0)
     layers = [os.path.join(folder, name) for name in ("upper", "work", "root", "nothing")]
     for layer in layers:
