@@ -12,15 +12,15 @@ from tables.host import Host
 from tables.host.disk.files import Files, Unreadable
 from tables.host.packages import rpm_database
 
-_DPKG_LISTS = "/var/lib/dpkg/info"
-_DPKG_DIVERSIONS = "/var/lib/dpkg/diversions"
+DPKG_INFO = "/var/lib/dpkg/info"
+DPKG_DIVERSIONS = "/var/lib/dpkg/diversions"
 _APK_DATABASES = ("/usr/lib/apk/db/installed", "/lib/apk/db/installed")
 # The folders that distributions have merged into others, each a link to the place beside it.
 _MERGED = (
     *((f"/{name}", f"/usr/{name}") for name in ("bin", "sbin", "lib", "lib32", "lib64", "libx32", "libo32")),
     ("/usr/sbin", "/usr/bin"),
 )
-_LIST_LIMIT = 64 * 1024 * 1024
+LIST_LIMIT = 64 * 1024 * 1024
 # Remembered answers; far more than one host's modules and libraries in use.
 _MAX_REMEMBERED = 20_000
 # A walk over the whole disk asks for thousands of files once; kept, they would scatter over the heap and hold it.
@@ -58,20 +58,20 @@ class PackageFiles:
         """As the function `owners`."""
         wanted = set(paths)
         with self._lock:
-            databases = _databases(self.files)
-            stamp = tuple(_stamp(self.files, path) for path in databases.all_paths())
+            found_here = databases(self.files)
+            stamp = found_here.stamp(self.files)
             if stamp != self._stamp or len(self._known) > _MAX_REMEMBERED:
                 self._known = {}
             self._stamp = stamp
             unknown = wanted - self._known.keys()
-            found = _look_up(self.files, databases, unknown) if unknown else {}
+            found = _look_up(self.files, found_here, unknown) if unknown else {}
             if len(found) <= _MAX_WORTH_REMEMBERING:
                 self._known.update(found)
             answers = {**self._known, **found}
             return {path: answers[path] for path in wanted if path in answers}
 
 
-class _Databases(NamedTuple):
+class Databases(NamedTuple):
     """The databases found, by path."""
 
     dpkg: Optional[str]
@@ -81,19 +81,24 @@ class _Databases(NamedTuple):
     def all_paths(self) -> Iterator[str]:
         """Every path whose change can change an answer."""
         if self.dpkg:
-            yield from (self.dpkg, _DPKG_DIVERSIONS)
+            yield from (self.dpkg, DPKG_DIVERSIONS)
         if self.rpm:
             yield from (self.rpm, f"{self.rpm}-wal")
         if self.apk:
             yield self.apk
 
+    def stamp(self, files: Files) -> tuple[object, ...]:
+        """What differs as soon as an answer may."""
+        return tuple(_stamp(files, path) for path in self.all_paths())
 
-def _databases(files: Files) -> _Databases:
-    dpkg = _DPKG_LISTS if any(name.endswith(".list") for name in files.names(_DPKG_LISTS)) else None
+
+def databases(files: Files) -> Databases:
+    """The package databases of a host; OwnerUnknown where there is none in a known format."""
+    dpkg = DPKG_INFO if any(name.endswith(".list") for name in files.names(DPKG_INFO)) else None
     rpm = rpm_database.find(files)
     apk = next((path for path in _APK_DATABASES if files.exists(path)), None)
     if dpkg or rpm or apk:
-        return _Databases(dpkg, rpm, apk)
+        return Databases(dpkg, rpm, apk)
     other = rpm_database.find_other(files)
     if other is not None:
         raise OwnerUnknown(f"{other[0]}: the files of packages cannot be read from a {other[1]} database")
@@ -108,8 +113,8 @@ def _stamp(files: Files, path: str) -> Optional[tuple[int, int, int]]:
     return status.st_ino, status.st_size, status.st_mtime_ns
 
 
-def _look_up(files: Files, databases: _Databases, wanted: set[str]) -> dict[str, Optional[str]]:
-    merged = _Merged(files)
+def _look_up(files: Files, databases: Databases, wanted: set[str]) -> dict[str, Optional[str]]:
+    merged = Merged(files)
     targets = {merged.plain(path) for path in wanted}
     spellings = {spelling for target in targets for spelling in merged.spellings(target)}
     found: dict[str, str] = {}
@@ -123,7 +128,7 @@ def _look_up(files: Files, databases: _Databases, wanted: set[str]) -> dict[str,
             for path, package in rpm_database.file_owners(files, databases.rpm, spellings).items():
                 found.setdefault(merged.plain(path), package)
         if databases.apk:
-            for path, package in apk_owners(files.read(databases.apk, _LIST_LIMIT), spellings):
+            for path, package in apk_owners(files.read(databases.apk, LIST_LIMIT), spellings):
                 found.setdefault(merged.plain(path), package)
     except (TableError, OSError) as error:
         raise OwnerUnknown(f"which package owns a file is not known: {error}") from None
@@ -131,7 +136,7 @@ def _look_up(files: Files, databases: _Databases, wanted: set[str]) -> dict[str,
     return answers if certain else {path: package for path, package in answers.items() if package is not None}
 
 
-class _Merged:
+class Merged:
     """The spellings of a path on a host whose /bin, /lib … may be links into /usr."""
 
     def __init__(self, files: Files) -> None:
@@ -176,30 +181,35 @@ def parse_diversions(data: bytes) -> Iterator[Diversion]:
         yield Diversion(*lines[index : index + 3])
 
 
-def _dpkg_owners(files: Files, merged: _Merged, targets: set[str]) -> Iterator[tuple[str, str]]:
-    """Yield (plain path, package) for those of the plain paths `targets` that a package of dpkg's owns."""
+def read_diversions(files: Files) -> list[Diversion]:
+    """The diversions of dpkg, [] where it keeps none; OSError when they cannot be read."""
     try:
-        diversions = {merged.plain(entry.original): entry for entry in parse_diversions(files.read(_DPKG_DIVERSIONS))}
+        return list(parse_diversions(files.read(DPKG_DIVERSIONS)))
     except Unreadable as error:
         if not error.is_missing:
             raise
-        diversions = {}
+        return []
+
+
+def _dpkg_owners(files: Files, merged: Merged, targets: set[str]) -> Iterator[tuple[str, str]]:
+    """Yield (plain path, package) for those of the plain paths `targets` that a package of dpkg's owns."""
+    diversions = {merged.plain(entry.original): entry for entry in read_diversions(files)}
     moved = {merged.plain(entry.moved): original for original, entry in diversions.items()}
     plain = targets | {moved[target] for target in targets if target in moved}
     listed = {os.fsencode(spelling) for path in plain for spelling in merged.spellings(path)}
-    names = frozenset(files.names(_DPKG_LISTS))
+    names = frozenset(files.names(DPKG_INFO))
     for path in plain:
         # A package's scripts and lists, NAME[:ARCHITECTURE].KIND, are in no list (dpkg-query(1), --control-path).
         folder, name = os.path.split(path)
         installed = name.rpartition(".")[0]
-        if folder == _DPKG_LISTS and f"{installed}.list" in names:
+        if folder == DPKG_INFO and f"{installed}.list" in names:
             yield path, installed.partition(":")[0]
     for name in sorted(names):
         if not name.endswith(".list"):
             continue
         package = name[: -len(".list")].partition(":")[0]
         try:
-            lines = files.read(f"{_DPKG_LISTS}/{name}", _LIST_LIMIT).split(b"\n")
+            lines = files.read(f"{DPKG_INFO}/{name}", LIST_LIMIT).split(b"\n")
         except Unreadable as error:
             if error.is_missing:
                 continue

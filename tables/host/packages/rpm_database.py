@@ -23,6 +23,12 @@ _NUMBERS = {2: "B", 3: "H", 4: "I", 5: "Q"}
 _STRING, _STRING_ARRAY, _I18N_STRING = 6, 8, 9
 _NAME, _DIR_INDEXES, _BASE_NAMES, _DIR_NAMES = 1000, 1116, 1117, 1118
 _FILE_TAGS = frozenset({_NAME, _DIR_INDEXES, _BASE_NAMES, _DIR_NAMES})
+_FILE_DIGESTS, _FILE_FLAGS, _VERIFY_FLAGS, _DIGEST_ALGORITHM = 1035, 1037, 1045, 5011
+_DIGEST_TAGS = _FILE_TAGS | {_FILE_DIGESTS, _FILE_FLAGS, _VERIFY_FLAGS, _DIGEST_ALGORITHM}
+# RPMFILE_CONFIG and RPMFILE_GHOST (rpmfiles.h), RPMVERIFY_FILEDIGEST (rpmvf.h), and hashes by number (rpmcrypto.h).
+_CONFIG_OR_GHOST = 1 << 0 | 1 << 6
+_VERIFIES_DIGEST = 1 << 0
+_ALGORITHMS = {1: "md5", 2: "sha1", 8: "sha256", 9: "sha384", 10: "sha512"}
 _ENTRY = struct.Struct(">IIII")
 MAX_HEADER = 256 * 1024 * 1024
 
@@ -115,15 +121,46 @@ def headers(files: Files, path: str) -> Iterator[bytes]:
 def file_owners(files: Files, path: str, wanted: Iterable[str]) -> dict[str, str]:
     """The package of each of the `wanted` file names (absolute, spelled as rpm does) that some package lists.
 
-    Asks the database's own index of base names, so that only the headers of the few packages in question are read.
     Raises TableError naming the database when it cannot be read.
+    """
+    owners: dict[str, str] = {}
+    for listed, header, _ in _listed(files, path, wanted, _FILE_TAGS):
+        owners.setdefault(listed, str(header.get(_NAME, [""])[0]))
+    return owners
+
+
+def file_digests(files: Files, path: str, wanted: Iterable[str]) -> Iterator[tuple[str, str, str]]:
+    """Name, hash algorithm (as hashlib calls it) and hex digest of those of the `wanted` files that packages bring as they are.
+
+    Left out are configuration and ghost files, and those that rpm itself does not compare (`%verify(not filedigest)`).
+    Raises TableError naming the database when it cannot be read.
+    """
+    for listed, header, index in _listed(files, path, wanted, _DIGEST_TAGS):
+        flags, verified = _number(header, _FILE_FLAGS, index, 0), _number(header, _VERIFY_FLAGS, index, _VERIFIES_DIGEST)
+        algorithm = _ALGORITHMS.get(_number(header, _DIGEST_ALGORITHM, 0, 1))
+        digests = header.get(_FILE_DIGESTS, [])
+        digest = str(digests[index]) if index < len(digests) else ""
+        if digest and algorithm and not flags & _CONFIG_OR_GHOST and verified & _VERIFIES_DIGEST:
+            yield listed, algorithm, digest.lower()
+
+
+def _number(header: dict[int, Values], tag: int, index: int, otherwise: int) -> int:
+    values = header.get(tag, [])
+    return int(values[index]) if index < len(values) and isinstance(values[index], int) else otherwise
+
+
+def _listed(
+    files: Files, path: str, wanted: Iterable[str], tags: Collection[int]
+) -> Iterator[tuple[str, dict[int, Values], int]]:
+    """Each of the `wanted` names that a package lists, with those `tags` of its header and the file's number there.
+
+    Asks the database's own index of base names, so that only the headers of the few packages in question are read.
     """
     import sqlite3
 
     by_base: dict[str, list[str]] = {}
     for name in wanted:
         by_base.setdefault(name.rpartition("/")[2], []).append(name)
-    owners: dict[str, str] = {}
     try:
         with closing(open_database(files, path)) as database:
             candidates: dict[int, list[tuple[int, str]]] = {}
@@ -135,14 +172,13 @@ def file_owners(files: Files, path: str, wanted: Iterable[str]) -> dict[str, str
             for number, found in candidates.items():
                 sql = "SELECT blob FROM Packages WHERE hnum = ? AND length(blob) <= ?"
                 for (blob,) in database.execute(sql, (number, MAX_HEADER)):
-                    header = parse_header(bytes(blob), _FILE_TAGS)
+                    header = parse_header(bytes(blob), tags)
                     for index, base in found:
                         listed = _file_name(header, index)
                         if listed in by_base[base]:
-                            owners.setdefault(listed, str(header.get(_NAME, [""])[0]))
+                            yield listed, header, index
     except (sqlite3.Error, TypeError, ValueError) as error:
         raise TableError(f"{path}: {error}") from None
-    return owners
 
 
 def _file_name(header: dict[int, Values], index: int) -> str:
