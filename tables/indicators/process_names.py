@@ -47,6 +47,19 @@ class Started(NamedTuple):
     parents: frozenset[str]
 
 
+class Title(NamedTuple):
+    """What only certain programs go by: their file names (also cut to a comm), whole titles, and the programs that may."""
+
+    names: frozenset[str]
+    whole: Names
+    programs: frozenset[str]
+    may_be_script: bool
+
+    def match(self, text: str) -> bool:
+        """Whether `text`, a file name, a comm or a whole title, is one of these."""
+        return text in self.names or self.whole.match(text)
+
+
 class Mounted(NamedTuple):
     """Mount points that explain an odd path: `file_system` is how the mount's type must begin ("" for any)."""
 
@@ -70,6 +83,7 @@ class ProcessNames:
         self.mounted_programs = tuple(
             Mounted(Names.of([entry]), entry.get("file_system", ""), entry["exception"]) for entry in data["mounted_programs"]
         )
+        self.titles = tuple(map(_title, data["titles"]))
         self.families = tuple(frozenset(entry["names"]) for entry in data["families"])
         self.shells = frozenset().union(*(entry["names"] for entry in data["families"] if entry["role"] == "shell"))
         self.tool_folders = _folders(data["tool_folders"])
@@ -89,6 +103,10 @@ class ProcessNames:
         cut = len(name) == COMM_LENGTH
         bare = name[1:] if cut and name.startswith("[") else name.strip("[]")
         return self.kernel_threads.match(bare) or (cut and bare in self._cut_kernel_threads)
+
+    def title(self, text: str) -> Optional[Title]:
+        """Whose title `text` (a file name, a comm, or argv[0] with what follows it) is; None when anybody may bear it."""
+        return next((title for title in self.titles if title.match(text)), None)
 
     def is_variant(self, claimed: str, program: str) -> bool:
         """Whether a program may rightly call itself `claimed`: the same name, a variant of it, a stand-in, or one of many roles.
@@ -116,6 +134,13 @@ class ProcessNames:
         for folder in self.project_folders:
             rest = rest.replace(f"/{folder}/", "/")
         return hidden_component(rest) is None
+
+
+def _title(entry: Mapping[str, Any]) -> Title:
+    names = entry.get("names") or ()
+    cut = {name[:COMM_LENGTH] for name in names}
+    programs = frozenset((*names, *entry["programs"]))
+    return Title(frozenset(names) | cut, Names.of([{"patterns": entry.get("patterns")}]), programs, entry["may_be_script"])
 
 
 def _folders(entries: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:

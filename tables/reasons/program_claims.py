@@ -8,9 +8,12 @@ from typing import Optional
 from tables.host.processes.executables import RunningFile
 from tables.host.processes.procfs import Process
 from tables.host.processes.roots import Located, View, same_file
-from tables.indicators.process_names import COMM_LENGTH, ProcessNames, claimed_program, is_below
+from tables.indicators.process_names import COMM_LENGTH, ProcessNames, Title, claimed_program, is_below
+from tables.text.programs import resolve
 
 _MAX_PATH_FOLDERS = 32
+# Of a command line that may be a title.
+_MAX_TITLE = 512
 
 
 class ProgramClaims:
@@ -23,10 +26,14 @@ class ProgramClaims:
     def false_claim(self, process: Process, file: RunningFile) -> Optional[str]:
         """Say in words which program `process` falsely claims to be; None when it claims nothing or rightly so.
 
-        Only a program in machine code that is installed where the process sees it can be claimed falsely, or an absolute
-        path in a program folder at which there is nothing: wrappers, titles and names of one's own are everyday.
+        A listed title can be borne by its programs only. Of all other names only those of a program in machine code that is
+        installed where the process sees it can be claimed falsely, or an absolute path in a program folder at which there is
+        nothing: wrappers, titles and names of one's own are everyday.
         """
         program = file.name()
+        found = self._false_title(process, file)
+        if found is not None:
+            return f"{found}; the running file is {file.path}"
         claim = claimed_program(process.argv[0] if process.argv else "", program, self.names.shells)
         if claim and claim != file.own_path:
             found = self._false(claim, file)
@@ -41,6 +48,44 @@ class ProgramClaims:
             if found is not None:
                 return f"comm claims {comm}, {found}; the running file is {file.path}"
         return None
+
+    def _false_title(self, process: Process, file: RunningFile) -> Optional[str]:
+        """Which title of others, or of a login shell, the process bears; None when it bears none or may."""
+        argv0 = process.argv[0] if process.argv else ""
+        claim = claimed_program(argv0, file.name(), self.names.shells) or ""
+        candidates = (
+            ("argv[0]", process.cmdline[:_MAX_TITLE], argv0.partition(":")[0]),
+            ("argv[0]", claim.rpartition("/")[2], claim),
+            ("comm", process.name, process.name),
+        )
+        for what, text, claimed in candidates:
+            title = self.names.title(text)
+            if title is not None and not self._may_bear(title, claimed, process, file):
+                return f"{what} `{text}` is a title of {min(title.programs)} and the like"
+        # A login shell is titled so by who starts it; its file and its comm are not.
+        for what, text in (("the file's name", file.name()), ("comm", process.name)):
+            if text.startswith("-") and text[1:] in self.names.shells:
+                return f"{what} `{text}` is the title of a login shell"
+        return None
+
+    def _may_bear(self, title: Title, claimed: str, process: Process, file: RunningFile) -> bool:
+        program = file.name()
+        if file.view is None or self.names.packaged_hidden.match(file.path):
+            return True
+        if any(program[:COMM_LENGTH] == name or self.names.is_variant(name, program) for name in title.programs):
+            return True
+        if title.may_be_script and self._runs_script(claimed.rpartition("/")[2], process, program):
+            return True
+        # A link to the program, or a script that stands in for it.
+        found = self._find(file.view, claimed)
+        if found is None or any(same_file(f.status, file.status) or f.by_alternatives or not f.is_elf for f in found):
+            return True
+        return "/" not in claimed and self._is_on_own_path(claimed, file)
+
+    def _runs_script(self, name: str, process: Process, program: str) -> bool:
+        """Whether an interpreter runs a script of that name, which lends it to the interpreter's comm."""
+        started = resolve(process.argv) if self.names.interpreters.match(program) else None
+        return started is not None and (started.script or "").rpartition("/")[2][:COMM_LENGTH] == name[:COMM_LENGTH]
 
     def _false(self, claim: str, file: RunningFile) -> Optional[str]:
         """What is at `claim` instead of the running file; None when the claim is not false."""

@@ -212,6 +212,47 @@ def test_an_interpreter_posing_as_a_daemon(plant: Planter) -> None:
     assert "name_mismatch" in reasons(pid)
 
 
+@pytest.mark.parametrize(
+    "argv0",
+    [
+        "(sd-pam)",
+        "(systemd)",
+        "(udev-worker)",
+        "sshd: root@pts/0",
+        "sshd-session: kim [priv]",
+        "nginx: worker process",
+        "php-fpm: pool www",
+        "postgres: checkpointer ",
+        "/usr/libexec/dbus-daemon --system --nofork",
+        "systemd-logind",
+        "crond",
+        "redis-server 127.0.0.1:6379",
+    ],
+)
+def test_a_title_is_its_programs_whether_or_not_that_is_installed(plant: Planter, quiet: Path, argv0: str) -> None:
+    assert "name_mismatch" in reasons(plant(copy_shell(quiet / "java"), argv0=argv0))
+
+
+@pytest.mark.parametrize("comm", ["sshd", "nginx", "systemd-journal", "dbus-daemon", "-bash"])
+def test_comm_of_a_daemon_on_an_interpreter(plant: Planter, comm: str) -> None:
+    code = f"import ctypes, sys; ctypes.CDLL(None).prctl(15, {comm.encode()!r}); print('ready', flush=True); sys.stdin.read()"
+    assert f"comm `{comm}`" in reasons(plant.python(code))["name_mismatch"].evidence
+
+
+def test_a_script_named_as_no_script_is(plant: Planter, quiet: Path) -> None:
+    for name, is_odd in (("sshd", True), ("nginx", False), ("backup", False)):
+        script = quiet / "scripts" / name
+        script.parent.mkdir(exist_ok=True)
+        script.write_text("#!/bin/sh\necho ready\nread line\n")
+        script.chmod(0o755)
+        assert ("name_mismatch" in reasons(plant(script))) == is_odd
+
+
+def test_a_file_named_as_a_login_shell(plant: Planter, quiet: Path) -> None:
+    pid = plant(copy_shell(quiet / "-bash"), argv0="./-bash")
+    assert "the file's name `-bash`" in reasons(pid)["name_mismatch"].evidence
+
+
 @pytest.mark.root
 def test_a_file_mounted_over_the_running_one_in_a_namespace_of_its_own(plant: Planter, quiet: Path) -> None:
     program = copy_shell(quiet / "worker")
@@ -264,6 +305,14 @@ def test_ordinary_names_are_silent(plant: Planter, quiet: Path) -> None:
         plant(worker, argv0=""),
         plant(worker, argv0=b"\xff\xfe\x1b[2J"),
         plant(quiet / "cron", argv0="/usr/sbin/CRON"),
+        plant(copy_shell(quiet / "sbin/sshd-session"), argv0="sshd: root@pts/0"),
+        plant(copy_shell(quiet / "sbin/php-fpm8.2"), argv0="php-fpm: pool www"),
+        plant(copy_shell(quiet / "sbin/nginx"), argv0="nginx: worker process"),
+        plant(copy_shell(quiet / "sbin/redis-check-rdb"), argv0="redis-server 127.0.0.1:6379"),
+        plant(copy_shell(quiet / "sbin/systemd-journald")),
+        plant(worker, argv0="(squid-1)"),
+        plant(worker, argv0="nginx-exporter: http://127.0.0.1/status"),
+        plant(worker, argv0="dovecot/imap"),
         plant(copy_shell(quiet / "kdevtmpfsi")),
         plant(copy_shell(quiet / "variant" / f"{CLAIMED_NAME}-2.1"), argv0=CLAIMED_NAME),
         plant(copy_shell(quiet / "variant" / CLAIMED_NAME), argv0=f"{CLAIMED_NAME}: worker 1"),
