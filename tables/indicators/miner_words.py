@@ -42,14 +42,20 @@ class MinerWords:
 
     def __init__(self, data: Mapping[str, Any]) -> None:
         flags = _Lists(data["flags"])
-        self._unmistakable = flags.exact("unmistakable"), flags.beginnings("unmistakable")
+        self._unmistakable = exact, _ = flags.exact("unmistakable"), flags.beginnings("unmistakable")
         self._miner_only = flags.exact("miner_only")
+        self._subcommands = flags.exact("subcommands")
         self._algorithm_options = flags.exact("algorithm_option")
         self.pool_options = flags.exact("pool_option")
         self.user_options = flags.exact("user_option")
+        self._login_pool_options = flags.exact("login_pool_option")
+        self._password_options = flags.exact("password_option")
+        self._session_options = flags.exact("session_option")
+        self._hidden_host = flags.pattern("hidden_hosts")
         self._algorithm = flags.pattern("algorithms")
         self._everyday = flags.pattern("everyday_algorithms")
         self._scheme = flags.pattern("mining_schemes")
+        self._telling = exact | self._miner_only | self._subcommands | self._algorithm_options | self.pool_options
         variables = _Lists(data["environment"])
         self.pool_variable = variables.pattern("pool")
         self.wallet_variable = variables.pattern("wallet")
@@ -73,11 +79,21 @@ class MinerWords:
                 return plain
         return None
 
+    def may_tell(self, words: Sequence[str]) -> bool:
+        """Whether one of the arguments could give a flag or name a pool: a quick look at what almost never does."""
+        return any(
+            word.partition("=")[0] in self._telling or word[:2] in self._telling or word.startswith(self._unmistakable[1])
+            for word in words
+            if word[:1] == "-" or ":" in word
+        )
+
     def flags(self, words: Sequence[str]) -> Iterator[tuple[str, str]]:
         """`miner_flags` or `miner_flag`, with the options that say so."""
         exact, beginnings = self._unmistakable
         names = {word.partition("=")[0] for word in words if word.startswith("--")}
+        names.update(f"{option}={value}" for option, value in options(words) if option.startswith("--"))
         certain = sorted(name for name in names if name in exact or name.startswith(beginnings))
+        certain += sorted(self._subcommands.intersection(words))
         likely = sorted(names & self._miner_only)
         algorithm = self.algorithm(words)
         if algorithm is not None:
@@ -86,6 +102,22 @@ class MinerWords:
             yield "miner_flags", ", ".join([*certain, *likely])
         elif likely:
             yield "miner_flag", likely[0]
+
+    def is_login(self, words: Sequence[str], host: str) -> bool:
+        """Whether the options besides a pool's `host` are those of a login there, on a command line that says no more.
+
+        A user and a password with what keeps the session open, or a user at a host of a hidden network.
+        """
+        given = {option for option, _ in options(words)}
+        if given.isdisjoint(self.user_options):
+            return False
+        login = (self._login_pool_options, self._password_options, self._session_options)
+        return bool(self._hidden_host.fullmatch(host)) or not any(given.isdisjoint(options) for options in login)
+
+    def bare_scheme(self, words: Sequence[str]) -> Optional[str]:
+        """The mining scheme that stands behind a pool option without a host, as where a script's variable was empty."""
+        values = (value for option, value in options(words) if option in self.pool_options)
+        return next((value for value in values if "+" in value and self.is_mining_scheme(value.rstrip(":/"))), None)
 
     def algorithm(self, argv: Sequence[str]) -> Optional[str]:
         """The mining algorithm (or coin) that an option names."""
@@ -115,6 +147,7 @@ def _telling_arguments(words: MinerWords) -> bytes:
     """What begins an argument (they are parted by NULs) that can speak of mining; an option together with its value."""
     exact, beginnings = words._unmistakable
     alone = words.pool_options | words.user_options | words._algorithm_options | words._miner_only | CONFIG_OPTIONS | exact
+    alone |= words._password_options | words._session_options | words._subcommands
     option = f"(?:{'|'.join(map(re.escape, sorted(alone)))})(?:=[^\\0]*|\\0(?!-)[^\\0]*)?(?![^\\0])"
     begun = f"(?:{'|'.join(map(re.escape, beginnings))})[^\\0]*"
     return f"(?<![^\\0])(?:{option}|{begun}|[^\\0:/ ]{{0,64}}://[^\\0]{{0,512}}|{_WALLET})".encode()

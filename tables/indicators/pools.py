@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import hashlib
 import ipaddress
 import os
@@ -184,6 +185,16 @@ def _at_most(confidence: str, limit: str) -> str:
 
 def _is_public(address: bytes) -> bool:
     return ipaddress.ip_address(decode_address(address)).is_global if address else False
+
+
+@functools.lru_cache(maxsize=1)
+def builtin_pool_names() -> PoolIndicators:
+    """Of the lists that ship with minehunt the names of pools alone, for judging text that no host's own lists go with."""
+    indicators = PoolIndicators()
+    for group in _load_yaml("pools.yaml")[0]["pools"]:
+        for text in group.get("domains", "").split():
+            indicators.add(parse_indicator(text), _listed(group))
+    return indicators
 
 
 def builtin_indicators() -> PoolIndicators:

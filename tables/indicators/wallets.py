@@ -72,7 +72,8 @@ class Forms(NamedTuple):
     cryptonote: Mapping[int, tuple[str, str]]
     base58check: Mapping[bytes, tuple[str, str]]
     nicehash: Mapping[str, tuple[str, bytes]]
-    bech32: Mapping[str, str]
+    bech32: Mapping[str, tuple[str, Optional[int]]]
+    colon_bech32: Mapping[str, tuple[str, Optional[int]]]
     cashaddr: Mapping[str, str]
     payout_coins: frozenset[str]
 
@@ -88,7 +89,8 @@ class Forms(NamedTuple):
                 if kind in entry
             },
             {entry["letters"]: (entry["coin"], bytes.fromhex(entry["version"])) for entry in data["nicehash"]},
-            {entry["prefix"]: entry["coin"] for entry in data["bech32"]},
+            {entry["prefix"]: (entry["coin"], entry.get("groups")) for entry in data["bech32"]},
+            {entry["prefix"]: (entry["coin"], entry["groups"]) for entry in data["colon_bech32"]},
             {entry["prefix"]: entry["coin"] for entry in data["cashaddr"]},
             frozenset(name for entry in data["payout_coins"] for name in entry["names"]),
         )
@@ -124,11 +126,15 @@ def _wallet_at(text: str, start: int, word: str) -> Optional[Wallet]:
     before = text[max(0, start - _BEFORE) : start]
     ticker = _TICKER.search(before)
     prefix = ticker[1] if ticker else ""
-    coin = forms.cashaddr.get(prefix.lower())
-    if coin is not None:
+    named = forms.cashaddr.get(prefix.lower())
+    if named is not None:
         spelled = f"{prefix}:{word}"
         is_one_case = spelled in (spelled.lower(), spelled.upper())
-        return Wallet(spelled, coin, "cashaddr") if is_one_case and is_cashaddr(prefix.lower(), word.lower()) else None
+        return Wallet(spelled, named, "cashaddr") if is_one_case and is_cashaddr(prefix.lower(), word.lower()) else None
+    coin, groups = forms.colon_bech32.get(prefix, ("", None))
+    if coin:
+        found = bech32_data(prefix, word, BECH32)
+        return Wallet(f"{prefix}:{word}", coin, "bech32") if found is not None and len(found) == groups else None
     wallet = identify(word)
     if wallet is None and (skipped := _ESCAPES.get(before[-1:])):
         wallet = identify(word[skipped:])
@@ -157,9 +163,12 @@ def _ethereum(word: str) -> Optional[Wallet]:
 def _bech32(word: str) -> Optional[Wallet]:
     lower = word.lower()
     prefix, one, rest = lower.partition("1")
-    coin = wallet_forms().bech32.get(prefix)
-    if coin is None or not one or word not in (lower, word.upper()):
+    coin, length = wallet_forms().bech32.get(prefix, ("", None))
+    if not coin or not one or word not in (lower, word.upper()):
         return None
+    if length is not None:
+        data = bech32_data(prefix, rest, BECH32)
+        return Wallet(word, coin, "bech32") if data is not None and len(data) == length else None
     is_first = rest[:1] == "q"
     groups = bech32_data(prefix, rest, BECH32 if is_first else BECH32M)
     # Witness version, then 20 or 32 bytes in groups of 5 bits; later versions than taproot's are not in use.

@@ -10,8 +10,9 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, Optional
 
-from tables.indicators.loader import load_yaml, miner_programs
+from tables.indicators.loader import load_yaml
 from tables.indicators.process_names import process_names
+from tables.reasons.mining.started_miners import starts_miner
 from tables.schema import Words
 from tables.text.programs import SHELLS, Invocation, is_interpreter
 from tables.text.shell import Command, Script, parse
@@ -19,7 +20,7 @@ from tables.text.shell import Command, Script, parse
 # Scripts within scripts (sh -c, $(…), here-documents) that are looked into.
 _MAX_DEPTH = 4
 # What a pattern may look at; the head comment of command_patterns.yaml says what each is.
-VIEWS = ("text", "command", "fed", "program", "written")
+VIEWS = ("text", "command", "fed", "program", "written", "fleeting")
 
 _STARTS_WITH_SCRIPT = ("$(", "`", "<(")
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
@@ -33,6 +34,7 @@ _ESCAPED = re.compile(r"(?:\\{1,2}x[0-9A-Fa-f]{2}){8,}")
 _PRINTABLE = bytes(range(0x20, 0x7F)) + b"\t\n\r"
 _ODD_PLACES = frozenset({"temp_path", "hidden_path"})
 _TRANSPARENT = frozenset({"echo", "printf"})
+_REMOVERS = frozenset({"rm", "unlink", "shred"})
 
 
 class Pattern(NamedTuple):
@@ -138,6 +140,9 @@ class _Judge:
         self.depth = depth
         self.folders: list[tuple[int, str]] = []
         self.written: dict[str, set[str]] = {}
+        # What files that it made are suspected of once they have been run and removed, and which were run.
+        self.fleeting: dict[str, set[str]] = {}
+        self.has_run: set[str] = set()
 
     def union(self, text: str, is_run: bool) -> set[str]:
         """All reasons of a script given as text."""
@@ -157,9 +162,9 @@ class _Judge:
         if is_fed:
             reasons |= _matches("fed", line)
         if found is not None:
-            if found.name in miner_programs():
+            if starts_miner(found):
                 reasons.add("known_miner")
-            reasons |= self._paths(command, found)
+            reasons |= self._paths(command, found) | self._removed(found)
         for pattern in _patterns_on("written"):
             match = pattern.regex.search(line)
             if match:
@@ -168,6 +173,9 @@ class _Judge:
                 self.written.setdefault(path, set()).add(pattern.name)
                 if posixpath.dirname(path).endswith("bin"):
                     self.written.setdefault(posixpath.basename(path), set()).add(pattern.name)
+        for pattern in _patterns_on("fleeting"):
+            if match := pattern.regex.search(line):
+                self.fleeting.setdefault(self._absolute(match["file"]), set()).add(pattern.name)
         if self.depth < _MAX_DEPTH:
             reasons |= self._inner(command, found, is_fed)
         if self.depth == 0:
@@ -182,12 +190,21 @@ class _Judge:
         for path in _run_files(command, found):
             full = self._absolute(path)
             reasons |= self.written.get(full, set())
+            if full in self.fleeting:
+                self.has_run.add(full)
             reasons |= _matches("program", f"source {full}" if found.name in (".", "source") else full)
         if found.name in ("cd", "pushd") and found.arguments:
             folder = self._absolute(found.arguments[-1])
             self.folders = [entry for entry in self.folders if entry[0] < command.subshell_depth]
             self.folders.append((command.subshell_depth, folder))
         return reasons
+
+    def _removed(self, found: Invocation) -> set[str]:
+        """Reasons for a file that the command removes after the script made and ran it."""
+        if not self.has_run or found.name not in _REMOVERS:
+            return set()
+        paths = map(self._absolute, found.arguments)
+        return set().union(*(self.fleeting[path] for path in paths if path in self.has_run))
 
     def _absolute(self, path: str) -> str:
         """`path` normalised, below the folder that the script last changed to."""
@@ -199,7 +216,7 @@ class _Judge:
     def _inner(self, command: Command, found: Optional[Invocation], is_fed: bool) -> set[str]:
         """Reasons of the scripts inside the command."""
         inner = _Judge(self.depth + 1)
-        inner.written = self.written
+        inner.written, inner.fleeting, inner.has_run = self.written, self.fleeting, self.has_run
         inner.folders = [(0, folder) for _, folder in self.folders[-1:]]
         reasons: set[str] = set()
         runs_output = found is not None and any(

@@ -26,9 +26,11 @@ def _words(text: str) -> frozenset[str]:
 
 
 # Names of settings, in small letters without hyphens and underscores; a number at the end (pool1, url2) is left out.
-_POOL = _words("url pool pools pooladdress poolurl server epool zpool o host poolhost")
+_POOL = _words("url pool pools pooladdress poolurl server epool zpool o host poolhost baseurl")
 _PORT = _words("port poolport")
-_USER = _words("user wallet wallets username walletaddress pooluser poolwallet login ewal zwal wal u userpass")
+_USER = _words(
+    "user wallet wallets username walletaddress pooluser poolwallet login ewal zwal wal u userpass payoutid qubicaddress"
+)
 _ALGORITHM = _words("algo algorithm a cryptonighttype")
 _COIN = _words("coin currency")
 _API = _words("apibindhttp apibind apiport httpport api")
@@ -39,10 +41,13 @@ _MINER_ONLY = _words("""
     cryptonighttype poollist poolconfigs ccclient intensity gpuplatform gpureportinterval exitoncudaerror nowatchdog
     rigname sortpools ewal zwal epool zpool cudadevices opencldevices lhrtune usenicehash selfselect
     """)
+# A client of qubic.li logs in over a web socket with a token: its names for that and for the threads that compute.
+_QUBIC_TOKEN, _QUBIC_WORK = _words("accesstoken payoutid qubicaddress"), _words("amountofthreads trainer qubicaddress")
 _PROXY_ONLY = _words("customdiff customdiffstats accesslogfile reusetimeout workers")
 # Without one of these in it, a text is no miner's configuration.
 _HINTS = (b"pool", b"stratum", b"wallet", b"donate", b"url", b"algo", b"-o ", b"server", b"wal ")
 _TRANSPORT = re.compile(r"|tcp|ssl|tls", re.IGNORECASE)
+_WEB_SOCKET = re.compile(r"wss?|https?", re.IGNORECASE)
 
 _ASSIGNMENT = re.compile(
     r"""^[ \t]*(?:export[ \t]+|set[ \t]+)?["']?([A-Za-z][\w.-]{0,40})["']?[ \t]*[=:][ \t]*["']?([^\s"'#;,]{1,512})""",
@@ -127,6 +132,11 @@ class _Settings:
     def values(self, names: frozenset[str]) -> Iterator[str]:
         return (setting.value for setting in self.settings if setting.name in names)
 
+    @property
+    def is_qubic(self) -> bool:
+        """Whether these are a client's that mines Qubic."""
+        return self.has(_QUBIC_TOKEN) and self.has(_QUBIC_WORK) and self.has(_words("pooladdress baseurl"))
+
     def pools(self) -> list[Endpoint]:
         """The endpoints that stand where a pool does, with a port that is written apart."""
         ports = {setting.group: setting.value for setting in self.settings if setting.name in _PORT}
@@ -140,7 +150,8 @@ class _Settings:
             if endpoint is None:
                 continue
             is_stratum = miner_words().is_mining_scheme(endpoint.scheme)
-            if is_stratum or (endpoint.port is not None and _TRANSPORT.fullmatch(endpoint.scheme)):
+            is_plain = endpoint.port is not None and _TRANSPORT.fullmatch(endpoint.scheme)
+            if is_stratum or is_plain or (self.is_qubic and _WEB_SOCKET.fullmatch(endpoint.scheme)):
                 found[endpoint] = None
         return list(found)
 
@@ -155,7 +166,7 @@ def _judge(settings: _Settings, program: Optional[str]) -> Optional[MinerConfig]
     reasons = {
         "stratum_url": any(miner_words().is_mining_scheme(pool.scheme) for pool in pools),
         "wallet": any(wallet.is_verified for wallet in wallets),
-        "miner_keys": settings.has(_MINER_ONLY),
+        "miner_keys": settings.has(_MINER_ONLY) or settings.is_qubic,
         "algorithm": algorithm is not None,
     }
     # Programs that trade name Ethereum addresses, and pools of another kind.
@@ -234,6 +245,8 @@ def _plain(name: str) -> str:
 def _program_of_json(document: dict[str, Json]) -> Optional[str]:
     """The program whose settings these are, by names that only it has."""
     names = {_plain(key) for key in document}
+    if any(_Settings(list(_flatten(value))).is_qubic for value in document.values() if isinstance(value, dict)):
+        return "qli-client"
     pools = document.get("pools")
     entries = {_plain(key) for entry in pools if isinstance(entry, dict) for key in entry} if isinstance(pools, list) else set()
     if pools and "bind" in names and names & _PROXY_ONLY:

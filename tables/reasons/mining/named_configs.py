@@ -16,6 +16,8 @@ from tables.unseen import Unseen
 NAMED, BESIDE, WORKING, HOME = "named_by_process", "beside_program", "in_working_folder", "in_home_folder"
 # The name under which xmrig and others look for their configuration.
 CONFIG = "config.json"
+# And that of Qubic's client.
+_CONFIGS = (CONFIG, "appsettings.json")
 HOME_CONFIGS = (".xmrig.json", ".config/xmrig.json")
 # Bytes of a configuration that are read, blanks and comments left out; and how many files one process may name.
 CONFIG_LIMIT = 1 << 20
@@ -46,8 +48,8 @@ class Folders(NamedTuple):
             )
         wanted = [(path, NAMED) for path in named[-_MAX_CONFIGS:]]
         if self.program is not None:
-            wanted.append((os.path.join(self.program, CONFIG), BESIDE))
-        wanted.append((CONFIG, WORKING))
+            wanted += [(os.path.join(self.program, name), BESIDE) for name in _CONFIGS]
+        wanted += [(name, WORKING) for name in _CONFIGS]
         if home is not None:
             wanted += [(os.path.join(home, name), HOME) for name in HOME_CONFIGS]
         for path, how in wanted:

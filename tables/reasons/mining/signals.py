@@ -254,6 +254,7 @@ class MinerSignals:
     ) -> Iterator[tuple[str, Optional[str]]]:
         # Text with blanks, quotes or brackets in one argument is a script, a message or a query about pools.
         single = [word for word in words if not _TEXT.search(word)]
+        yield "stratum_url", self.words.bare_scheme(single)
         for reference in cmdline_references(single, indicators, MEDIUM if is_miner else ""):
             scheme, separator, _ = reference.endpoint.partition("://")
             signal = "stratum_url" if separator and self.words.is_mining_scheme(scheme) else "pool_argument"

@@ -111,6 +111,56 @@ def test_every_cryptonote_form_verifies_with_its_own_length_only(tag: int) -> No
     assert identify(cryptonote(tag, other)) is None
 
 
+BECH32_LETTERS = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
+
+
+def polymod(values: list[int], width: int, generator: list[int]) -> int:
+    """The remainder of BIP-173 and of cashaddr.md, written by code of the test's own."""
+    check = 1
+    for value in values:
+        top = check >> (width - 5)
+        check = (check % (1 << (width - 5))) << 5 ^ value
+        for bit, number in enumerate(generator):
+            check ^= number if top >> bit & 1 else 0
+    return check ^ 1
+
+
+def spelled(prefix: str, mark: str, length: int, is_cashaddr: bool) -> str:
+    """An address of `length` groups of five bits and its checksum."""
+    data = [(number * 7) % 32 for number in range(length)]
+    if is_cashaddr:
+        size, width = 8, 40
+        generator = [0x98F2BC8E61, 0x79B76D99E2, 0xF33E5FB3C4, 0xAE2EABE2A8, 0x1E4F43E470]
+        head = [ord(letter) % 32 for letter in prefix] + [0]
+    else:
+        size, width = 6, 30
+        generator = [0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3]
+        head = [ord(letter) // 32 for letter in prefix] + [0] + [ord(letter) % 32 for letter in prefix]
+    check = polymod([*head, *data, *([0] * size)], width, generator)
+    data += [check >> 5 * (size - 1 - number) & 31 for number in range(size)]
+    return f"{prefix}{mark}{''.join(BECH32_LETTERS[value] for value in data)}"
+
+
+@pytest.mark.parametrize(
+    ("prefix", "coin", "mark", "length"),
+    [
+        ("dero", "DERO", "1", 55),
+        ("xel", "XEL", ":", 53),
+        ("karlsen", "KLS", ":", 55),
+        ("spectre", "SPR", ":", 55),
+        ("pyrin", "PYI", ":", 55),
+        ("hoosat", "HTN", ":", 55),
+        ("nexa", "NEXA", ":", 40),
+    ],
+)
+def test_addresses_of_young_coins(prefix: str, coin: str, mark: str, length: int) -> None:
+    address = spelled(prefix, mark, length, is_cashaddr=mark == ":" and prefix != "xel")
+    (found,) = find_wallets(f"-u {address}.rig")
+    assert (found.address, found.coin, found.is_verified) == (address, coin, True)
+    changed = address[:-1] + ("q" if address[-1] != "q" else "p")
+    assert not find_wallets(changed)
+
+
 @pytest.mark.parametrize("version", sorted(wallet_forms().base58check))
 def test_every_base58check_form_verifies(version: bytes) -> None:
     address = base58check(version, random.Random(version).randbytes(20))

@@ -56,7 +56,7 @@ def test_every_pattern_is_needed_by_one_of_its_samples(number: int, monkeypatch:
     pattern = patterns()[number]
     remaining = tuple(other for other in patterns() if other is not pattern)
     monkeypatch.setattr(commands, "_patterns_on", lambda view: tuple(other for other in remaining if other.view == view))
-    monkeypatch.setattr(commands, "miner_programs", frozenset)
+    monkeypatch.setattr(commands, "starts_miner", lambda found: False)
     assert any(pattern.name not in command_reasons(sample) for sample in pattern.must_match)
 
 
@@ -140,6 +140,29 @@ def test_a_here_document_that_is_data_is_not_judged() -> None:
 def test_every_miner_program_is_known_behind_a_wrapper(name: str) -> None:
     assert command_reasons(f"nohup /opt/a/{name} -c x &") == ["known_miner"]
     assert command_reasons(f"ls /opt/a/{name}.txt") == []
+
+
+@pytest.mark.parametrize(
+    ("command", "is_miner"),
+    [
+        ("/usr/sbin/x -a minotaurx -o 203.0.113.7:3333 -u x", True),
+        ("/usr/sbin/x --algo=xelishashv2", True),
+        ("/usr/sbin/x -o pool.supportxmr.com:443 -u x", True),
+        ("/usr/sbin/x -o wss://wps.qubic.li/ws", True),
+        ("/usr/sbin/x -o stratum+tcp -u x", True),
+        ("/usr/sbin/x -o expyuzz4wqqyqhjn.onion:3333 -u x -p x -k", True),
+        ("/usr/sbin/x --mining-address kaspa:x", True),
+        ("/usr/sbin/x --mode=nicehash --bind 0.0.0.0:3333 --custom-diff 100000", True),
+        ("nohup /opt/a/xmr1g &", True),
+        ("/usr/bin/curl -o pool.supportxmr.com:443 https://supportxmr.com/", False),
+        ("/opt/backup -o backup.example.org:22 -u backup", False),
+        ("/opt/web --mode=production --bind 0.0.0.0:80", False),
+        ("tar -a -c -f x.tar.zst -C /srv .", False),
+        ("/opt/check -s 203.0.113.7:8443 -u x -p x -k", False),
+    ],
+)
+def test_a_started_miner_is_told_as_a_running_one(command: str, is_miner: bool) -> None:
+    assert command_reasons(command) == (["known_miner"] if is_miner else [])
 
 
 def test_every_miner_program_has_a_source_and_a_date() -> None:

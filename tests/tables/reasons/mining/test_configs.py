@@ -55,6 +55,17 @@ def test_no_password_and_no_token_is_ever_shown() -> None:
     ("text", "program", "pools"),
     [
         (
+            '{"ClientSettings": {"poolAddress": "wss://pool.example.net/ws", "accessToken": "hunter2", "pps": true, '
+            '"trainer": {"cpu": true, "cpuThreads": 4}}}',
+            "qli-client",
+            "wss://pool.example.net",
+        ),
+        (
+            '{"Settings": {"baseUrl": "https://mine.example.net/", "amountOfThreads": 4, "payoutId": "A", "accessToken": null}}',
+            "qli-client",
+            "https://mine.example.net",
+        ),
+        (
             f'{{"bind":["0.0.0.0:3333"],"workers":true,"pools":[{{"url":"a.example:443","user":"{XMR}"}}]}}',
             "xmrig-proxy",
             "a.example:443",
