@@ -20,7 +20,7 @@ from tables import index
 SHEBANG = b"#!/usr/bin/python3 -IS\n"
 _MAIN = b"from extension.__main__ import main\n\nmain()\n"
 _LOCK = ROOT / "build" / "requirements-ext.lock"
-_OWN = {"extension": (".py", ".json", ".html", ".css", ".md"), "tables": (".py", ".yaml"), "packs": (".yaml",)}
+_OWN = {"extension": (".py", ".yaml", ".json", ".html", ".css", ".md"), "tables": (".py", ".yaml"), "packs": (".yaml",)}
 # What is carried of each distribution; of the others in the lock file (rich's highlighters) nothing is imported.
 _CARRIED = {
     "click": r"click/",

@@ -12,6 +12,7 @@ from typing import Protocol
 import tables
 from extension.engines import EngineError
 from extension.engines.core import COLUMNS
+from extension.incidents import declared
 from extension.pack.empty_text import beliefs_in_null_text, quoted_sql
 from extension.pack.model import KINDS, SEVERITIES, Pack, Problem, Query
 from extension.pack.regex_subjects import MAX_SUBJECT, unbounded_subjects
@@ -215,6 +216,8 @@ def _columns(query: Query, engine: Compiler) -> Iterator[Problem]:
             steady = column in _STEADY_COLUMNS
             if not steady and (column in VOLATILE_COLUMNS or column.startswith(_VOLATILE_PREFIX)):
                 yield _problem(query, "sql", f"the differential query selects the volatile column `{column}`")
+    for key, message in declared.problems(query, columns):
+        yield _problem(query, key, message)
     if query.kind == "detection":
         missing = set((_PROCESS_COLUMNS if "pid" in columns else {"evidence"}) - set(columns))
         if "pid" in columns and not _OWNER_COLUMNS & set(columns):

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, Optional, Union
+from typing import Any, Optional, Union
 
 import yaml
 
 from extension.pack.known_good import expanded, key_problems
+from extension.pack.parts import KINDS, SEVERITIES, Pack, PackError, Problem, Query, Step, Text
 from tables.indicators.process_names import process_names
 from tables.text.bounded_yaml import BoundedLoader
 
-KINDS = ("detection", "inventory", "policy", "evidence")
-SEVERITIES = ("critical", "high", "medium", "low")
+__all__ = ["KINDS", "SEVERITIES", "Pack", "PackError", "Problem", "Query", "Step", "Text", "load_pack", "shipped_pack"]
 
 _STEP_KEYS = ("step", "title", "asks", "queries")
 _QUERY_KEYS = (
@@ -26,12 +24,13 @@ _QUERY_KEYS = (
     "interval",
     "snapshot",
     "needs_root",
+    "title",
     "description",
     "response",
     "false_positives",
     "sql",
 )
-_OPTIONAL_KEYS = ("known_good",)
+_OPTIONAL_KEYS = ("known_good", "stage", "things", "says")
 # Stands in a regular expression for the folders that anybody may write to, parted by |.
 _WRITABLE = "{writable_folders}"
 # YAML makes a blank of a line break, and Chinese has none between its own letters nor beside its wide signs.
@@ -41,85 +40,6 @@ _FOLDED = re.compile(rf"(?<=[{_WIDE_SIGNS}]) | (?=[{_WIDE_SIGNS}])|(?<=[\u4e00-\
 _MAX_FILE_BYTES = 1024 * 1024
 # A folder of step files, on disk or inside the one-file minehunt.ext.
 Folder = Union[Path, zipfile.Path]
-
-
-class Problem(NamedTuple):
-    """One thing wrong with a pack: where it is, and what the author is told."""
-
-    file: Path
-    line: int
-    message: str
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.message}"
-
-
-class PackError(Exception):
-    """The pack cannot be used; `problems` names every reason, the message has one `file:line: reason` a line."""
-
-    def __init__(self, problems: list[Problem]) -> None:
-        super().__init__("\n".join(map(str, problems)))
-        self.problems = problems
-
-
-@dataclass(frozen=True)
-class Text:
-    """A text in both languages."""
-
-    en: str
-    zh: str
-
-    def get(self, language: str) -> str:
-        """The text in `language`: "zh", or English for any other."""
-        return self.zh if language == "zh" else self.en
-
-
-@dataclass(frozen=True)
-class Query:
-    """One query of a step; `lines` gives the line of each key in `file`, and `line` that of the query's name.
-
-    `sql` is what runs: the condition of the key `known_good` stands in it.
-    """
-
-    name: str
-    kind: str
-    severity: str
-    attack: tuple[str, ...]
-    interval: int
-    snapshot: bool
-    needs_root: bool
-    description: Text
-    response: Text
-    false_positives: tuple[Text, ...]
-    sql: str
-    file: Path
-    line: int
-    lines: Mapping[str, int] = field(default_factory=dict, compare=False)
-
-
-@dataclass(frozen=True)
-class Step:
-    """One step of the SOP: what it wants checked, and the queries that check it, in the file's order."""
-
-    step: int
-    title: Text
-    asks: Text
-    queries: tuple[Query, ...]
-    file: Path
-    line: int
-
-
-@dataclass(frozen=True)
-class Pack:
-    """A pack: its name (the folder's), and its steps in the SOP's order."""
-
-    name: str
-    folder: Path
-    steps: tuple[Step, ...]
-
-    def queries(self) -> list[Query]:
-        """All queries, step by step."""
-        return [query for step in self.steps for query in step.queries]
 
 
 def shipped_pack() -> Folder:
@@ -236,6 +156,7 @@ class _Reader:
             interval=self._value(body, "interval", int, 0),
             snapshot=self._value(body, "snapshot", bool, False),
             needs_root=self._value(body, "needs_root", bool, False),
+            title=self._text(body, "title"),
             description=self._text(body, "description"),
             response=self._text(body, "response"),
             false_positives=self._false_positives(body),
@@ -243,7 +164,21 @@ class _Reader:
             file=self.file,
             line=line,
             lines=dict(body.lines),
+            stage=self._value(body, "stage", str, ""),
+            things=self._things(body),
+            says=self._text(body, "says") if "says" in body else None,
         )
+
+    def _things(self, body: _Mapping) -> dict[str, tuple[str, ...]]:
+        things: _Mapping = self._value(body, "things", _Mapping, _Mapping())
+        found = {}
+        for kind, columns in things.items():
+            listed = [columns] if isinstance(columns, str) else columns
+            if isinstance(listed, list) and listed and all(isinstance(column, str) and column for column in listed):
+                found[kind] = tuple(listed)
+            else:
+                self._problem(things.lines[kind], f"`{kind}` of `things` must name a column, or a list of columns")
+        return found
 
     def _sql(self, body: _Mapping) -> str:
         sql: str = self._value(body, "sql", str, "")

@@ -1,0 +1,226 @@
+"""What a finding is about: the processes, files, jobs, keys and addresses in its row, as the pack says where they stand."""
+
+from __future__ import annotations
+
+import functools
+import pkgutil
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import PurePosixPath
+from typing import NamedTuple, Optional
+
+from extension.pack.parts import Query
+from tables.indicators.networks import parse_address
+from tables.indicators.pools import builtin_indicators
+from tables.indicators.process_names import hidden_component, is_below, process_names
+from tables.indicators.wallets import find_wallets
+from tables.text import bounded_yaml
+
+PROCESS = "process"
+FILE = "file"
+FOLDER = "folder"
+UNIT = "unit"
+ADDRESS = "address"
+WALLET = "wallet"
+POOL = "pool"
+
+# More of a command than this holds nothing that its beginning does not; of a row that many things are plenty.
+_TEXT_READ = 16_384
+_MENTIONED = 16
+_SYSTEM_FOLDERS = ("/usr", "/bin", "/sbin", "/lib", "/lib64", "/lib32")
+_PROC_SYS = ("/proc", "/sys")
+_PACKAGE_OF = {"path": "package", "program_path": "program_package", "exe_path": "exe_package"}
+_URL_HOST = re.compile(r"\b[a-z][a-z0-9+]{1,15}://(?:[^\s/@'\"]{0,64}@)?(\[[0-9a-fA-F:.]{2,45}\]|[A-Za-z0-9.-]{1,253})")
+_DEV_TCP = re.compile(r"/dev/(?:tcp|udp)/([A-Za-z0-9.:-]{1,253})/")
+_PATH = re.compile(r"(?<![\w.:/@-])/[\w.@%+~:\[\]{}-][^\s'\"|;&<>()$`,]{0,1000}")
+_PROC_PID = re.compile(r"/proc/([0-9]{1,10})(?:/|$)")
+_BLANKS = re.compile(r"\s+")
+_ANY_ADDRESS = ("0.0.0.0", "::", "*")  # noqa: S104  # compared, not listened on
+_KEYS = ".ssh"
+# What systemd and snapd make for each service's own files.
+_PRIVATE = ("systemd-private-", "snap-private")
+
+
+class Thing(NamedTuple):
+    """Something that findings can share. A weak one is only meant by the finding, and ties it to those that are about it."""
+
+    kind: str
+    value: str
+    is_weak: bool = False
+
+
+def things_of(query: Query, row: Mapping[str, str]) -> tuple[Thing, ...]:
+    """All that a row is about, each once, in the order of the pack's `things`; what every host has is left out."""
+    found: dict[Thing, None] = {}
+    for kind, columns in query.things.items():
+        for column in columns:
+            value = row.get(column, "")
+            if value:
+                found.update(dict.fromkeys(_read(kind, column, value, row)))
+    # What is both meant and named is named.
+    strong = {(thing.kind, thing.value) for thing in found if not thing.is_weak}
+    return tuple(thing for thing in found if not thing.is_weak or (thing.kind, thing.value) not in strong)
+
+
+def _read(kind: str, column: str, value: str, row: Mapping[str, str]) -> Iterator[Thing]:
+    if kind == PROCESS:
+        return _process(value, column, row)
+    if kind == FILE:
+        # A file that a package owns says nothing; of a process's the row does not tell whether one does.
+        return iter(()) if row.get(_PACKAGE_OF.get(column, "")) else _file(value, is_unsure=column == "exe_path")
+    return _READERS[kind](value)
+
+
+def process_pid(thing: Thing) -> str:
+    """The pid in a process's value, `pid` or `pid@start`."""
+    return thing.value.partition("@")[0]
+
+
+def _process(value: str, column: str, row: Mapping[str, str]) -> Iterator[Thing]:
+    """A process by pid and start time; by another column's pid, or of the parent, it is only meant."""
+    if not value.isdigit() or int(value) <= 1:
+        return
+    if column != "pid":
+        yield Thing(PROCESS, value, is_weak=True)
+        return
+    start = row.get("start_time", "")
+    yield Thing(PROCESS, f"{value}@{start}" if start not in ("", "0") else value)
+    parent, name = row.get("parent", ""), row.get("parent_name", "")
+    if parent.isdigit() and int(parent) > 1:
+        yield Thing(PROCESS, parent, is_weak=True)
+        if name and name not in common("parent"):
+            yield Thing("parent", f"{parent} {name}")
+
+
+def _file(value: str, is_unsure: bool = False) -> Iterator[Thing]:
+    path = value.removesuffix(" (deleted)")
+    of_process = _PROC_PID.match(path)
+    if of_process:
+        yield Thing(PROCESS, of_process[1], is_weak=True)
+        return
+    if not path.startswith("/") or path in common("file") or path.startswith("/memfd:"):
+        return
+    is_system = is_below(path, _SYSTEM_FOLDERS) is not None
+    if is_system and process_names().interpreters.match(PurePosixPath(path).name):
+        return
+    yield Thing(FILE, path, is_weak=is_system and is_unsure)
+    yield from _folder(str(PurePosixPath(path).parent))
+
+
+def _folder(value: str) -> Iterator[Thing]:
+    folder = _odd_folder(value)
+    if folder:
+        yield Thing(FOLDER, folder)
+
+
+def _odd_folder(folder: str) -> Optional[str]:
+    """The folder at or above `folder` that somebody made: a hidden one, or one below a folder that anybody may write to."""
+    shared = max((one for one in process_names().writable_folders if f"{folder}/".startswith(f"{one}/")), key=len, default=None)
+    if shared is not None:
+        own = folder[len(shared) + 1 :].split("/")
+        # Some of those hold more of their kind: /dev/shm, /run/user/1000.
+        depth = 2 if own[0].isdigit() or f"{shared}/{own[0]}" in common(FOLDER) else 1
+        is_whole = len(own) >= depth and own[0] and not own[0].startswith(_PRIVATE)
+        return f"{shared}/{'/'.join(own[:depth])}" if is_whole else None
+    hidden = hidden_component(folder)
+    if hidden is None or hidden == _KEYS or process_names().is_tool_path(f"{folder}/x", ()):
+        return None
+    parts = folder.split("/")
+    return "/".join(parts[: parts.index(hidden) + 1])
+
+
+def _place(value: str) -> Iterator[Thing]:
+    """A file of many entries, of which the finding is one."""
+    if value.startswith("/"):
+        yield Thing(FILE, value, is_weak=True)
+
+
+def _mentions(value: str) -> Iterator[Thing]:
+    """Files, addresses and wallets that stand in a command."""
+    text = value[:_TEXT_READ]
+    for count, match in enumerate(_PATH.finditer(text)):
+        path = match[0].rstrip(":.")
+        if count == _MENTIONED:
+            break
+        if not is_below(path, (*_SYSTEM_FOLDERS, *_PROC_SYS, "/dev/tcp", "/dev/udp")):
+            yield from _file(path)
+    for pattern in (_URL_HOST, _DEV_TCP):
+        for count, match in enumerate(pattern.finditer(text)):
+            if count == _MENTIONED:
+                break
+            yield from _address(match[1].strip("[]"))
+    for wallet in find_wallets(text):
+        yield Thing(WALLET, wallet.address)
+
+
+def _address(value: str) -> Iterator[Thing]:
+    """An address or host name outside of this host, unless it is shared infrastructure's."""
+    host = value.lower().rstrip(".")
+    try:
+        packed = parse_address(host)
+    except ValueError:
+        if "." in host and not host.startswith("localhost"):
+            yield Thing(ADDRESS, host)
+        return
+    is_own = packed[:1] == b"\x7f" if len(packed) == 4 else packed == bytes(15) + b"\x01"
+    if not is_own and host not in _ANY_ADDRESS and builtin_indicators().shared_network(packed) is None:
+        yield Thing(ADDRESS, host)
+
+
+def _pool(value: str) -> Iterator[Thing]:
+    for one in re.split(r"[,\s]+", value[:_TEXT_READ], maxsplit=_MENTIONED):
+        endpoint = one.rpartition("://")[2].lower()
+        if endpoint:
+            yield Thing(POOL, endpoint)
+            host = endpoint.rpartition(":")[0] or endpoint
+            yield from _address(host.strip("[]"))
+
+
+def _list(kind: str, value: str) -> Iterator[Thing]:
+    for one in re.split(r"[,\s]+", value[:_TEXT_READ], maxsplit=_MENTIONED):
+        if one and one not in common(kind):
+            yield Thing(kind, one)
+
+
+def _text(kind: str, value: str) -> Iterator[Thing]:
+    text = _BLANKS.sub(" ", value[:_TEXT_READ]).strip()
+    if text and text not in common(kind):
+        yield Thing(kind, text)
+
+
+def _in_unit(value: str) -> Iterator[Thing]:
+    yield Thing(UNIT, value, is_weak=True)
+
+
+@functools.cache
+def common(what: str) -> frozenset[str]:
+    """The names of a list in common.yaml (parent, account, hash, file, folder); none for a list that is not there."""
+    return frozenset(name for entry in _common().get(what, ()) for name in entry["names"])
+
+
+@functools.cache
+def _common() -> Mapping[str, list[dict[str, list[str]]]]:
+    data = pkgutil.get_data(__package__, "common.yaml")
+    assert data is not None
+    loaded: dict[str, list[dict[str, list[str]]]] = bounded_yaml.load(data)
+    return loaded
+
+
+# What the pack's `things` may name, and how a column of that kind is read.
+_READERS: Mapping[str, Callable[[str], Iterator[Thing]]] = {
+    FOLDER: _folder,
+    "place": _place,
+    "mentions": _mentions,
+    ADDRESS: _address,
+    POOL: _pool,
+    UNIT: functools.partial(_text, UNIT),
+    "in_unit": _in_unit,
+    "job": functools.partial(_text, "job"),
+    "account": functools.partial(_text, "account"),
+    "module": functools.partial(_text, "module"),
+    "container": functools.partial(_text, "container"),
+    "key": functools.partial(_list, "key"),
+    WALLET: functools.partial(_list, WALLET),
+    "hash": functools.partial(_list, "hash"),
+}
+KINDS = (PROCESS, FILE, *_READERS)

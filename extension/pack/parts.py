@@ -1,0 +1,99 @@
+"""What a pack is made of: steps of the SOP, their queries, and what is said and done about a query's rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple, Optional
+
+KINDS = ("detection", "inventory", "policy", "evidence")
+SEVERITIES = ("critical", "high", "medium", "low")
+# What a detection's rows are in the story of a compromise; a weakness may be how it came about, and is no sign of one.
+WEAKNESS = "weakness"
+STAGES = ("entry", "execution", "persistence", "hiding", "mining", WEAKNESS)
+
+
+class Problem(NamedTuple):
+    """One thing wrong with a pack: where it is, and what the author is told."""
+
+    file: Path
+    line: int
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.message}"
+
+
+class PackError(Exception):
+    """The pack cannot be used; `problems` names every reason, the message has one `file:line: reason` a line."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        super().__init__("\n".join(map(str, problems)))
+        self.problems = problems
+
+
+@dataclass(frozen=True)
+class Text:
+    """A text in both languages."""
+
+    en: str
+    zh: str
+
+    def get(self, language: str) -> str:
+        """The text in `language`: "zh", or English for any other."""
+        return self.zh if language == "zh" else self.en
+
+
+@dataclass(frozen=True)
+class Query:
+    """One query of a step; `lines` gives the line of each key in `file`, and `line` that of the query's name.
+
+    `sql` is what runs: the condition of the key `known_good` stands in it. `stage` is what a detection's rows are in the story
+    of a compromise, `things` the columns that hold a kind of thing that findings can share, and `says` a row in a few words,
+    with its values as `<column>` and parts in brackets that are left out where a value is empty.
+    """
+
+    name: str
+    kind: str
+    severity: str
+    attack: tuple[str, ...]
+    interval: int
+    snapshot: bool
+    needs_root: bool
+    description: Text
+    response: Text
+    false_positives: tuple[Text, ...]
+    sql: str
+    file: Path
+    line: int
+    lines: Mapping[str, int] = field(default_factory=dict, compare=False)
+    title: Text = Text("", "")
+    stage: str = ""
+    things: Mapping[str, tuple[str, ...]] = field(default_factory=dict, compare=False)
+    says: Optional[Text] = None
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of the SOP: what it wants checked, and the queries that check it, in the file's order."""
+
+    step: int
+    title: Text
+    asks: Text
+    queries: tuple[Query, ...]
+    file: Path
+    line: int
+
+
+@dataclass(frozen=True)
+class Pack:
+    """A pack: its name (the folder's), and its steps in the SOP's order."""
+
+    name: str
+    folder: Path
+    steps: tuple[Step, ...]
+
+    def queries(self) -> list[Query]:
+        """All queries, step by step."""
+        return [query for step in self.steps for query in step.queries]
