@@ -219,6 +219,7 @@ _READERS: Mapping[str, Callable[[str], Iterator[Thing]]] = {
     "account": functools.partial(_text, "account"),
     "module": functools.partial(_text, "module"),
     "container": functools.partial(_text, "container"),
+    "image": functools.partial(_text, "image"),
     "key": functools.partial(_list, "key"),
     WALLET: functools.partial(_list, WALLET),
     "hash": functools.partial(_list, "hash"),

@@ -48,6 +48,7 @@ CATEGORIES: Mapping[str, Category] = {
     "scheduled_job": Category("`path: command` of a cron, anacron, at or timer job", 15),
     "systemd_unit": Category("`path: command` of a systemd unit", 16),
     "service": Category("`service address:port` of a listening service", 17),
+    "container": Category("image of a container as it was started with, or its name where it has none", 17),
 }
 
 _KEYS = ("pattern", "note", "expires")

@@ -6,6 +6,7 @@ every open bracket for every token. Importing this module imports yaml, which st
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Union
 
 import yaml
@@ -34,6 +35,11 @@ class BoundedLoader(yaml.SafeLoader):
 def load(text: Union[str, bytes]) -> Any:
     """The value of the one document in `text`, None for an empty one; yaml.YAMLError or ValueError for what is none."""
     return yaml.load(text, BoundedLoader)  # noqa: S506  # derived from the safe loader
+
+
+def load_all(text: Union[str, bytes]) -> Iterator[Any]:
+    """The values of the documents in `text`, one after the other; likewise, as soon as the one at fault is asked for."""
+    yield from yaml.load_all(text, BoundedLoader)  # derived from the safe loader
 
 
 def compose(text: Union[str, bytes]) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import os
 import posixpath
 import time
 from collections.abc import Iterable, Mapping
@@ -22,7 +21,7 @@ from tables.indicators.pools import pool_indicators
 from tables.indicators.process_names import is_below, process_names
 from tables.reasons.mining.configs import read_miner_config
 from tables.reasons.mining.named_configs import BESIDE, HOME, NAMED, WORKING, home_folder, process_folders, read_config
-from tables.reasons.mining.process_strings import arguments, environment
+from tables.reasons.mining.process_strings import arguments, environment, variables
 from tables.reasons.mining.references import config_paths
 from tables.reasons.mining.signals import DATASET_BYTES, ConfigFile, Facts, MinerSignals, Verdict, miner_signals
 from tables.unseen import Unseen
@@ -32,7 +31,6 @@ _MAX_OPEN_FILES = 1024
 # More arguments than programs are given as a rule: a weak sign of hiding some of them.
 _MANY_ARGUMENTS = 8000
 _REMEMBERED = 50_000
-_VARIABLES = (b"POOL", b"WALLET", b"MIN", b"XMR", b"MONERO", b"STRATUM", b"stratum", b"PAYOUT", b"=4", b"=8")
 # Seconds of one call for reading configurations.
 _CONFIG_SECONDS = 5.0
 # Seconds of one call for looking through programs: of suspects, of those outside system folders, of all others.
@@ -234,11 +232,7 @@ class Collector:
         return Suspect(subject, facts, verdict) if is_same or subject is not process else None
 
     def _environ(self, process: Process) -> dict[str, str]:
-        data = environment(self.procfs, process.pid, self.unseen) or b""
-        if not any(word in data for word in _VARIABLES):
-            return {}
-        pairs = (entry.partition("=") for entry in os.fsdecode(data).split("\0"))
-        return {name.upper(): value for name, equals, value in pairs if equals and value}
+        return variables(environment(self.procfs, process.pid, self.unseen) or b"")
 
     def _maps(self, process: Process) -> bytes:
         if process.stat.vsize < DATASET_BYTES:

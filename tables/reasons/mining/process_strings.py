@@ -10,6 +10,8 @@ from tables.host.processes.string_lists import END_BYTES, Strings, read_strings
 from tables.indicators.miner_words import miner_words
 from tables.unseen import Unseen
 
+_VARIABLES = (b"POOL", b"WALLET", b"MIN", b"XMR", b"MONERO", b"STRATUM", b"stratum", b"PAYOUT", b"=4", b"=8")
+
 
 def arguments(procfs: Procfs, pid: int, unseen: Unseen) -> Strings:
     """The command line, none for a kernel thread or zombie; of very many arguments those that can speak of mining."""
@@ -17,6 +19,14 @@ def arguments(procfs: Procfs, pid: int, unseen: Unseen) -> Strings:
     if found.missed:
         unseen.truncate(f"process {pid}: arguments: {found.missed}")
     return found
+
+
+def variables(data: bytes) -> dict[str, str]:
+    """The variables of an environment (`NAME=value` and a NUL each), names in capitals; none where none can speak of mining."""
+    if not any(word in data for word in _VARIABLES):
+        return {}
+    pairs = (entry.partition("=") for entry in os.fsdecode(data).split("\0"))
+    return {name.upper(): value for name, equals, value in pairs if equals and value}
 
 
 def environment(procfs: Procfs, pid: int, unseen: Unseen) -> Optional[bytes]:

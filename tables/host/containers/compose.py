@@ -1,0 +1,135 @@
+"""Compose files that a systemd unit starts (compose-spec); what is up already is among Docker's and Podman's containers."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import shlex
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Any, Optional
+
+from tables.host.containers.manifests import quantity
+from tables.host.containers.model import ALL_CAPABILITIES, DECLARED, Container, HostMount, added_capabilities
+from tables.host.containers.state_files import listed, mapping, text, texts
+from tables.host.containers.stores import Store
+from tables.host.disk.files import Unreadable
+from tables.host.systemd.syntax import last_value, parse_unit
+
+_UNIT_FOLDERS = ("/etc/systemd/system", "/usr/local/lib/systemd/system")
+_NAMES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
+_STARTS = re.compile(r"\b(?:docker|podman|nerdctl)(?:-compose|[ \t]{1,16}compose)\b")
+_FILE = re.compile(r"(?:-f|--file)[= ]{1,4}[\"']?([^\s\"']{1,1024})")
+_FOLDER = re.compile(r"--project-directory[= ]{1,4}[\"']?([^\s\"']{1,1024})")
+_LIMIT = 256 * 1024
+_MAX_UNITS = 2000
+_MAX_SERVICES = 500
+
+
+class Compose:
+    """All of them."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def all(self) -> Iterator[Container]:
+        """One container for each service of each file."""
+        for path in dict.fromkeys(self._files()):
+            self.store.check_time()
+            found = self.store.kept((path,), partial(self._read, path))
+            yield from (each._replace(path=path) for each in found or ())
+
+    def _files(self) -> Iterator[str]:
+        for folder in _UNIT_FOLDERS:
+            for name in self.store.names(folder)[:_MAX_UNITS]:
+                if name.endswith(".service"):
+                    path = f"{folder}/{name}"
+                    yield from self.store.kept((path,), partial(self._of_unit, path)) or ()
+
+    def _of_unit(self, path: str) -> list[str]:
+        try:
+            unit = self.store.files.read_text(path, _LIMIT)
+        except Unreadable:
+            return []
+        if not _STARTS.search(unit):
+            return []
+        working = (last_value(parse_unit(unit), "Service", "WorkingDirectory") or "/").lstrip("-")
+        folder = next(iter(_FOLDER.findall(unit)), working)
+        named = _FILE.findall(unit)[:10] or [next((n for n in _NAMES if self.store.files.exists(f"{folder}/{n}")), "")]
+        return [posixpath.normpath(posixpath.join(folder, name)) for name in named if name]
+
+    def _read(self, path: str) -> list[Container]:
+        import yaml  # Start-up does not need it.
+
+        try:
+            return list(parse_compose(self.store.files.read_text(path, _LIMIT), posixpath.dirname(path)))
+        except Unreadable as error:
+            self.store.unseen.could_not_see(str(error))
+        except (yaml.YAMLError, ValueError, RecursionError) as error:
+            self.store.unseen.could_not_see(f"{path}: no compose file: {str(error).partition(chr(10))[0]}")
+        return []
+
+
+def parse_compose(document: str, folder: str) -> Iterator[Container]:
+    """The containers of a compose file that lies in `folder`; yaml.YAMLError, ValueError or RecursionError for no YAML."""
+    from tables.text import bounded_yaml
+
+    services = mapping(mapping(bounded_yaml.load(document)).get("services"))
+    for name, service in list(services.items())[:_MAX_SERVICES]:
+        yield _container(str(name), mapping(service), folder)
+
+
+def _container(name: str, service: Mapping[str, Any], folder: str) -> Container:
+    is_privileged = service.get("privileged") is True
+    modes = {"net": "network_mode", "pid": "pid", "ipc": "ipc", "user": "userns_mode"}
+    security = {option.replace(":", "=", 1) for option in texts(service.get("security_opt"))}
+    variables = service.get("environment")
+    environ = (
+        tuple(f"{key}={'' if value is None else value}" for key, value in list(variables.items())[:2048])
+        if isinstance(variables, dict)
+        else texts(variables)
+    )
+    limits = mapping(mapping(mapping(service.get("deploy")).get("resources")).get("limits"))
+    memory = quantity(str(service.get("mem_limit", limits.get("memory", ""))))
+    return Container(
+        runtime="compose",
+        path="",
+        name=text(service.get("container_name")) or name,
+        image=text(service.get("image")),
+        argv=(*_words(service.get("entrypoint")), *_words(service.get("command"))),
+        environ=environ,
+        state=DECLARED,
+        restart_policy=str(service.get("restart") or "no").lower(),
+        is_privileged=is_privileged,
+        capabilities_added=ALL_CAPABILITIES if is_privileged else added_capabilities(texts(service.get("cap_add"))),
+        host_namespaces=tuple(kind for kind, key in modes.items() if service.get(key) == "host"),
+        mounts=tuple(filter(None, (_mount(volume, folder) for volume in listed(service.get("volumes"))))),
+        published_ports=tuple(str(port) for port in listed(service.get("ports")) if isinstance(port, (str, int))),
+        memory_limit=None if memory is None else int(memory),
+        cpu_limit=quantity(str(service.get("cpus", limits.get("cpus", "")))),
+        is_apparmor_off=is_privileged or "apparmor=unconfined" in security,
+        is_seccomp_off=is_privileged or "seccomp=unconfined" in security,
+    )
+
+
+def _words(command: Any) -> tuple[str, ...]:
+    """A command's words; one text is split as a shell does."""
+    if not isinstance(command, str):
+        return texts(command)
+    try:
+        return tuple(shlex.split(text(command)))
+    except ValueError:
+        return tuple(text(command).split())
+
+
+def _mount(volume: Any, folder: str) -> Optional[HostMount]:
+    if isinstance(volume, dict):
+        source, target = text(volume.get("source")), text(volume.get("target"))
+        is_bind, is_writable = volume.get("type") == "bind", volume.get("read_only") is not True
+    else:
+        source, _, rest = text(volume).partition(":")
+        target, _, options = rest.partition(":")
+        is_bind, is_writable = source.startswith(("/", ".")), "ro" not in options.split(",")
+    if not is_bind or not source:
+        return None
+    return HostMount(posixpath.normpath(posixpath.join(folder, source)), target, is_writable)

@@ -1,0 +1,98 @@
+"""What the readers of all runtimes share: files below the host's root, what is already read, and bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple, Optional, TypeVar, cast
+
+from tables.host import Host
+from tables.host.containers.model import Container
+from tables.host.disk.files import FileKey, Files, Unreadable, file_key
+from tables.unseen import Unseen, heard
+
+# Of one store; kubelets allow 110 pods a node by default.
+MAX_CONTAINERS = 10_000
+_MAX_KEPT = 4000
+_LINE_LIMIT = 4096
+
+
+T = TypeVar("T")
+
+
+class _Kept(NamedTuple):
+    states: tuple[Optional[FileKey], ...]
+    made: Any
+    said: Unseen
+
+
+class Store:
+    """The door of one scan: `files`, who is told what could not be seen, and what earlier scans have read unchanged."""
+
+    def __init__(self, host: Host, unseen: Unseen, check_time: Callable[[], None] = lambda: None) -> None:
+        self.files: Files = host.files
+        self.unseen = unseen
+        self.check_time = check_time
+        self._kept: dict[str, _Kept] = host.state("containers: read", dict)
+
+    def names(self, folder: str) -> list[str]:
+        """The names in `folder`, at most 10,000; [] where there is none."""
+        try:
+            names = self.files.names(folder)
+        except Unreadable as error:
+            self.unseen.could_not_see(str(error))
+            return []
+        if len(names) > MAX_CONTAINERS:
+            self.unseen.truncate(f"{folder}: only the first {MAX_CONTAINERS} of {len(names)} containers were read")
+        return names[:MAX_CONTAINERS]
+
+    def each(self, names: Iterable[str], read: Callable[[str], Optional[Container]]) -> Iterator[Container]:
+        """What `read` makes of each name."""
+        for name in names:
+            self.check_time()
+            found = read(name)
+            if found is not None:
+                yield found
+
+    def kept(self, paths: tuple[str, ...], read: Callable[[], T]) -> Optional[T]:
+        """What `read` makes of the files `paths`, called anew only when one of them has changed; None without the first."""
+        states = tuple(map(self.state, paths))
+        if states[0] is None:
+            return None
+        known = self._kept.get(paths[0])
+        if known is None or known.states != states:
+            known = self._read(states, read)
+            if len(self._kept) >= _MAX_KEPT:
+                self._kept.clear()
+            self._kept[paths[0]] = known
+        self.unseen.take(known.said)
+        return cast("T", known.made)
+
+    def _read(self, states: tuple[Optional[FileKey], ...], read: Callable[[], T]) -> _Kept:
+        """What `read` makes, with what it could not see, which is said again as long as it is kept."""
+        said, before = Unseen(), self.unseen
+        self.unseen = said
+        try:
+            return _Kept(states, next(heard((read() for _ in range(1)), said)), said)
+        finally:
+            self.unseen = before
+
+    def state(self, path: str) -> Optional[FileKey]:
+        """What tells this state of the file from another; None where there is none to be seen."""
+        try:
+            return file_key(self.files.stat(path))
+        except Unreadable as error:
+            if not error.is_missing:
+                self.unseen.could_not_see(str(error))
+            return None
+
+    def line(self, path: str) -> str:
+        """The first line of a small file, such as that of a pid; "" where there is none."""
+        try:
+            return self.files.read_text(path, _LINE_LIMIT).partition("\n")[0].strip()
+        except Unreadable:
+            return ""
+
+    def pid(self, path: str) -> Optional[int]:
+        """The number in a file that holds one; None where there is none."""
+        found = self.line(path)
+        return int(found) if found.isascii() and found.isdigit() and len(found) < 11 and int(found) else None
