@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Optional
 
 from tables.host import Host
+from tables.host.containers.columns import container_column, names_containers
 from tables.host.network.columns import socket_column, socket_facts
 from tables.host.network.sockets import TABLES, Socket, network_namespaces, parse_line, socket_lines
 from tables.host.processes.columns import is_hidden_column, process_column, process_facts
@@ -39,6 +40,9 @@ class ConnectedShell(Row):
     start_time: Optional[int] = process_column("start_time")
     is_hidden: Optional[int] = is_hidden_column()
     container_id: Optional[str] = process_column("container_id")
+    container_name: Optional[str] = container_column("container_name")
+    image: Optional[str] = container_column("image")
+    pod: Optional[str] = container_column("pod")
     how: str = column(
         TEXT,
         "socket (its standard input is the connection), relay (its parent passes on what the connection brings) or fifo (a "
@@ -72,6 +76,7 @@ class _Suspect(NamedTuple):
     sop_steps=(3, 8),
     examples=["SELECT pid, cmdline, how, remote_address, remote_port, relay_cmdline FROM connected_shells"],
 )
+@names_containers
 def connected_shells(host: Host, query: QueryContext) -> Iterator[ConnectedShell]:
     """One row per shell and connection; none on a host where nobody is led by the nose.
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Optional
 
 from tables.host import Host
+from tables.host.containers.columns import container_column, names_containers
 from tables.host.network.listeners import (
     WILDCARDS,
     Forward,
@@ -51,6 +52,9 @@ class ExposedService(Row):
     parent_name: Optional[str] = process_column("parent_name")
     start_time: int = process_column("start_time")
     container_id: Optional[str] = process_column("container_id")
+    container_name: Optional[str] = container_column("container_name")
+    image: Optional[str] = container_column("image")
+    pod: Optional[str] = container_column("pod")
     auth_state: str = column(
         TEXT,
         "none (everybody is let in), password (or token), tls (client certificates), local_only (the service itself refuses "
@@ -81,6 +85,7 @@ class ExposedService(Row):
         "WHERE reach <> 'namespace'"
     ],
 )
+@names_containers
 def exposed_services(host: Host, query: QueryContext) -> Iterator[ExposedService]:
     """One row per listening TCP socket of a known service in any network namespace, on an address other than loopback.
 

@@ -9,6 +9,7 @@ from socket import IPPROTO_TCP
 from typing import NamedTuple, Optional
 
 from tables.host import Host
+from tables.host.containers.columns import container_column, names_containers
 from tables.host.network.columns import socket_column, socket_facts
 from tables.host.network.sock_diag import dump
 from tables.host.network.socket_owners import find_owners
@@ -49,6 +50,9 @@ class HiddenConnection(Row):
     state: Optional[str] = socket_column("state")
     net_namespace: Optional[str] = socket_column("net_namespace")
     container_id: Optional[str] = process_column("container_id")
+    container_name: Optional[str] = container_column("container_name")
+    image: Optional[str] = container_column("image")
+    pod: Optional[str] = container_column("pod")
     matched: Optional[str] = column(TEXT, "indicator of a mining pool that the remote end matches")
     pool: Optional[str] = column(TEXT, "pool, where the list names it")
     confidence: Optional[str] = column(TEXT, "confidence of that match: high, medium or low")
@@ -78,6 +82,7 @@ class Hidden(NamedTuple):
     examples=["SELECT pid, process_name, exe_path, remote_address, remote_port, how_hidden, pool FROM hidden_connections"],
     cache_seconds=10.0,
 )
+@names_containers
 def hidden_connections(host: Host, query: QueryContext) -> Iterator[HiddenConnection]:
     """One row per socket and holder, seen in three looks; nothing on an honest host.
 

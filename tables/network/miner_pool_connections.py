@@ -8,6 +8,7 @@ from socket import IPPROTO_TCP
 from typing import NamedTuple, Optional
 
 from tables.host import Host
+from tables.host.containers.columns import container_column, names_containers
 from tables.host.network.columns import socket_column, socket_facts
 from tables.host.network.socket_owners import Owners, find_owners, held_sockets
 from tables.host.network.sockets import (
@@ -58,6 +59,9 @@ class MinerPoolConnection(Row):
     state: Optional[str] = socket_column("state")
     net_namespace: Optional[str] = socket_column("net_namespace")
     container_id: Optional[str] = process_column("container_id")
+    container_name: Optional[str] = container_column("container_name")
+    image: Optional[str] = container_column("image")
+    pod: Optional[str] = container_column("pod")
     matched: str = column(TEXT, "indicator that matched, or the pool as the process itself names it")
     match_type: str = column(
         TEXT,
@@ -91,6 +95,7 @@ class _Hit(NamedTuple):
         "WHERE confidence <> 'low'"
     ],
 )
+@names_containers
 def miner_pool_connections(host: Host, query: QueryContext) -> Iterator[MinerPoolConnection]:
     """One row per matching socket and process that holds it.
 

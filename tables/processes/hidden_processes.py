@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Optional
 
 from tables.host import Host
+from tables.host.containers.columns import container_column, names_containers
 from tables.host.processes.columns import process_column
 from tables.host.processes.hidden_pids import Search, Suspect
 from tables.host.processes.pidspace import hold
@@ -43,6 +44,9 @@ class HiddenProcess(Row):
     start_time: Optional[int] = process_column("start_time")
     cgroup_path: Optional[str] = process_column("cgroup_path")
     container_id: Optional[str] = process_column("container_id")
+    container_name: Optional[str] = container_column("container_name")
+    image: Optional[str] = container_column("image")
+    pod: Optional[str] = container_column("pod")
     mount_source: Optional[str] = column(TEXT, "what is mounted over its folder")
     decoy_pid: Optional[int] = column(BIGINT, "pid of the process whose data is shown in its place")
     confirmations: int = column(BIGINT, "times it was found hidden in this scan, a quarter of a second apart")
@@ -100,6 +104,7 @@ def _evidence(suspect: Suspect, how: str, process: Optional[Process]) -> str:
     examples=["SELECT pid, how_hidden, process_name, exe_path, cmdline, cgroup_path, evidence FROM hidden_processes"],
     cache_seconds=2.0,
 )
+@names_containers
 def hidden_processes(host: Host, query: QueryContext) -> Iterator[HiddenProcess]:
     """One row per process on which independent views of the kernel differ, confirmed by two further looks.
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Optional
 
 from tables.host import Host
+from tables.host.containers.columns import container_column, names_containers
 from tables.host.processes.columns import process_column, process_facts
 from tables.host.processes.procfs import Process
 from tables.indicators.pools import HIGH, LOW, MEDIUM, PoolIndicators, pool_indicators
@@ -48,6 +49,9 @@ class MinerConfigFile(Row):
     ctime: int = column(BIGINT, "last change of the inode, in unix seconds, which nobody can set")
     sha256: Optional[str] = column(TEXT, "SHA-256 of the file; empty when it was not read to its end")
     container_id: Optional[str] = process_column("container_id")
+    container_name: Optional[str] = container_column("container_name")
+    image: Optional[str] = container_column("image")
+    pod: Optional[str] = container_column("pod")
     reasons: str = column(
         TEXT,
         "why it counts (`confidence` weighs these), and what stands out, comma separated",
@@ -147,6 +151,7 @@ def _confidence(facts: set[str], is_used: bool) -> str:
         "SELECT c.path, c.pools, p.path, p.cmdline FROM miner_configs c JOIN processes p USING (pid)",
     ],
 )
+@names_containers
 def miner_configs(host: Host, query: QueryContext) -> Iterator[MinerConfigFile]:
     """One row per file and process that uses it; a file that no process uses is one row without a process.
 

@@ -8,6 +8,7 @@ from typing import Optional
 
 from tables.errors import TableError
 from tables.host import Host
+from tables.host.containers.columns import container_column, names_containers
 from tables.host.network.socket_owners import find_owners
 from tables.host.processes.ancestry import ProcessTree
 from tables.host.processes.columns import is_hidden_column, process_column
@@ -38,6 +39,9 @@ class MinerProcess(Row):
     cwd: Optional[str] = process_column("cwd")
     cgroup_path: Optional[str] = process_column("cgroup_path")
     container_id: Optional[str] = process_column("container_id")
+    container_name: Optional[str] = container_column("container_name")
+    image: Optional[str] = container_column("image")
+    pod: Optional[str] = container_column("pod")
     is_hidden: int = is_hidden_column()
     score: int = column(BIGINT, "sum of the signals' weights, 0 to 100")
     confidence: str = column(
@@ -69,6 +73,7 @@ class MinerProcess(Row):
     ],
     uses_constraints=True,
 )
+@names_containers
 def miner_processes(host: Host, query: QueryContext) -> Iterator[MinerProcess]:
     """One row per process that gives a signal; signals, weights and exemptions are in miner_signals.yaml.
 

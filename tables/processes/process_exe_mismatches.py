@@ -12,6 +12,8 @@ from typing import NamedTuple, Optional
 
 from tables.errors import TableError
 from tables.host import Host
+from tables.host.containers.columns import container_column, names_containers
+from tables.host.containers.layers import ImageLayers
 from tables.host.processes.columns import is_hidden_column, process_column
 from tables.host.processes.executables import FULLY_SEALED, RunningFile, ancestor_programs, living, running_file
 from tables.host.processes.process_files import ProcessFiles
@@ -22,6 +24,7 @@ from tables.reasons.finding_columns import evidence_column, exception_column
 from tables.reasons.program_claims import ProgramClaims
 from tables.reasons.program_places import placed_by_tool
 from tables.schema import BIGINT, TEXT, QueryContext, Row, Words, column, table
+from tables.text.programs import resolve
 
 _TABLE = "process_exe_mismatches"
 # A sealed memfd that has used this much CPU, at half a core or more since it started, is no idle helper.
@@ -39,7 +42,7 @@ class ProcessExeMismatch(Row):
         "what is odd",
         words=Words.listed(
             "deleted memfd kernel_thread_masquerade name_mismatch writable_dir hidden_path exe_unreadable inode_mismatch",
-            explaining="deleted_replaced",
+            explaining="deleted_replaced not_from_image",
         ),
     )
     process_name: str = process_column("process_name")
@@ -61,6 +64,9 @@ class ProcessExeMismatch(Row):
     cwd: Optional[str] = process_column("cwd")
     cgroup_path: Optional[str] = process_column("cgroup_path")
     container_id: Optional[str] = process_column("container_id")
+    container_name: Optional[str] = container_column("container_name")
+    image: Optional[str] = container_column("image")
+    pod: Optional[str] = container_column("pod")
     is_hidden: int = is_hidden_column()
     exception: Optional[str] = exception_column()
     evidence: str = evidence_column()
@@ -93,6 +99,7 @@ class Examiner:
         self.process_files = ProcessFiles(self.procfs)
         self.homes = _homes(host, (*self.names.writable_folders, *self.names.program_folders))
         self.claims = ProgramClaims(self.names)
+        self.layers = ImageLayers(self.procfs)
 
     def look(self, process: Process) -> Optional[Look]:
         """Look at `process` once; None for what has no program: a kernel thread or its helper, a zombie, what is ending."""
@@ -110,6 +117,7 @@ class Examiner:
             findings += self._missing(file)
             findings += self._place(file)
             findings += self._name_mismatch(subject, file)
+            findings += self._not_from_image(subject, file)
         return Look(subject, file, findings)
 
     def _unreadable(self, error: OSError) -> Iterator[Finding]:
@@ -189,6 +197,22 @@ class Examiner:
                 exception = "developer tool folder"
             yield Finding("hidden_path", f"runs {path}: the part `{hidden}` does not show in a listing", exception)
 
+    def _not_from_image(self, process: Process, file: RunningFile) -> Iterator[Finding]:
+        """The program, or the script that an interpreter was given, if it is not of the container's image."""
+        if file.is_memfd or process.mount_namespace == self.own_namespace:
+            return
+        where = self.layers.added(process, file.own_path, is_deleted=file.is_deleted and file.on_disk is None)
+        if where is not None:
+            yield Finding("not_from_image", f"runs {file.own_path}, which is not of the container's image but in {where}")
+            return
+        found = resolve(process.argv) if self.names.interpreters.match(file.name()) else None
+        script = found.script if found else None
+        if script is not None and (script.startswith("/") or process.cwd):
+            path = os.path.normpath(os.path.join(process.cwd or "/", script))
+            where = self.layers.added(process, path)
+            if where is not None:
+                yield Finding("not_from_image", f"runs the script {path}, which is not of the container's image but in {where}")
+
     def _name_mismatch(self, process: Process, file: RunningFile) -> Iterator[Finding]:
         evidence = self.claims.false_claim(process, file)
         if evidence is not None:
@@ -254,12 +278,15 @@ def _row(process: Process, look: Look, finding: Finding, is_hidden: bool) -> Pro
     ],
     uses_constraints=True,
 )
+@names_containers
 def process_exe_mismatches(host: Host, query: QueryContext) -> Iterator[ProcessExeMismatch]:
     """One row per process and reason; a process with nothing odd has none, nor do kernel threads and zombies.
 
     Paths are judged as the process itself sees them: inside its mount namespace and chroot. The kernel's own marks
     decide (the link count of the running file, PF_KTHREAD, the seals of a memfd), never a name alone. What a first look
     finds counts only when a second look at the same process finds it again, so that an exec in between shows nothing.
+    A program or script in a container is `not_from_image` where it lies in the writable layer of an overlay (Docker's,
+    containerd's, CRI-O's, Podman's), and not in the image as it is there; on volumes and other file systems nothing can be told.
     Without root only one's own processes can be judged by their files; `minehunt_status` says so.
     """
     if not host.is_live:
@@ -278,6 +305,8 @@ def process_exe_mismatches(host: Host, query: QueryContext) -> Iterator[ProcessE
             suspects.append((process.identity, first))
     if not host.is_root:
         query.could_not_see("not root: the programs of other users' processes are not readable")
+    for upper in sorted(examiner.layers.unreached):
+        query.could_not_see(f"{upper} is out of reach: whether programs of that container are of its image is unknown")
     visibility = Visibility(host)
     for identity, first in suspects:
         query.check_time()

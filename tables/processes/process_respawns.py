@@ -10,6 +10,7 @@ from typing import Optional
 
 from tables.errors import TableError
 from tables.host import Host
+from tables.host.containers.columns import container_column, names_containers
 from tables.host.processes.cgroups import systemd_unit
 from tables.host.processes.columns import is_hidden_column, process_column
 from tables.host.processes.guards import Guard, Running, RunningPrograms, watching_each_other
@@ -71,6 +72,9 @@ class ProcessRespawn(Row):
     )
     cgroup_path: Optional[str] = process_column("cgroup_path")
     container_id: Optional[str] = process_column("container_id")
+    container_name: Optional[str] = container_column("container_name")
+    image: Optional[str] = container_column("image")
+    pod: Optional[str] = container_column("pod")
     reasons: Optional[str] = column(
         TEXT,
         "empty, or why it is no ordinary restart, comma separated; those of a guard are of the script that starts it, for a "
@@ -346,6 +350,7 @@ def _scheduled(look: _Look) -> Iterator[ProcessRespawn]:
         "SELECT exe_path, respawns, interval_seconds, starters, unit FROM process_respawns WHERE mechanism = 'memory'",
     ],
 )
+@names_containers
 def process_respawns(host: Host, query: QueryContext) -> Iterator[ProcessRespawn]:
     """One row per program and mechanism: a fact each; `reasons` name what no honest restart has.
 

@@ -12,6 +12,7 @@ from typing import Optional
 
 from tables.errors import TableError
 from tables.host import Host
+from tables.host.containers.columns import container_column, names_containers
 from tables.host.processes.ancestry import ProcessTree, label
 from tables.host.processes.cgroups import systemd_unit
 from tables.host.processes.columns import is_hidden_column, process_column
@@ -63,6 +64,9 @@ class ProcessInTree(Row):
     cgroup_path: Optional[str] = process_column("cgroup_path")
     unit: Optional[str] = column(TEXT, "innermost systemd unit of that cgroup: cron.service, session-3.scope …")
     container_id: Optional[str] = process_column("container_id")
+    container_name: Optional[str] = container_column("container_name")
+    image: Optional[str] = container_column("image")
+    pod: Optional[str] = container_column("pod")
     first_non_shell_ancestor: Optional[str] = column(TEXT, "nearest ancestor that runs no shell, as name(pid)")
     is_kernel_thread: int = column(BIGINT, "1 if the kernel marks it as its own thread")
     is_orphan: int = column(
@@ -211,6 +215,7 @@ class _Origins:
         "SELECT pid, process_name, exe_path, orphaned_from, unit FROM process_tree WHERE is_orphan = 1 AND tty = ''",
     ],
 )
+@names_containers
 def process_tree(host: Host, query: QueryContext) -> Iterator[ProcessInTree]:
     """One row per process, kernel threads, zombies and minehunt itself included.
 

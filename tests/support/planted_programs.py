@@ -88,8 +88,12 @@ os.execv(f"/proc/self/fd/{{fd}}", {[self.argv0, *WAIT]!r})
 """
 
 
-def container_code(root: Path, program: str, argv0: str) -> str:
-    """Python that moves into `root` in a mount namespace of its own, as a container runtime does, and runs `program`."""
+def container_code(root: Path, program: str, argv0: str, layers: str = "") -> str:
+    """Python that moves into `root` in a mount namespace of its own, as a container runtime does, and runs `program`.
+
+    `layers` are the options of an overlay that is mounted at `root`.
+    """
+    kind = (b"overlay", b"overlay", 0, layers.encode()) if layers else (os.fsencode(root), None, 0x1000, None)
     return f"""
 import ctypes, os
 libc = ctypes.CDLL(None, use_errno=True)
@@ -98,7 +102,7 @@ def check(result):
         raise OSError(ctypes.get_errno(), "container")
 check(libc.unshare(0x00020000))
 check(libc.mount(b"none", b"/", None, 0x44000, None))
-check(libc.mount({os.fsencode(root)!r}, {os.fsencode(root)!r}, None, 0x1000, None))
+check(libc.mount({kind[0]!r}, {os.fsencode(root)!r}, *{kind[1:]!r}))
 os.chdir({str(root)!r})
 check(libc.syscall({PIVOT_ROOT}, b".", b"."))
 check(libc.umount2(b".", 2))

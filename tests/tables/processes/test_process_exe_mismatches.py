@@ -279,6 +279,62 @@ def test_a_container_is_judged_inside_its_own_root(plant: Planter, quiet: Path) 
     assert (row.exe_path, row.on_disk) == ("/usr/bin/env", 0)
 
 
+@pytest.fixture
+def image(quiet: Path) -> Path:
+    """A folder with an image, a writable layer, and the place where a container of it has its root folder."""
+    for name in ("image", "upper", "work", "root"):
+        (quiet / name).mkdir()
+    fill_root(quiet / "image", "/usr/bin/service")
+    return quiet
+
+
+def in_container(image: Path, program: str) -> str:
+    layers = f"lowerdir={image}/image,upperdir={image}/upper,workdir={image}/work"
+    return container_code(image / "root", program, program, layers)
+
+
+@needs_pivot_root
+@pytest.mark.root
+def test_a_program_that_was_put_into_a_running_container_is_not_of_its_image(plant: Planter, image: Path) -> None:
+    copy_shell(image / "upper/usr/local/bin/dropped")
+    pid = plant.python(in_container(image, "/usr/local/bin/dropped"))
+    assert f"/usr/local/bin/dropped, which is not of the container's image but in {image}/upper" in (
+        reasons(pid)["not_from_image"].evidence
+    )
+
+
+@needs_pivot_root
+@pytest.mark.root
+def test_a_program_of_the_image_is_none_that_was_put_there_however_it_was_touched(plant: Planter, image: Path) -> None:
+    assert not reasons(plant.python(in_container(image, "/usr/bin/service")))
+    # As overlayfs copies up for chmod(2).
+    shutil.copy2(image / "image/usr/bin/service", image / "upper/service")
+    (image / "upper/usr/bin").mkdir(parents=True)
+    (image / "upper/service").rename(image / "upper/usr/bin/service")
+    assert not reasons(plant.python(in_container(image, "/usr/bin/service")))
+    os.utime(image / "upper/usr/bin/service", (1, 1))
+    assert "not_from_image" in reasons(plant.python(in_container(image, "/usr/bin/service")))
+
+
+@needs_pivot_root
+@pytest.mark.root
+def test_what_was_put_there_and_deleted_is_told_from_what_the_image_had(plant: Planter, image: Path) -> None:
+    copy_shell(image / "upper/dropped")
+    dropped, own = (plant.python(in_container(image, program)) for program in ("/dropped", "/usr/bin/service"))
+    for pid, path in ((dropped, "dropped"), (own, "usr/bin/service")):
+        os.unlink(f"/proc/{pid}/root/{path}")
+    assert set(reasons(dropped)) == {"deleted", "not_from_image"}
+    assert set(reasons(own)) == {"deleted"}
+
+
+@needs_pivot_root
+@pytest.mark.root
+def test_a_layer_that_is_out_of_reach_is_told(plant: Planter, image: Path) -> None:
+    plant.python(in_container(image, "/usr/bin/service"))
+    (image / "upper").rename(image / "gone")
+    assert any(f"{image}/upper is out of reach" in why for why in unseen_by(process_exe_mismatches, Host()))
+
+
 # What must stay silent.
 
 

@@ -1,0 +1,141 @@
+"""The table beside the runtimes themselves: what Debian's containerd and Podman write for real containers."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import tarfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tables.host import Host
+from tables.host.containers import reader
+from tables.host.containers.containerd import Containerd
+from tables.host.containers.storage import Storage
+from tables.host.containers.stores import Store
+from tables.processes.process_tree import process_tree
+from tables.schema import QueryContext
+
+ID = "c0ffee" + "0" * 58
+BUSYBOX = shutil.which("busybox")
+pytestmark = pytest.mark.root
+
+
+def needs(*programs: str) -> pytest.MarkDecorator:
+    missing = [program for program in ("busybox", *programs) if shutil.which(program) is None]
+    return pytest.mark.skipif(bool(missing), reason=f"not installed: {', '.join(missing)}")
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder outside of /tmp's long names: sockets' paths are bounded."""
+    made = Path("/run/minehunt-test")
+    made.mkdir()
+    yield made
+    shutil.rmtree(made)
+
+
+@pytest.fixture
+def rootfs(folder: Path) -> Path:
+    made = folder / "rootfs"
+    (made / "bin").mkdir(parents=True)
+    assert BUSYBOX
+    shutil.copy(os.path.realpath(BUSYBOX), made / "bin/busybox")
+    (made / "bin/sleep").symlink_to("busybox")
+    return made
+
+
+class Daemon:
+    """A containerd of the test's own, with what `ctr` is told to do."""
+
+    def __init__(self, folder: Path) -> None:
+        self.state = folder / "state"
+        self.address = str(folder / "sock")
+        command = ["containerd", "--root", str(folder / "root"), "--state", str(self.state), "--address", self.address]
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def ctr(self, *arguments: str, check: bool = True) -> str:
+        command = ["ctr", "--address", self.address, *arguments]
+        return subprocess.run(command, check=check, capture_output=True, text=True, timeout=60).stdout
+
+
+@pytest.fixture
+def containerd(folder: Path) -> Iterator[Daemon]:
+    daemon = Daemon(folder)
+    try:
+        for _ in range(100):
+            if subprocess.run(["ctr", "--address", daemon.address, "version"], capture_output=True).returncode == 0:
+                break
+            time.sleep(0.1)
+        yield daemon
+        daemon.ctr("tasks", "kill", "--signal", "SIGKILL", ID, check=False)
+        time.sleep(0.5)
+        daemon.ctr("containers", "rm", ID, check=False)
+    finally:
+        daemon.process.terminate()
+        daemon.process.wait(20)
+
+
+@needs("containerd", "ctr", "runc")
+def test_a_container_of_containerd(containerd: Daemon, rootfs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = ("--label", "nerdctl/name=web", "--env", "A=b", "--privileged", "--net-host")
+    mount = "type=bind,src=/etc,dst=/host/etc,options=rbind:ro"
+    containerd.ctr("run", "-d", "--rootfs", *options, "--mount", mount, str(rootfs), ID, "/bin/sleep", "300")
+    pid = int(next(line.split()[1] for line in containerd.ctr("tasks", "ls").splitlines() if line.startswith(ID)))
+    host, query = Host(), QueryContext()
+    (found,) = Containerd(Store(host, query), str(containerd.state)).all()
+    assert (found.container_id, found.name, found.pid, found.state) == (ID, "web", pid, "running")
+    assert (found.argv, "A=b" in found.environ, found.is_privileged) == (("/bin/sleep", "300"), True, True)
+    assert "/etc:/host/etc:ro" in map(str, found.mounts) and "net" in found.host_namespaces
+    assert found.root_folder == str(rootfs) and not query.said
+    # A process in it is told to be of it.
+    monkeypatch.setattr(reader, "STATE_FOLDERS", (str(containerd.state),))
+    (row,) = (row for row in process_tree.generate(host, query) if row.pid == pid)
+    assert (row.container_id, row.container_name) == (ID, "web")
+    assert {container.container_id: container.state for container in reader.Containers(host, query).all()}[ID] == "running"
+
+
+@needs("podman", "runc")
+def test_a_container_of_podman(folder: Path, rootfs: Path) -> None:
+    podman = ("podman", "--root", str(folder / "store"), "--runroot", str(folder / "run"), "--cgroup-manager=cgroupfs")
+    archive = folder / "image.tar"
+    with tarfile.open(archive, "w") as tar:
+        tar.add(rootfs, ".")
+
+    def run(*arguments: str) -> str:
+        return subprocess.run([*podman, *arguments], check=True, capture_output=True, text=True, timeout=120).stdout
+
+    run("import", str(archive), "localhost/shop:1")
+    options = ("--restart", "always", "-e", "TOKEN=x", "-v", "/etc:/host/etc", "--cap-add", "SYS_ADMIN", "--network", "none")
+    # Low enough to be set everywhere; crun refuses hosts with both kinds of cgroups.
+    limits = ("--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1000:1000")
+    run(
+        "--runtime",
+        shutil.which("runc") or "runc",
+        "run",
+        "-d",
+        *limits,
+        "--name",
+        "shop",
+        *options,
+        "localhost/shop:1",
+        "/bin/sleep",
+        "300",
+    )
+    try:
+        told = json.loads(run("ps", "-a", "--format", "json"))
+        host, query = Host(), QueryContext()
+        (found,) = Storage(Store(host, query), str(folder / "store"), str(folder / "run")).all()
+        assert [(found.container_id, found.name, found.image)] == [(one["Id"], one["Names"][0], one["Image"]) for one in told]
+        assert (found.runtime, found.state, found.pid) == ("podman", "running", told[0]["Pid"])
+        assert (found.argv, found.capabilities_added) == (("/bin/sleep", "300"), ("SYS_ADMIN",))
+        assert [str(mount) for mount in found.mounts] == ["/etc:/host/etc"] and "TOKEN=x" in found.environ
+        has_record = any((folder / "store" / name).exists() for name in ("db.sql", "libpod/db.sql"))
+        assert found.restart_policy == ("always" if has_record else "")
+    finally:
+        subprocess.run([*podman, "rm", "-f", "-t", "0", "shop"], check=True, capture_output=True)
