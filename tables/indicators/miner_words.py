@@ -60,7 +60,7 @@ class MinerWords:
         self.pool_variable = variables.pattern("pool")
         self.wallet_variable = variables.pattern("wallet")
         self.miner_variable = variables.pattern("miner")
-        names = sorted(miner_programs(), key=len, reverse=True)
+        names = sorted(miner_programs(), key=lambda name: (-len(name), name))
         self._program = re.compile(rf"(?<![\w-])(cpuminer[\w-]*|{'|'.join(map(re.escape, names))})(?![\w-])", re.IGNORECASE)
         self.telling_arguments = re.compile(_telling_arguments(self), re.DOTALL)
         self.telling_variables = re.compile(_telling_variables(self), re.DOTALL | re.IGNORECASE)
