@@ -34,7 +34,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Take the part that is asked for; skip, with the reason, what this user or machine cannot run."""
     part = config.getoption("--part")
     if part:
-        items[:] = [item for item in items if (item.get_closest_marker("alone") is not None) == (part == "alone")]
+        chosen = [item for item in items if (item.get_closest_marker("alone") is not None) == (part == "alone")]
+        config.hook.pytest_deselected(items=list(set(items) - set(chosen)))
+        items[:] = chosen
     for item in items:
         if item.get_closest_marker("root") and os.geteuid() != 0:
             item.add_marker(pytest.mark.skip(reason="plants real mounts, namespaces or foreign processes: needs root"))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 _REPOSITORY = Path(__file__).resolve().parents[1]
@@ -24,12 +25,16 @@ def run(arguments: list[str]) -> int:
         ["--part", "together", "--dist", "loadscope", "--tx", f"{_WORKERS}*popen//python={prefix}{sys.executable}"],
         ["--part", "alone"],
     )
-    statuses = [_pytest([*part, *arguments]) for part in parts]
+    cache = _REPOSITORY / ".cache"
+    cache.mkdir(exist_ok=True)
+    # Not in /tmp, of which each process has its own.
+    with tempfile.TemporaryDirectory(prefix="lab-", dir=cache) as results:
+        environment = {**os.environ, "REPOSITORY": str(_REPOSITORY), "LAB_RESULTS": results}
+        statuses = [_pytest([*part, *arguments], environment) for part in parts]
     return next((status for status in statuses if status not in (0, _NOTHING_SELECTED)), min(statuses))
 
 
-def _pytest(arguments: list[str]) -> int:
-    environment = {**os.environ, "REPOSITORY": str(_REPOSITORY)}
+def _pytest(arguments: list[str], environment: dict[str, str]) -> int:
     return subprocess.run([sys.executable, "-m", "pytest", *arguments], cwd=_REPOSITORY, env=environment).returncode
 
 

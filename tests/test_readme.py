@@ -45,7 +45,7 @@ case "$1" in
 esac""",
 }
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.alone]
 
 
 @pytest.fixture

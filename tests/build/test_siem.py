@@ -195,6 +195,8 @@ def _lab_rows() -> Iterable[tuple[str, str, list[dict[str, str]]]]:
                     yield case.name, name, rows
 
 
+# Alone: when all others are through, the lab's results are there.
+@pytest.mark.alone
 @pytest.mark.root
 @pytest.mark.parametrize("events", [True, False], ids=["a line a row", "a line a run"])
 def test_every_case_of_the_lab_raises_its_alerts(events: bool, rules: Mapping[str, str]) -> None:
@@ -206,6 +208,7 @@ def test_every_case_of_the_lab_raises_its_alerts(events: bool, rules: Mapping[st
     assert Alerts(lines).all(rules) == expected
 
 
+@pytest.mark.alone
 @pytest.mark.root
 def test_every_innocent_twin_raises_none(rules: Mapping[str, str]) -> None:
     lines = []

@@ -55,6 +55,11 @@ def subject(name: str) -> ModuleType:
     return importlib.import_module(f"tests.lab.{name}")
 
 
+def shares_pids(name: str) -> bool:
+    """Whether a subject's room has this host's process list, so that the kernel's counts can be compared."""
+    return getattr(subject(name), "SHARES_PIDS", False)
+
+
 def all_cases() -> list[tuple[str, Case]]:
     """(subject, case) of the whole lab, in the order of the SOP."""
     found = [(name, case) for name in SUBJECTS for case in cases_of(subject(name))]
@@ -65,7 +70,7 @@ def why_not(name: str, case: Case) -> Optional[str]:
     """Why a case cannot be tried here; None when it can."""
     if not IS_SUPPORTED:
         return "the lab has no programs to plant for this architecture"
-    if getattr(subject(name), "SHARES_PIDS", False) and os.stat("/proc/self/ns/pid").st_ino != 0xEFFFFFFC:
+    if shares_pids(name) and os.stat("/proc/self/ns/pid").st_ino != 0xEFFFFFFC:
         return "not in the initial pid namespace, where alone the kernel's counts can be compared"
     lacking = [command for command in case.needs if shutil.which(command) is None]
     return f"needs {', '.join(lacking)}" if lacking else None
@@ -73,9 +78,23 @@ def why_not(name: str, case: Case) -> Optional[str]:
 
 @functools.cache
 def run_subject(name: str) -> dict[str, Result]:
-    """The results of all cases of a subject, by case name, from one room that is gone afterwards."""
+    """The results of all cases of a subject, by case name, from one room that is gone afterwards.
+
+    Where LAB_RESULTS names a folder, they are kept there for the other processes of a run of tests.
+    """
+    kept = Path(os.environ["LAB_RESULTS"], f"{name}.json") if "LAB_RESULTS" in os.environ else None
+    if kept is not None and kept.exists():
+        answers = json.loads(kept.read_text(encoding="utf-8"))
+    else:
+        answers = _in_a_room(name)
+        if kept is not None:
+            kept.write_text(json.dumps(answers), encoding="utf-8")
+    return {answer.pop("case"): Result(**answer) for answer in answers}
+
+
+def _in_a_room(name: str) -> list[dict[str, Any]]:
     flags = ["--mount", "--propagation", "private", "--net", "--fork", "--kill-child"]
-    if not getattr(subject(name), "SHARES_PIDS", False):
+    if not shares_pids(name):
         flags.append("--pid")
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "PYTHONDONTWRITEBYTECODE": "1"}
     # Removed from outside: what is mounted in it is gone with the room.
@@ -87,5 +106,5 @@ def run_subject(name: str) -> dict[str, Result]:
     for line in done.stdout.splitlines():
         if line.startswith("ANSWER "):
             answers: list[dict[str, Any]] = json.loads(line[len("ANSWER ") :])
-            return {answer.pop("case"): Result(**answer) for answer in answers}
+            return answers
     raise RuntimeError(f"{name}: no answer (exit {done.returncode})\n{done.stdout}{done.stderr}")

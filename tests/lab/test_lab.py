@@ -6,13 +6,17 @@ import pytest
 
 from tests.lab.case import Case
 from tests.lab.experiment import SQL
-from tests.lab.results import all_cases, run_subject, why_not
+from tests.lab.results import all_cases, run_subject, shares_pids, why_not
 
 CASES = all_cases()
+PLANTED = [
+    pytest.param(name, case, id=f"{name}/{case.name}", marks=[pytest.mark.alone] if shares_pids(name) else [])
+    for name, case in CASES
+]
 
 
 @pytest.mark.root
-@pytest.mark.parametrize(("subject", "case"), CASES, ids=[f"{subject}/{case.name}" for subject, case in CASES])
+@pytest.mark.parametrize(("subject", "case"), PLANTED)
 def test_case_is_found_and_twin_is_silent(subject: str, case: Case) -> None:
     reason = why_not(subject, case)
     if reason is not None:

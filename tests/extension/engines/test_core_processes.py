@@ -56,6 +56,7 @@ def copy_of_sleep(path: Path) -> str:
     return str(path)
 
 
+@pytest.mark.alone
 def only(engine: EmbeddedEngine, sql: str) -> dict[str, str]:
     (row,) = engine.query(sql)
     return row

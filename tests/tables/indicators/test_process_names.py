@@ -79,6 +79,7 @@ def test_names_that_programs_may_bear(name: str) -> None:
     assert not NAMES.claims_kernel_thread(name)
 
 
+@pytest.mark.alone
 def test_the_kernel_threads_of_this_host_are_known() -> None:
     threads = [process.name for process in Procfs.open().processes() if process.is_kernel_thread]
     if not threads:

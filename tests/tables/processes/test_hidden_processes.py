@@ -18,6 +18,8 @@ from tables.host import Host
 from tests.support import seccomp
 from tests.support.namespaces import run_in_namespaces
 
+pytestmark = pytest.mark.alone
+
 initial_only = pytest.mark.skipif(
     os.stat("/proc/self/ns/pid").st_ino != 0xEFFFFFFC, reason="the kernel's counts cover the whole host, not this pid namespace"
 )

@@ -18,6 +18,8 @@ from tables.host.processes.cgroup_census import cpu_stat
 from tests.support.namespaces import run_in_namespaces
 from tests.support.patience import patient
 
+pytestmark = pytest.mark.alone
+
 NOT_INITIAL = os.stat("/proc/self/ns/pid").st_ino != 0xEFFFFFFC
 initial_only = pytest.mark.skipif(NOT_INITIAL, reason="the kernel's counts cover the whole host, not this pid namespace")
 

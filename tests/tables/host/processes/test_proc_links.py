@@ -16,6 +16,8 @@ from tables.host.processes.proc_links import Entries, counts_files
 from tables.host.processes.procfs import Procfs
 from tables.host.syscalls import DT_DIR
 
+pytestmark = pytest.mark.alone
+
 SAMPLES = Path(__file__).resolve().parents[5] / "shared" / "kernel-samples"
 KINDS = {"dir": DT_DIR, "file": 8, "link": 10}
 

@@ -80,6 +80,7 @@ def test_this_process_is_described_as_psutil_describes_it() -> None:
 
 
 @pytest.mark.root
+@pytest.mark.alone
 def test_kernel_threads_are_those_below_kthreadd() -> None:
     marked = {process.pid for process in Host().procfs.processes() if process.is_kernel_thread}
     if 2 not in marked:
