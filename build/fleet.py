@@ -1,7 +1,8 @@
 """Build dist/fleet/: the pack for `fleetctl apply` and for `fleetctl gitops`, of current and older servers, and agent options.
 
 Formats: Fleet's docs/Configuration/{yaml-files,agent-configuration}.md and server/fleet/{queries,policies}.go. Fleet 4.82
-renamed queries to reports and teams to fleets; the older kind is the same specification under its old name.
+renamed queries to reports and teams to fleets; the older kind is the same specification under its old name. Reports for
+labels, and policies that are critical, are refused by a server without a Premium licence: they have a folder of their own.
 """
 
 from __future__ import annotations
@@ -13,10 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from sqlglot import exp
 
 from build import osquery_pack
 from build.deliver import PACK, plain_sql, run
 from extension.pack.model import Pack, Query, load_pack
+from extension.sql_trees import sql_tree
+from tables import discover
 
 LABEL = "minehunt"
 # Fleet logs a result as pack/Global/NAME: with the pack's name in it, one rule in a SIEM fits osquery's own packs too.
@@ -28,11 +32,47 @@ _LOADED_POLICY = {
     "name": f"{PREFIX}minehunt_extension_loaded",
     "query": osquery_pack.LOADED,
     "description": "osquery has loaded the minehunt extension. Where it has not, no other minehunt policy has an answer.",
-    "resolution": "Install the minehunt package, then restart orbit: systemctl restart orbit. Why it is not loaded: journalctl "
-    "-u orbit | grep -i extension. The file must be root's, mode 0755, and listed in /opt/orbit/extensions.load.",
+    "resolution": "Install the minehunt package and let it keep the extension attached, whatever orbit loads itself: systemctl "
+    "enable --now minehunt-attach. Why it is not attached: journalctl -u minehunt-attach.",
     "platform": "linux",
-    "critical": True,
 }
+# Fleetd fetches the extension from a TUF server under one name a platform.
+_PLATFORMS = {"minehunt_linux": "linux", "minehunt_linux_arm64": "linux-arm64"}
+# An observer may read no command lines, in which people leave passwords, nor have every host walk its disks.
+_TELLING = re.compile(r"cmdline|command|environment|content|line_text")
+_WALKS_SECONDS = 60.0
+_README = """\
+# minehunt for Fleet
+
+| file | for |
+|---|---|
+| `labels.yml` | the label `minehunt`: hosts on which osquery has loaded the extension |
+| `reports.yml`, `policies.yml` | Fleet Free and Premium, 4.82 and newer |
+| `premium/reports.yml`, `premium/policies.yml` | the same for Premium: reports run on hosts with the label only, and the \
+gravest policies are critical. Fleet Free answers "payment required" to both |
+| `queries.yml` | Fleet before 4.82, instead of `reports.yml` |
+| `agent_options.yml` | flags, and the whole pack in osquery's own form: on Free the way to run it only where the extension is, \
+by the pack's `discovery` |
+| `gitops/lib/`, `gitops/default.yml` | the same for `fleetctl gitops`, and what to add to your `default.yml` |
+
+Apply either the reports or the pack in `agent_options.yml`, not both. **GitOps deletes what its files do not list**: add the
+paths of `gitops/default.yml` to yours; do not put it in the place of yours.
+
+Fleetd rewrites `/opt/orbit/extensions.load` at its start, so a line of ours in it does not last. `systemctl enable --now
+minehunt-attach` keeps the extension at orbit's, or osquery's, socket instead; with a TUF server of your own, the `extensions` of
+`agent_options.yml` do (upload `minehunt.ext` under both names, the same file for x86-64 and arm64).
+"""
+_DEFAULT = """\
+# Add these to your default.yml: GitOps deletes labels, reports and policies that no file of yours lists.
+labels:
+  - path: ./lib/minehunt.labels.yml
+reports:  # Premium: ./lib/premium/minehunt.reports.yml; before 4.82: queries: with ./lib/minehunt.queries.yml
+  - path: ./lib/minehunt.reports.yml
+policies:  # Premium: ./lib/premium/minehunt.policies.yml
+  - path: ./lib/minehunt.policies.yml
+agent_options:  # one file: merge what you have into it
+  path: ./lib/minehunt.agent-options.yml
+"""
 
 
 def reports(pack: Pack) -> list[dict[str, Any]]:
@@ -48,7 +88,7 @@ def _report(query: Query) -> dict[str, Any]:
         "interval": query.interval,
         "platform": "linux",
         "min_osquery_version": osquery_pack.OSQUERY_VERSION,
-        "observer_can_run": True,
+        "observer_can_run": _is_for_observers(query),
         # Evidence is looked at in Fleet; what calls for attention goes to the log destination.
         "automations_enabled": query.kind != "evidence",
         "logging": "snapshot" if query.snapshot else _LOGGING[query.kind],
@@ -56,9 +96,18 @@ def _report(query: Query) -> dict[str, Any]:
     }
 
 
+def _is_for_observers(query: Query) -> bool:
+    tree = sql_tree(query.sql)
+    if not isinstance(tree, exp.Query):
+        return False
+    tables = {table.name for table in tree.find_all(exp.Table)}
+    walks = any(name in tables and table.budget_seconds >= _WALKS_SECONDS for name, table in discover().items())
+    return not walks and not any(_TELLING.search(column) for column in tree.named_selects)
+
+
 def policies(pack: Pack) -> list[dict[str, Any]]:
-    """The specifications of all policies: one row or more passes."""
-    return [_LOADED_POLICY, *(_policy(query) for query in pack.queries() if query.kind == "policy")]
+    """The specifications of all policies: one row or more passes. `critical` is for Premium."""
+    return [{**_LOADED_POLICY, "critical": True}, *(_policy(query) for query in pack.queries() if query.kind == "policy")]
 
 
 def _policy(query: Query) -> dict[str, Any]:
@@ -93,13 +142,18 @@ def agent_options(pack: Pack) -> dict[str, Any]:
             "packs": {"cryptominer_triage": osquery_pack.pack_document(pack)},
         },
         "command_line_flags": {"extensions_timeout": 10, "extensions_interval": 3},
-        "extensions": {"minehunt_linux": {"channel": "stable", "platform": "linux"}},
+        "extensions": {name: {"channel": "stable", "platform": platform} for name, platform in _PLATFORMS.items()},
     }
 
 
 def only_with_extension(specifications: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """The same, kept to hosts with the label, so that no other host logs an error for a missing table."""
     return [{**specification, "labels_include_any": [LABEL]} for specification in specifications]
+
+
+def without(key: str, specifications: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same without a key that Fleet Free refuses."""
+    return [{name: value for name, value in specification.items() if name != key} for specification in specifications]
 
 
 def escaped(value: Any) -> Any:
@@ -136,26 +190,35 @@ def _documents(kind: str, specifications: Iterable[dict[str, Any]]) -> str:
 def build(destination: Path) -> None:
     """Write every file of dist/fleet/ into `destination`."""
     pack = load_pack(PACK)
-    reported, checked = only_with_extension(reports(pack)), policies(pack)
+    reported, checked = reports(pack), policies(pack)
     options = agent_options(pack)
     choice = "# Merge into agent_options. `extensions` is for a TUF server of your own; with the .deb or .rpm leave it out.\n"
     choice += "# `packs` is the whole pack in osquery's own form: an alternative to the reports, not an addition to them.\n"
+    older = "# For Fleet before 4.82.\n"
+    for folder, labelled, judged in (
+        ("", reported, without("critical", checked)),
+        ("premium/", only_with_extension(reported), checked),
+    ):
+        library = destination / "gitops" / "lib" / folder
+        library.mkdir(parents=True)
+        (destination / folder).mkdir(exist_ok=True)
+        _write(destination / folder / "reports.yml", _documents("report", labelled))
+        _write(destination / folder / "policies.yml", _documents("policy", judged))
+        _write(library / "minehunt.reports.yml", _dump(escaped(labelled)))
+        _write(library / "minehunt.policies.yml", _dump(escaped(judged)))
     library = destination / "gitops" / "lib"
-    library.mkdir(parents=True)
-    files = {
-        destination / "labels.yml": _documents("label", labels()),
-        destination / "reports.yml": _documents("report", reported),
-        destination / "queries.yml": "# For Fleet before 4.82.\n" + _documents("query", reports(pack)),
-        destination / "policies.yml": _documents("policy", checked),
-        destination / "agent_options.yml": choice + _dump({"agent_options": options}),
-        library / "minehunt.labels.yml": _dump(escaped(labels())),
-        library / "minehunt.reports.yml": _dump(escaped(reported)),
-        library / "minehunt.queries.yml": "# For Fleet before 4.82.\n" + _dump(escaped(reports(pack))),
-        library / "minehunt.policies.yml": _dump(escaped(checked)),
-        library / "minehunt.agent-options.yml": choice + _dump(escaped(options)),
-    }
-    for path, text in files.items():
-        path.write_text(text, encoding="utf-8")
+    _write(destination / "README.md", _README)
+    _write(destination / "labels.yml", _documents("label", labels()))
+    _write(destination / "queries.yml", older + _documents("query", reported))
+    _write(destination / "agent_options.yml", choice + _dump({"agent_options": options}))
+    _write(destination / "gitops" / "default.yml", _DEFAULT)
+    _write(library / "minehunt.labels.yml", _dump(escaped(labels())))
+    _write(library / "minehunt.queries.yml", older + _dump(escaped(reported)))
+    _write(library / "minehunt.agent-options.yml", choice + _dump(escaped(options)))
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
 
 
 def main() -> int:

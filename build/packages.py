@@ -24,7 +24,7 @@ from extension import __version__
 from tables.errors import TableError
 from tables.indicators.pools import PoolIndicators, add_list
 
-_FILES = ROOT / "build" / "package_files"
+FILES = ROOT / "build" / "package_files"
 _CONFIG = "config|noreplace"
 # rpm removes only the folders that it was told of.
 _FOLDERS = (
@@ -93,7 +93,7 @@ def _documents(stage: Path) -> None:
     for name, content in {
         "changelog.gz": deb.encode(),
         "CHANGELOG.md.gz": (ROOT / "CHANGELOG.md").read_bytes(),
-        "minehunt.1.gz": (_FILES / "minehunt.1").read_bytes(),
+        "minehunt.1.gz": (FILES / "minehunt.1").read_bytes(),
     }.items():
         (stage / name).write_bytes(gzip.compress(content, 9, mtime=0))
     licence = (
@@ -103,7 +103,7 @@ def _documents(stage: Path) -> None:
         " .\n The licences of what minehunt.ext carries are in it: unzip -p /usr/lib/minehunt/minehunt.ext 'licences/*'\n"
     )
     (stage / "copyright").write_text(licence + "".join(f" {line}".rstrip() + "\n" for line in _notice()))
-    shutil.copy(_FILES / "minehunt.yaml", stage)
+    shutil.copy(FILES / "minehunt.yaml", stage)
 
 
 def _date() -> datetime.datetime:
@@ -119,6 +119,8 @@ def _package(stage: Path, indicators: Sequence[Path], kind: str) -> dict[str, An
     files: list[dict[str, Any]] = [
         _file(stage / "minehunt.ext", osquery_pack.EXTENSION_PATH, 0o755),
         {"src": "../lib/minehunt/minehunt.ext", "dst": "/usr/bin/minehunt", "type": "symlink"},
+        _file(FILES / "minehunt-attach", "/usr/lib/minehunt/minehunt-attach", 0o755),
+        _file(FILES / "minehunt-attach.service", "/usr/lib/systemd/system/minehunt-attach.service"),
         *({"dst": path, "type": "dir", "file_info": {"mode": 0o755}} for path in _FOLDERS),
         _file(stage / "minehunt.yaml", "/etc/minehunt/minehunt.yaml", type=_CONFIG),
         _file(stage / "cryptominer_triage.conf", osquery_pack.PACK_PATH, type=_CONFIG),
@@ -132,7 +134,7 @@ def _package(stage: Path, indicators: Sequence[Path], kind: str) -> dict[str, An
         f"{doc}/README.md": ROOT / "README.md",
     }
     if kind == "deb":
-        overrides = _file(_FILES / "lintian-overrides", "/usr/share/lintian/overrides/minehunt")
+        overrides = _file(FILES / "lintian-overrides", "/usr/share/lintian/overrides/minehunt")
         files += [_file(source, target) for target, source in documents.items()]
         files += [_file(stage / name, f"{doc}/{name}") for name in ("copyright", "changelog.gz")] + [overrides]
     else:
@@ -159,8 +161,8 @@ def _package(stage: Path, indicators: Sequence[Path], kind: str) -> dict[str, An
         "depends": ["python3 >= 3.9" if kind == "rpm" else "python3 (>= 3.9)"],
         "contents": [{**entry, "file_info": {**info, **entry.get("file_info", {})}} for entry in files],
         "scripts": {
-            "postinstall": str(_FILES / "postinstall.sh"),
-            "preremove": str(_FILES / "preremove.sh"),
+            "postinstall": str(FILES / "postinstall.sh"),
+            "preremove": str(FILES / "preremove.sh"),
         },
         "deb": {"compression": "gzip"},
         "rpm": {"summary": _SUMMARY, "compression": "gzip", "group": "Applications/System", "buildhost": "localhost"},

@@ -36,7 +36,8 @@ _READ_SPECS = (
 _STAND_INS = {
     "sudo": 'exec "$@"',
     "osqueryi": f'cd "{REPOSITORY}" && exec "{sys.executable}" -m tests.support.osqueryi "$@"',
-    "systemctl": 'case "$1" in restart | status) grep -qx /usr/lib/minehunt/minehunt.ext /etc/osquery/extensions.load ;; esac',
+    "systemctl": 'case "$1" in restart | status) grep -qx /usr/lib/minehunt/minehunt.ext /etc/osquery/extensions.load ;; '
+    'enable) test -f "/usr/lib/systemd/system/$3.service" ;; esac',
     "fleetctl": f"""\
 case "$1" in
     apply) "{sys.executable}" -c '{_READ_SPECS}' "$3" ;;

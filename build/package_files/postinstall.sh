@@ -1,5 +1,6 @@
 #!/bin/sh
-# Let osquery and Fleet's orbit load the extension from their next start on; neither is restarted here.
+# Let osquery and Fleet's orbit load the extension from their next start on; neither is restarted here. Orbit may rewrite its
+# list: minehunt-attach.service, which is not enabled by itself, is for that.
 set -eu
 
 root=${DPKG_ROOT:-}
@@ -23,5 +24,9 @@ case "${1:-}" in
         mkdir -p "$root/etc/osquery"
         add /etc/osquery/extensions.load
         add /opt/orbit/extensions.load
+        # An upgrade goes on with the new file; nothing is enabled or started here that was not.
+        if [ -z "$root" ] && command -v systemctl >/dev/null; then
+            systemctl try-restart minehunt-attach.service >/dev/null 2>&1 || true
+        fi
         ;;
 esac

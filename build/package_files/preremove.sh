@@ -1,5 +1,5 @@
 #!/bin/sh
-# Take our line, and nothing else, out of what osquery and orbit load.
+# Take our line, and nothing else, out of what osquery and orbit load, and end what keeps the extension attached.
 set -eu
 
 root=${DPKG_ROOT:-}
@@ -19,6 +19,9 @@ remove() {
 case "${1:-}" in
     # dpkg says remove; rpm the number of versions that are left. An upgrade keeps the line.
     remove | 0)
+        if [ -z "$root" ] && command -v systemctl >/dev/null; then
+            systemctl disable --now minehunt-attach.service >/dev/null 2>&1 || true
+        fi
         remove /etc/osquery/extensions.load
         remove /opt/orbit/extensions.load
         rmdir "$root/etc/osquery" 2>/dev/null || true

@@ -82,9 +82,32 @@ def test_every_scheduled_query_is_there(built: Path, file: str, kind: str) -> No
             assert spec["logging"] == "snapshot"
 
 
-def test_older_servers_get_no_label_that_they_do_not_know(built: Path) -> None:
-    assert all("labels_include_any" not in spec for spec in applied(built / "queries.yml", "query"))
-    assert all(spec["labels_include_any"] == [fleet.LABEL] for spec in applied(built / "reports.yml", "report"))
+def test_free_and_older_servers_get_nothing_that_they_refuse(built: Path) -> None:
+    for file, kind in (("queries.yml", "query"), ("reports.yml", "report"), ("policies.yml", "policy")):
+        assert not any({"labels_include_any", "critical"} & spec.keys() for spec in applied(built / file, kind))
+    assert all(spec["labels_include_any"] == [fleet.LABEL] for spec in applied(built / "premium/reports.yml", "report"))
+    assert {spec["critical"] for spec in applied(built / "premium/policies.yml", "policy")} == {True, False}
+
+
+def test_both_have_the_same_but_for_that(built: Path) -> None:
+    for file, kind, key in (("reports.yml", "report", "labels_include_any"), ("policies.yml", "policy", "critical")):
+        assert applied(built / file, kind) == fleet.without(key, applied(built / "premium" / file, kind))
+
+
+def test_an_observer_runs_nothing_that_shows_command_lines_or_walks_disks(built: Path) -> None:
+    allowed = {spec["name"]: spec["observer_can_run"] for spec in applied(built / "reports.yml", "report")}
+    for name, is_allowed in {
+        "process_tree": False, "cron_jobs": False, "recent_programs": False, "miner_config_file": False,
+        "uid_zero_account": True, "kernel_modules": True,
+    }.items():  # fmt: skip
+        assert allowed[f"{fleet.PREFIX}{name}"] is is_allowed, name
+
+
+def test_what_gitops_is_told_to_read_is_there(built: Path) -> None:
+    text = (built / "gitops/default.yml").read_text(encoding="utf-8")
+    named = re.findall(r"\./lib/[\w./-]+\.yml", text)
+    assert len(named) == 7 and all((built / "gitops" / name).is_file() for name in named)
+    assert "deletes" in text
 
 
 def test_every_policy_says_how_to_pass(built: Path) -> None:
@@ -92,8 +115,7 @@ def test_every_policy_says_how_to_pass(built: Path) -> None:
     policies = {fleet.PREFIX + query.name for query in PACK.queries() if query.kind == "policy"}
     assert specifications.keys() == policies | {f"{fleet.PREFIX}minehunt_extension_loaded"}
     for spec in specifications.values():
-        assert spec.keys() <= POLICY_KEYS
-        assert spec["resolution"] and isinstance(spec["critical"], bool)
+        assert spec.keys() <= POLICY_KEYS and spec["resolution"]
 
 
 def test_a_missing_extension_fails_a_policy_that_does_not_need_it(built: Path) -> None:
@@ -107,10 +129,11 @@ def test_the_label_finds_the_hosts_that_have_the_extension(built: Path) -> None:
     assert label["name"] == fleet.LABEL
 
 
-@pytest.mark.parametrize("name", ["labels", "reports", "queries", "policies"])
+@pytest.mark.parametrize("name", ["labels", "reports", "queries", "policies", "premium/reports", "premium/policies"])
 def test_a_gitops_library_holds_the_same_as_a_bare_list(built: Path, name: str) -> None:
+    folder, _, name = name.rpartition("/")
     kind = {"policies": "policy", "queries": "query"}.get(name, name.rstrip("s"))
-    assert gitops(built / "gitops/lib" / f"minehunt.{name}.yml") == applied(built / f"{name}.yml", kind)
+    assert gitops(built / "gitops/lib" / folder / f"minehunt.{name}.yml") == applied(built / folder / f"{name}.yml", kind)
 
 
 @pytest.mark.parametrize("text", ["$", "a$b", "${HOME}", r"\$", r"\\$x", r"(nologin|false)$", r"\$\{?HOME\}?", "$$", r"end\\"])
@@ -126,7 +149,10 @@ def test_the_pack_has_something_to_escape(built: Path) -> None:
 def test_agent_options_carry_the_pack_the_flags_and_the_extension(built: Path) -> None:
     options = yaml.safe_load((built / "agent_options.yml").read_text(encoding="utf-8"))["agent_options"]
     assert options["config"]["packs"]["cryptominer_triage"] == osquery_pack.pack_document(PACK)
-    assert options["extensions"] == {"minehunt_linux": {"channel": "stable", "platform": "linux"}}
+    assert options["extensions"] == {
+        "minehunt_linux": {"channel": "stable", "platform": "linux"},
+        "minehunt_linux_arm64": {"channel": "stable", "platform": "linux-arm64"},
+    }
     # This flag would keep osquery from starting on the hosts of a fleet that have no extension.
     assert "extensions_require" not in options["command_line_flags"]
     assert gitops(built / "gitops/lib/minehunt.agent-options.yml") == options
