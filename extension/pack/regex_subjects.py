@@ -17,7 +17,17 @@ _FUNCTIONS = ("regex_match", "regex_split")
 # Columns that are short whatever an attacker does: names and paths by the kernel's limits, reasons by the number of their words.
 _SHORT = frozenset(
     {
-        *("reasons", "program_reasons", "unit_reasons", "alert_reasons", "signals", "confidence", "mechanism", "state"),
+        *(
+            "reasons",
+            "program_reasons",
+            "unit_reasons",
+            "command_reasons",
+            "alert_reasons",
+            "signals",
+            "confidence",
+            "mechanism",
+            "state",
+        ),
         *("path", "exe_path", "program_path", "cwd", "unit", "name", "process_name", "first_non_shell_ancestor", "username"),
         *("remote_address", "local_address"),
     }

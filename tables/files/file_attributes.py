@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple, Optional
@@ -16,12 +17,14 @@ from tables.host.disk.files import Unreadable
 from tables.host.disk.inode_flags import APPEND, IMMUTABLE, flags_text, inode_flags
 from tables.host.packages.owners import OwnerUnknown, owners
 from tables.host.startup.guarded_places import guarded_folders
+from tables.indicators.process_names import is_below, process_names
 from tables.schema import BIGINT, TEXT, QueryContext, Row, column, table
 
 _TABLE = "file_attributes"
 _MAX_ENTRIES = 50_000
-# In the hidden folders of one place.
+# In the folders below one place, and how deep these are looked into.
 _MAX_HIDDEN = 5_000
+_MAX_DEPTH = 3
 _NANO = 1_000_000_000
 _NO_ATTRIBUTE = frozenset({errno.ENODATA, errno.ENOTSUP, errno.EINVAL})
 
@@ -62,10 +65,10 @@ def file_attributes(host: Host, query: QueryContext) -> Iterator[FileAttributes]
     """One row for each file that `path = …` names, marked or not; without such a condition, for marked ones only.
 
     Those are looked for directly in the folders of start-up files, crontabs, units, accounts' homes and SSH keys, programs
-    and libraries, data and temporary files, and among these folders themselves; of folders below only in hidden ones,
-    those of homes left out. Nothing is opened for the marks (statx(2)); `flags` needs the file to be readable
-    (FS_IOC_GETFLAGS). Links are not followed. A mark is NULL, not 0, on file systems without marks. At most 50,000 entries
-    are looked at, and 5,000 in the hidden folders of one place.
+    and libraries, data and temporary files, and among these folders themselves; below them, three folders deep, in hidden
+    ones, those of homes left out, and in all of temporary folders. Nothing is opened for the marks (statx(2)); `flags` needs
+    the file to be readable (FS_IOC_GETFLAGS). Links are not followed. A mark is NULL, not 0, on file systems without marks.
+    At most 50,000 entries are looked at, and 5,000 in the folders below one place.
     """
     scan = _Scan(host, query)
     named = query.equals("path")
@@ -115,6 +118,7 @@ class _Scan:
         self.query = query
         self.accounts = host.accounts
         self._statuses = Statuses()
+        self._temporary = process_names().writable_folders
 
     def named(self, paths: list[str]) -> Iterator[_Found]:
         """The files at these paths, as far as there are any."""
@@ -132,7 +136,7 @@ class _Scan:
             listed = self._folder_and_entries(folder, seen)
             # Homes are full of hidden folders, other places are not.
             if folder not in self.accounts.by_home:
-                listed += self._in_hidden_folders(listed[1:])
+                listed += self._in_folders_below(folder, listed[1:])
             for path in listed:
                 self.query.check_time()
                 left -= 1
@@ -143,19 +147,27 @@ class _Scan:
                 if found is not None and found.is_marked:
                     yield found
 
-    def _in_hidden_folders(self, paths: list[str]) -> list[str]:
-        """What lies in those of `paths` that are hidden folders, links to folders left out."""
+    def _in_folders_below(self, folder: str, paths: list[str]) -> list[str]:
+        """What lies some folders deep in those of `paths` that are hidden, in a temporary folder in all; links left out."""
+        is_temporary = is_below(f"{folder}/", self._temporary) is not None
         found: list[str] = []
-        for path in paths:
+        pending = deque((path, 1) for path in paths if is_temporary or path.rpartition("/")[2].startswith("."))
+        while pending:
+            path, depth = pending.popleft()
             try:
-                if path.rpartition("/")[2].startswith(".") and stat.S_ISDIR(self.files.stat(path, follow=False).st_mode):
-                    found += self.files.paths(path)
+                if not stat.S_ISDIR(self.files.stat(path, follow=False).st_mode):
+                    continue
+                entries = list(self.files.paths(path))
             except Unreadable as error:
                 if not error.is_missing:
                     self.query.could_not_see(str(error))
+                continue
+            found += entries
             if len(found) > _MAX_HIDDEN:
-                self.query.truncate(f"{path}: only the first {_MAX_HIDDEN} files in hidden folders there were looked at")
+                self.query.truncate(f"{path}: only the first {_MAX_HIDDEN} files in folders below {folder} were looked at")
                 return found[:_MAX_HIDDEN]
+            if depth < _MAX_DEPTH:
+                pending.extend((entry, depth + 1) for entry in entries)
         return found
 
     def _folder_and_entries(self, folder: str, seen: set[tuple[int, int]]) -> list[str]:

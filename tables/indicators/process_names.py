@@ -87,6 +87,10 @@ class ProcessNames:
         self.families = tuple(frozenset(entry["names"]) for entry in data["families"])
         self.shells = frozenset().union(*(entry["names"] for entry in data["families"] if entry["role"] == "shell"))
         self.tool_folders = _folders(data["tool_folders"])
+        self.open_folders = _folders(data["open_folders"])
+        self.data_folders = Names.of(entry for entry in data["data_folders"] if entry["kind"] == "data")
+        self._served_folders = Names.of(entry for entry in data["data_folders"] if entry["kind"] == "served")
+        self._vendored = frozenset(_folders(data["vendored_folders"]))
         self.project_folders = _folders(data["project_folders"])
         self.writable_folders = _folders(data["writable_folders"])
         # The same as alternatives of a regular expression, in Python's, C++'s and RE2's.
@@ -127,13 +131,27 @@ class ProcessNames:
             return True
         rest = path
         for home in (*homes, *_HOME.findall(path)):
-            tool = is_below(path[len(home) + 1 :], self.tool_folders) if path.startswith(home + "/") else None
+            tool = (
+                is_below(path[len(home) + 1 :], (*self.tool_folders, *self.open_folders)) if path.startswith(home + "/") else None
+            )
             if tool is not None:
                 rest = path[len(home) + 1 + len(tool) :]
                 break
         for folder in self.project_folders:
             rest = rest.replace(f"/{folder}/", "/")
         return hidden_component(rest) is None
+
+    def is_served(self, path: str) -> bool:
+        """Whether `path` lies in what a web server hands out, outside of folders for the programs that a site brings."""
+        return self._served_folders.match(path) and self._vendored.isdisjoint(path.split("/"))
+
+    def is_open_path(self, path: str, homes: Iterable[str]) -> bool:
+        """Whether `path`, one that `is_tool_path` excuses, lies where anything is put by hand and in no known tool's folder."""
+        for home in (*homes, *_HOME.findall(path)):
+            rest = path[len(home) + 1 :] if path.startswith(home + "/") else ""
+            if is_below(rest, self.tool_folders) is None and is_below(rest, self.open_folders) is not None:
+                return True
+        return False
 
 
 def _title(entry: Mapping[str, Any]) -> Title:

@@ -45,8 +45,8 @@ class ConnectedShell(Row):
     pod: Optional[str] = container_column("pod")
     how: str = column(
         TEXT,
-        "socket (its standard input is the connection), relay (its parent passes on what the connection brings) or fifo (a "
-        "program of its session writes that into its standard input)",
+        "socket (its standard input is the connection), relay (its parent passes on what the connection brings), pipe or fifo "
+        "(a program of its session writes that into its standard input)",
     )
     relay_pid: Optional[int] = column(BIGINT, "process that holds the connection, where that is another")
     relay_cmdline: Optional[str] = column(TEXT, "its command line")
@@ -82,9 +82,10 @@ def connected_shells(host: Host, query: QueryContext) -> Iterator[ConnectedShell
 
     Looked at are shells that run neither a script nor a command given as an argument, and other interpreters with program
     text as an argument or none. Their standard input is a TCP or UDP socket (bash -i >& /dev/tcp/…, nc -e, python's dup2); a
-    pipe or terminal of a parent that holds such a socket (socat, ncat, node -e); or a FIFO that another process of the session
-    writes to (mkfifo with openssl s_client or nc). Services that a super-server starts with the connection as their input run
-    a script or a program of their own, and are none. sshd and terminals in a browser hold their connections elsewhere.
+    pipe or terminal of a parent that holds such a socket (socat, ncat, node -e); or a pipe or FIFO that another process of
+    the session writes to (openssl s_client | sh, mkfifo with nc). Services that a super-server starts with the connection as
+    their input run a script or a program of their own, and are none. sshd and terminals in a browser hold their connections
+    elsewhere.
 
     Not seen: a shell behind a program that is no known relay, and connections of other users' processes without root.
     """
@@ -117,16 +118,24 @@ def _suspects(process: Process, processes: dict[int, Process]) -> Iterator[_Susp
         return
     if found := _SOCKET.fullmatch(given):
         yield _Suspect(process, "socket", process, (int(found[1]),))
+    if given.startswith("pipe:") and started.reads_input:
+        yield from _written_by(process, processes, given, "pipe")
     if not is_shell:
         return
     parent = processes.get(process.stat.ppid)
     if given.startswith(("pipe:", "socket:", "/dev/pts/", "/pts/")) and parent is not None and _relays(parent):
         yield _Suspect(process, "relay", parent, _held_sockets(parent))
     if given.startswith("/") and _is_fifo(process):
-        session = (one for one in processes.values() if one.stat.session == process.stat.session and one.pid != process.pid)
-        for other in session:
-            if process.procfs.try_readlink(f"{other.pid}/fd/1") == given and _relays(other):
-                yield _Suspect(process, "fifo", other, _held_sockets(other))
+        yield from _written_by(process, processes, given, "fifo")
+
+
+def _written_by(process: Process, processes: dict[int, Process], pipe: str, how: str) -> Iterator[_Suspect]:
+    """The programs of its session that pass on what a connection brings into `pipe`, its standard input."""
+    for other in processes.values():
+        if other.stat.session != process.stat.session or other.pid == process.pid:
+            continue
+        if process.procfs.try_readlink(f"{other.pid}/fd/1") == pipe and _relays(other):
+            yield _Suspect(process, how, other, _held_sockets(other))
 
 
 def _program(process: Process) -> str:

@@ -41,7 +41,8 @@ class ProcessExeMismatch(Row):
         TEXT,
         "what is odd",
         words=Words.listed(
-            "deleted memfd kernel_thread_masquerade name_mismatch writable_dir hidden_path exe_unreadable inode_mismatch",
+            "deleted memfd kernel_thread_masquerade name_mismatch writable_dir hidden_path data_dir served_dir exe_unreadable "
+            "inode_mismatch",
             explaining="deleted_replaced not_from_image",
         ),
     )
@@ -194,8 +195,19 @@ class Examiner:
             yield Finding("writable_dir", f"runs {path}, in {writable}, where no program belongs", exception)
         if hidden is not None:
             if exception is None and not writable and self.names.is_tool_path(path, self.homes):
-                exception = "developer tool folder"
+                is_open = self.names.is_open_path(path, self.homes)
+                exception = "folder of a user's own programs" if is_open else "developer tool folder"
             yield Finding("hidden_path", f"runs {path}: the part `{hidden}` does not show in a listing", exception)
+        if writable is None:
+            yield from self._data_folder(file)
+
+    def _data_folder(self, file: RunningFile) -> Iterator[Finding]:
+        # As the process sees it: the root of a container or chroot may lie anywhere.
+        path = file.own_path
+        if self.names.data_folders.match(path):
+            yield Finding("data_dir", f"runs {path}, where services keep data and no package puts programs")
+        elif self.names.is_served(path) and file.status is not None and file.status.st_uid == file.process.uid:
+            yield Finding("served_dir", f"runs {path}, its own file among what a web server hands out")
 
     def _not_from_image(self, process: Process, file: RunningFile) -> Iterator[Finding]:
         """The program, or the script that an interpreter was given, if it is not of the container's image."""

@@ -21,6 +21,8 @@ from tables.host.processes.pidspace import hold
 from tables.host.processes.procfs import CLOCK_TICKS, Process, ProcStat, container_id, parse_cgroup
 from tables.host.processes.visibility import Visibility
 from tables.indicators.process_names import process_names
+from tables.reasons.commands import judged_words
+from tables.reasons.running_commands import RunningCommands
 from tables.schema import BIGINT, TEXT, QueryContext, Row, column, table
 
 _TABLE = "process_tree"
@@ -76,6 +78,9 @@ class ProcessInTree(Row):
     )
     orphaned_from: Optional[str] = column(
         TEXT, "what an orphan belonged to: session leader or main process as name(pid), or scope"
+    )
+    command_reasons: Optional[str] = column(
+        TEXT, "what is odd about the program text that it was given (sh -c, python -c …), comma separated", words=judged_words
     )
 
 
@@ -239,17 +244,24 @@ def process_tree(host: Host, query: QueryContext) -> Iterator[ProcessInTree]:
     now_ticks = int(time.clock_gettime(time.CLOCK_BOOTTIME) * CLOCK_TICKS)
     visibility = Visibility(host)
     parents = _Parents(visibility, tree)
+    commands = host.state(_TABLE, RunningCommands)
     for stat in tree:
         query.check_time()
         process = Process(procfs, stat)
         is_hidden = not hides and visibility.is_hidden(process)
-        row = _row(tree, origins, process, is_hidden, None if hides else parents.is_shown(stat), now_ticks)
+        row = _row(tree, origins, process, is_hidden, None if hides else parents.is_shown(stat), now_ticks, commands)
         if process.is_same_process():
             yield row
 
 
 def _row(
-    tree: ProcessTree, origins: _Origins, process: Process, is_hidden: bool, parent_visible: Optional[bool], now_ticks: int
+    tree: ProcessTree,
+    origins: _Origins,
+    process: Process,
+    is_hidden: bool,
+    parent_visible: Optional[bool],
+    now_ticks: int,
+    commands: RunningCommands,
 ) -> ProcessInTree:
     stat = process.stat
     parent = tree.parent(stat)
@@ -285,4 +297,5 @@ def _row(
         is_kernel_thread=process.is_kernel_thread,
         is_orphan=orphaned_from is not None,
         orphaned_from=orphaned_from,
+        command_reasons=commands.reasons(process.exe_path or process.name, process.argv) or None,
     )

