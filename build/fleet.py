@@ -115,7 +115,7 @@ def _policy(query: Query) -> dict[str, Any]:
         "name": PREFIX + query.name,
         "query": plain_sql(query.sql),
         "description": query.description.en,
-        "resolution": query.response.en,
+        "resolution": "\n".join(step.shown("en") for step in query.response),
         "platform": "linux",
         "critical": query.severity in _CRITICAL,
     }

@@ -3,38 +3,34 @@
 from __future__ import annotations
 
 import os
+import re
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from functools import cached_property
 from typing import Optional
 
 from extension.engines import Engine, EngineError, ResultRow
+from extension.gaps import BlindSpot, Gaps
+from extension.incidents import Finding, Incident, group, is_compromised
 from extension.pack.model import SEVERITIES, Pack, Query, Step
-from tables.host.status import TRUNCATED
 
 NORMAL = "normal"
 ABNORMAL = "abnormal"
 ERROR = "error"
 NEEDS_ROOT = "needs-root"
 NOT_APPLICABLE = "not-applicable"
-# Of a query: no rows, but its answer was cut short. Of a host: nothing found, but not everything could be checked.
+# Of a query: no rows, but its answer was cut short or its tables were blind. Of a host: nothing found, but not all was checked.
 INCOMPLETE = "incomplete"
 
 CLEAN = "clean"
 SUSPICIOUS = "suspicious"
 COMPROMISED = "compromised"
-
-_GRAVE = ("critical", "high")
-
-
-@dataclass(frozen=True)
-class BlindSpot:
-    """Something a minehunt table could not see or do; `kind` is error, truncated or degraded."""
-
-    table: str
-    why: str
-    kind: str = "degraded"
+# Nothing found in those steps that were asked for.
+PARTIAL = "partial"
+# Tables that a query of the pack reads; common table expressions count too, and are none of the names that are left out.
+_TABLE = re.compile(r"\b(?:FROM|JOIN)\s+([a-z_]+)")
 
 
 @dataclass(frozen=True)
@@ -54,8 +50,8 @@ class QueryResult:
 
     @property
     def cuts(self) -> tuple[BlindSpot, ...]:
-        """What a bound kept this query from looking at."""
-        return tuple(gap for gap in self.gaps if gap.kind == TRUNCATED)
+        """What this query did not look at, and in which something could hide: beyond a bound, or not to be seen."""
+        return tuple(gap for gap in self.gaps if gap.is_blind)
 
     @property
     def findings(self) -> int:
@@ -83,11 +79,20 @@ class Triage:
     finished: float
     steps: tuple[StepResult, ...]
     blind_spots: tuple[BlindSpot, ...] = field(default=())
+    # Steps of the pack, and whether the rest of those asked for was given up; queries that --quick leaves out.
+    steps_in_pack: int = 0
+    is_interrupted: bool = False
+    left_out: tuple[str, ...] = ()
 
     @property
     def results(self) -> Iterator[QueryResult]:
         """All query results, step by step."""
         return (result for step in self.steps for result in step.queries)
+
+    @cached_property
+    def incidents(self) -> tuple[Incident, ...]:
+        """What the findings come to, the gravest first."""
+        return group(Finding(result.query, row) for result in self.results if result.findings for row in result.rows)
 
     @property
     def findings(self) -> int:
@@ -104,6 +109,16 @@ class Triage:
         """Numbers of the steps that are abnormal."""
         return [step.step.step for step in self.steps if step.status == ABNORMAL]
 
+    @property
+    def unchecked_steps(self) -> list[int]:
+        """Numbers of the steps of which nothing was found, but not all could be checked."""
+        return [step.step.step for step in self.steps if step.status in (ERROR, INCOMPLETE, NEEDS_ROOT)]
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether less than the whole pack was asked for."""
+        return len(self.steps) < self.steps_in_pack or bool(self.left_out)
+
     def has_finding(self, at_least: str) -> bool:
         """Whether a detection of this severity or a graver one gave rows."""
         grave = SEVERITIES[: SEVERITIES.index(at_least) + 1]
@@ -113,15 +128,18 @@ class Triage:
     def verdict(self) -> str:
         """The word for the host, the worst that holds.
 
-        compromised: critical or high findings; suspicious: other findings; incomplete: none, but something could not be
-        checked; clean. A hardening policy that fails makes its step abnormal, not the host suspicious.
+        compromised: an incident of one grave finding, or of weaker ones of two stages of the chain; suspicious: other findings;
+        incomplete: none, but something could not be checked; partial: none in what was asked for; clean. A hardening policy that
+        fails makes its step abnormal, not the host suspicious.
         """
-        if any(self.has_finding(severity) for severity in _GRAVE):
+        if is_compromised(self.incidents):
             return COMPROMISED
         if self.findings:
             return SUSPICIOUS
-        if any(result.status in (ERROR, NEEDS_ROOT, INCOMPLETE) for result in self.results):
+        if self.is_interrupted or self.unchecked_steps:
             return INCOMPLETE
+        if self.is_partial:
+            return PARTIAL
         return CLEAN
 
 
@@ -131,23 +149,44 @@ def run_triage(
     steps: Iterable[int] = (),
     begin: Callable[[Step], None] = lambda _: None,
     done: Callable[[StepResult], None] = lambda _: None,
+    without_tables: Collection[str] = (),
 ) -> Triage:
-    """Run the pack's steps in order (all, or those numbered in `steps`), telling `begin` before and `done` after each."""
+    """Run the pack's steps in order (all, or those numbered in `steps`), telling `begin` before and `done` after each.
+
+    Queries over `without_tables` are left out. When the user interrupts it, the triage holds what was found so far.
+    """
     wanted = set(steps)
-    gaps = _Gaps(engine)
+    gaps = Gaps(engine)
     started = time.time()
-    results = []
+    results: list[StepResult] = []
+    left_out: list[str] = []
+    is_interrupted = False
+    host = engine.host_facts()
     for step in pack.steps:
         if wanted and step.step not in wanted:
             continue
         begin(step)
-        results.append(_run_step(step, engine, gaps))
-        done(results[-1])
-    return Triage(engine.name, engine.version, engine.host_facts(), started, time.time(), tuple(results), gaps.all())
+        queries = []
+        try:
+            for query in step.queries:
+                if not set(without_tables).isdisjoint(_TABLE.findall(query.sql)):
+                    left_out.append(query.name)
+                    continue
+                queries.append(_run_query(query, engine, gaps))
+        except KeyboardInterrupt:
+            is_interrupted = True
+        if queries:
+            results.append(_step_result(step, tuple(queries)))
+            done(results[-1])
+        if is_interrupted:
+            break
+    return Triage(
+        engine.name, engine.version, host, started, time.time(), tuple(results), gaps.all(), len(pack.steps), is_interrupted,
+        tuple(left_out),
+    )  # fmt: skip
 
 
-def _run_step(step: Step, engine: Engine, gaps: _Gaps) -> StepResult:
-    results = tuple(_run_query(query, engine, gaps) for query in step.queries)
+def _step_result(step: Step, results: tuple[QueryResult, ...]) -> StepResult:
     statuses = {result.status for result in results}
     # What does not apply decides only where nothing else does.
     order = (ABNORMAL, ERROR, INCOMPLETE, NEEDS_ROOT, NORMAL, NOT_APPLICABLE)
@@ -155,7 +194,7 @@ def _run_step(step: Step, engine: Engine, gaps: _Gaps) -> StepResult:
     return StepResult(step, status, results)
 
 
-def _run_query(query: Query, engine: Engine, gaps: _Gaps) -> QueryResult:
+def _run_query(query: Query, engine: Engine, gaps: Gaps) -> QueryResult:
     started = time.monotonic()
     rows: tuple[ResultRow, ...] = ()
     error = engine.inapplicable(query.sql)
@@ -178,40 +217,10 @@ def _judge(query: Query, rows: tuple[ResultRow, ...], error: Optional[str], lack
         return ABNORMAL
     if lacks_root:
         return NEEDS_ROOT
-    if query.kind == "detection" and any(gap.kind == TRUNCATED for gap in lacked):
+    if query.kind == "detection" and any(gap.is_blind for gap in lacked):
         return INCOMPLETE
     # A policy passes with at least one row, as in osquery and Fleet.
     return ABNORMAL if query.kind == "policy" and not rows else NORMAL
-
-
-class _Gaps:
-    """What the tables' answers lacked, query by query."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._seen: dict[BlindSpot, None] = {}
-        self._last = 0
-        self.new()
-        # What was said before the triage began is none of its own.
-        self._seen.clear()
-
-    def new(self) -> tuple[BlindSpot, ...]:
-        """What answers have lacked since the last call."""
-        try:
-            # A number of our own.
-            sql = f"SELECT sequence, table_name, kind, why FROM minehunt_gaps WHERE sequence > {self._last}"  # noqa: S608
-            rows = self._engine.query(sql)
-        except EngineError as error:
-            found = [BlindSpot("minehunt_gaps", str(error), ERROR)]
-        else:
-            self._last = max([self._last, *(int(row["sequence"]) for row in rows)])
-            found = [BlindSpot(row["table_name"], row["why"], row["kind"]) for row in rows]
-        self._seen.update(dict.fromkeys(found))
-        return tuple(found)
-
-    def all(self) -> tuple[BlindSpot, ...]:
-        """All of them, each once."""
-        return tuple(self._seen)
 
 
 def iso_time(moment: float) -> str:

@@ -54,8 +54,12 @@ QUERY = """
     interval: 3600
     snapshot: false
     needs_root: false
+    title: {en: Crowded folder, zh: 拥挤的目录}
+    stage: execution
+    things: {file: folder}
+    says: {en: the crowded folder <folder>, zh: 拥挤的目录 <folder>}
     description: {en: A folder holds too many files., zh: 目录中的文件过多。}
-    response: {en: Look into <folder>., zh: 检查 <folder>。}
+    response: [{phase: preserve, text: {en: Look into <folder>., zh: 检查 <folder>。}, command: ls -la <folder>}]
     false_positives: [{en: A busy folder., zh: 繁忙的目录。}]
     known_good: {file: folder}
     sql: |

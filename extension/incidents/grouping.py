@@ -25,14 +25,14 @@ def group(findings: Iterable[Finding]) -> tuple[Incident, ...]:
     groups = _joined(list(findings))
     core = _core(groups)
     incidents = []
-    beside: list[Finding] = []
+    others: list[tuple[Finding, ...]] = []
     for members in groups:
         if core is not None and members is not core and _goes_with(members, core):
-            beside += members
+            others.append(_ordered(members))
         elif members is not core:
             incidents.append(Incident(_ordered(members)))
     if core is not None:
-        incidents.append(Incident(_ordered(core), _ordered(beside)))
+        incidents.append(Incident(_ordered(core), tuple(others)))
     return tuple(sorted(incidents, key=_rank))
 
 
@@ -95,7 +95,7 @@ def _has_process(finding: Finding, stages: tuple[str, ...]) -> bool:
 
 
 def _is_of(finding: Finding, stages: tuple[str, ...]) -> bool:
-    return finding.query.stage in stages and (stages[0] == "mining" or finding.query.severity in _GRAVE)
+    return finding.stage in stages and (stages[0] == "mining" or finding.query.severity in _GRAVE)
 
 
 def _goes_with(members: list[Finding], core: list[Finding]) -> bool:

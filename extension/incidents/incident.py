@@ -15,6 +15,7 @@ from extension.pack.parts import SEVERITIES, STAGES, WEAKNESS, Query
 # observation seen twice; findings of different stages are independent, and add up. A weakness says nothing by itself.
 _POINTS = {"critical": 6, "high": 4, "medium": 2, "low": 1}
 _COMPROMISED = 4
+_OPEN = "execution"
 _SURE = 8
 # The times in a row, the best witness first: nobody can set a start or a status change.
 _TIMES = (
@@ -32,6 +33,11 @@ class Finding:
     row: Mapping[str, str]
     time: Optional[int] = None
 
+    @property
+    def stage(self) -> str:
+        """Its place in the chain; a pack of one's own may leave that open."""
+        return self.query.stage or _OPEN
+
     @cached_property
     def things(self) -> tuple[Thing, ...]:
         """What it is about."""
@@ -47,10 +53,11 @@ class Finding:
         return self.time
 
     @property
-    def order(self) -> tuple[int, int, float, str]:
-        """Where it stands in the chain: by stage, then the gravest and earliest first."""
-        stage = STAGES.index(self.query.stage) if self.query.stage in STAGES else len(STAGES)
-        return stage, SEVERITIES.index(self.query.severity), self.when or float("inf"), self.query.name
+    def order(self) -> tuple[int, bool, int, float, str]:
+        """Where it stands in the chain: by stage, then what names a process that mines, the gravest and earliest first."""
+        stage = STAGES.index(self.stage) if self.stage in STAGES else len(STAGES)
+        is_nameless = self.stage == "mining" and not self.row.get("pid")
+        return stage, is_nameless, SEVERITIES.index(self.query.severity), self.when or float("inf"), self.query.name
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +65,13 @@ class Incident:
     """Findings that share things, in the chain's order, and what of the same host goes with them without sharing any."""
 
     linked: tuple[Finding, ...]
-    beside: tuple[Finding, ...] = ()
+    # Each of them findings that share things among themselves.
+    others: tuple[tuple[Finding, ...], ...] = ()
+
+    @property
+    def beside(self) -> tuple[Finding, ...]:
+        """Those that share nothing with the linked ones."""
+        return tuple(sorted((finding for group in self.others for finding in group), key=lambda finding: finding.order))
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -78,20 +91,25 @@ class Incident:
     @property
     def confidence(self) -> str:
         """`high`, `medium` or `low`: more findings never lower it."""
-        points = _points(self.linked)
+        points = self._points
         return "high" if points >= _SURE else "medium" if points >= _COMPROMISED else "low"
 
     @property
     def is_compromise(self) -> bool:
         """Whether the host must be taken for compromised: one grave finding, or weaker ones of two stages of the chain."""
-        return _points(self.linked) >= _COMPROMISED
+        return self._points >= _COMPROMISED
+
+    @property
+    def _points(self) -> int:
+        # What shares nothing supports nothing: it counts by itself.
+        return max(map(_points, (self.linked, *self.others)))
 
     @property
     def chain(self) -> dict[str, tuple[Finding, ...]]:
         """The findings by stage (entry, execution, persistence, hiding, mining, weakness), those stages that there are."""
         stages: dict[str, list[Finding]] = {}
         for finding in self.findings:
-            stages.setdefault(finding.query.stage, []).append(finding)
+            stages.setdefault(finding.stage, []).append(finding)
         return {stage: tuple(found) for stage, found in stages.items()}
 
     @property
@@ -104,7 +122,7 @@ class Incident:
     @property
     def is_mining(self) -> bool:
         """Whether something was seen to mine."""
-        return any(finding.query.stage == "mining" for finding in self.findings)
+        return any(finding.stage == "mining" for finding in self.findings)
 
 
 def is_compromised(incidents: Iterable[Incident]) -> bool:
@@ -115,7 +133,7 @@ def is_compromised(incidents: Iterable[Incident]) -> bool:
 def _points(findings: Iterable[Finding]) -> int:
     best: dict[str, int] = {}
     for finding in findings:
-        stage = finding.query.stage
+        stage = finding.stage
         if stage != WEAKNESS:
             best[stage] = max(best.get(stage, 0), _POINTS[finding.query.severity])
     return sum(best.values())

@@ -13,6 +13,7 @@ import tables
 from extension.engines import EngineError
 from extension.engines.core import COLUMNS
 from extension.incidents import declared
+from extension.pack import commands
 from extension.pack.empty_text import beliefs_in_null_text, quoted_sql
 from extension.pack.model import KINDS, SEVERITIES, Pack, Problem, Query
 from extension.pack.regex_subjects import MAX_SUBJECT, unbounded_subjects
@@ -184,8 +185,10 @@ def _null_text(query: Query) -> Iterator[Problem]:
     first = query.lines.get("sql", query.line)
     for belief in beliefs_in_null_text(query.sql, _SCHEMA):
         yield Problem(query.file, first + belief.line, f"{query.name}: {belief.message}")
-    for text in (query.response, query.description, *query.false_positives):
-        for _, sql in (*quoted_sql(text.en), *quoted_sql(text.zh)):
+    said = [text.get(language) for text in (query.description, *query.false_positives) for language in ("en", "zh")]
+    said += [step.shown(language) for step in query.response for language in ("en", "zh")]
+    for text in said:
+        for _, sql in quoted_sql(text):
             for belief in beliefs_in_null_text(sql, _SCHEMA):
                 yield _problem(query, "response", belief.message)
 
@@ -218,6 +221,8 @@ def _columns(query: Query, engine: Compiler) -> Iterator[Problem]:
                 yield _problem(query, "sql", f"the differential query selects the volatile column `{column}`")
     for key, message in declared.problems(query, columns):
         yield _problem(query, key, message)
+    for message in commands.problems(query, columns):
+        yield _problem(query, "response", message)
     if query.kind == "detection":
         missing = set((_PROCESS_COLUMNS if "pid" in columns else {"evidence"}) - set(columns))
         if "pid" in columns and not _OWNER_COLUMNS & set(columns):

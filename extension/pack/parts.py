@@ -12,6 +12,8 @@ SEVERITIES = ("critical", "high", "medium", "low")
 # What a detection's rows are in the story of a compromise; a weakness may be how it came about, and is no sign of one.
 WEAKNESS = "weakness"
 STAGES = ("entry", "execution", "persistence", "hiding", "mining", WEAKNESS)
+# What a response is for, in the order in which it is done.
+PHASES = ("contain", "preserve", "eradicate", "recover", "verify")
 
 
 class Problem(NamedTuple):
@@ -46,6 +48,26 @@ class Text:
 
 
 @dataclass(frozen=True)
+class ResponseStep:
+    """One thing to do about a row: `<column>` in the text and the command stands for the row's value.
+
+    It is left out for a row in which a column that it names is empty, as is `when`, or in which `unless` is not. `rank` is its
+    place in a plan among the steps of its phase.
+    """
+
+    phase: str
+    text: Text
+    command: str = ""
+    when: str = ""
+    unless: str = ""
+    rank: int = 0
+
+    def shown(self, language: str) -> str:
+        """The step as one text, with its columns by name."""
+        return f"{self.text.get(language)} `{self.command}`" if self.command else self.text.get(language)
+
+
+@dataclass(frozen=True)
 class Query:
     """One query of a step; `lines` gives the line of each key in `file`, and `line` that of the query's name.
 
@@ -62,7 +84,7 @@ class Query:
     snapshot: bool
     needs_root: bool
     description: Text
-    response: Text
+    response: tuple[ResponseStep, ...]
     false_positives: tuple[Text, ...]
     sql: str
     file: Path

@@ -6,7 +6,9 @@ import json
 from typing import Any
 
 from extension import __version__
-from extension.triage import BlindSpot, QueryResult, StepResult, Triage, iso_time
+from extension.gaps import BlindSpot
+from extension.incidents import Incident, sentence, told
+from extension.triage import QueryResult, StepResult, Triage, iso_time
 
 
 def as_document(triage: Triage) -> dict[str, Any]:
@@ -19,9 +21,14 @@ def as_document(triage: Triage) -> dict[str, Any]:
         "finished": iso_time(triage.finished),
         "steps": [_step(step) for step in triage.steps],
         "blind_spots": [_gap(spot) for spot in triage.blind_spots],
+        "incidents": [_incident(incident) for incident in triage.incidents],
+        "steps_in_pack": triage.steps_in_pack,
+        "interrupted": triage.is_interrupted,
+        "left_out": list(triage.left_out),
         "summary": {
             "verdict": triage.verdict,
             "abnormal_steps": triage.abnormal_steps,
+            "unchecked_steps": triage.unchecked_steps,
             "findings": triage.findings,
             "errors": triage.errors,
         },
@@ -33,8 +40,31 @@ def render(triage: Triage) -> str:
     return json.dumps(as_document(triage), indent=2, ensure_ascii=False) + "\n"
 
 
-def _gap(spot: BlindSpot) -> dict[str, str]:
-    return {"table": spot.table, "why": spot.why, "kind": spot.kind}
+def _gap(spot: BlindSpot) -> dict[str, Any]:
+    return {"table": spot.table, "why": spot.why, "kind": spot.kind, "is_blind": spot.is_blind}
+
+
+def _incident(incident: Incident) -> dict[str, Any]:
+    return {
+        "severity": incident.severity,
+        "confidence": incident.confidence,
+        "is_compromise": incident.is_compromise,
+        "since": None if incident.since is None else iso_time(incident.since),
+        "sentence": {language: sentence(incident, language) for language in ("en", "zh")},
+        "chain": {
+            stage: [
+                {
+                    "query": finding.query.name,
+                    "at": None if finding.when is None else iso_time(finding.when),
+                    "says": {language: told(finding, language) for language in ("en", "zh")},
+                    "is_beside": finding in incident.beside,
+                }
+                for finding in findings
+            ]
+            for stage, findings in incident.chain.items()
+        },
+        "things": [{"kind": thing.kind, "value": thing.value} for thing in incident.things if not thing.is_weak],
+    }
 
 
 def _step(result: StepResult) -> dict[str, Any]:

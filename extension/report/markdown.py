@@ -9,15 +9,15 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined, Template
 
+from extension.incidents.steps import Segments
+from extension.report.code_spans import BACKTICKS, code_span
 from extension.report.facts import Facts
-from extension.report.responses import Segments, plain
 from extension.report.suspects import Process
 from extension.report.view import View, view
 from extension.triage import Triage
 from tables.schema import clean_text
 
 _MARKUP = re.compile(r"[\\`*_{}\[\]<>#|~&!]")
-_BACKTICKS = re.compile(r"`+")
 
 
 class Safe(str):
@@ -37,7 +37,7 @@ def _template() -> Template:
     environment = Environment(  # noqa: S701  # no HTML comes out of it: `finalize` escapes for Markdown
         finalize=_escaped, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
-    environment.filters.update(code=code, cell=cell, prose=prose, response=response)
+    environment.filters.update(code=code, cell=cell, prose=prose)
     data = pkgutil.get_data(__package__, "report.md")
     assert data is not None
     return environment.from_string(data.decode("utf-8"))
@@ -45,13 +45,7 @@ def _template() -> Template:
 
 def code(text: str) -> Safe:
     """`text` as a code span, whatever backticks are in it."""
-    inner = clean_text(text)
-    if not inner.strip():
-        return Safe("")
-    fence = "`" * (max(map(len, _BACKTICKS.findall(inner)), default=0) + 1)
-    # A space beside the fence is taken off again by the reader; with a backtick there it is needed.
-    pad = " " if inner[0] in "` " or inner[-1] in "` " else ""
-    return Safe(f"{fence}{pad}{inner}{pad}{fence}")
+    return Safe(code_span(text))
 
 
 def cell(text: str) -> Safe:
@@ -64,14 +58,9 @@ def prose(segments: Segments) -> Safe:
     return Safe("".join(_escaped(text) if kind == "text" else code(text) for kind, text in segments))
 
 
-def response(segments: Segments) -> Safe:
-    """What to do as one code span, so that commands can be copied as they are."""
-    return code(plain(segments))
-
-
 def block(lines: list[str]) -> Safe:
     """Lines as they are, in a fenced block that none of them can close."""
-    longest = max((len(run) for line in lines for run in _BACKTICKS.findall(line)), default=0)
+    longest = max((len(run) for line in lines for run in BACKTICKS.findall(line)), default=0)
     fence = "`" * max(3, longest + 1)
     return Safe("\n".join((f"{fence}text", *map(clean_text, lines), fence)))
 

@@ -1,4 +1,4 @@
-"""The triage as text for a terminal or a file: every step's state, then each finding with its evidence and what to do."""
+"""The triage as text for a terminal or a file: every step's state, what happened and what to do, then each finding."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from rich.text import Text
 
 from extension import __version__
 from extension.engines import ResultRow
-from extension.report.responses import Segments, responses
+from extension.incidents.steps import Todo
+from extension.report.facts import Facts
 from extension.report.values import moment, shown, shown_column
+from extension.report.view import ROWS_TOLD, View, evidence_of, todos_of, verdict_means, view
 from extension.report.words import MARKS, words
 from extension.triage import (
     ABNORMAL,
@@ -40,8 +42,14 @@ _STYLES = {
     NEEDS_ROOT: "yellow",
     NOT_APPLICABLE: "dim",
 }
-_VERDICT_STYLES = {"clean": "bold green", "suspicious": "bold yellow", "compromised": "bold red", "incomplete": "bold yellow"}
-_SEGMENT_STYLES = {"command": "bold", "value": "bold", "blank": "italic"}
+_VERDICT_STYLES = {
+    "clean": "bold green",
+    "partial": "bold green",
+    "suspicious": "bold yellow",
+    "compromised": "bold red",
+    "incomplete": "bold yellow",
+}
+_SEGMENT_STYLES = {"code": "bold", "value": "bold"}
 
 
 def progress_line(result: StepResult, language: str) -> Text:
@@ -74,37 +82,71 @@ def open_console(stream: IO[str]) -> Console:
 
 
 def print_details(console: Console, triage: Triage, language: str) -> None:
-    """Print each finding with its evidence and what to do, what could not be checked, and the verdict."""
+    """Print the verdict, what happened and what to do first, then each finding, what could not be checked, and the verdict."""
     texts = words(language)
+    console.print()
+    _print_stories(console, view(triage, Facts(), language))
     for step in triage.steps:
         _print_step(console, step, language)
     if triage.blind_spots:
         console.print()
         console.print(Text(texts["blind"], style="bold"))
         for spot in triage.blind_spots:
-            console.print(
-                Padding(
-                    Text(texts["colon"].join(shown(part, texts["characters"]) for part in (spot.table, spot.why))),
-                    (0, 0, 0, 2),
-                    expand=False,
-                )
-            )
+            _print_indented(console, texts["colon"].join(shown(part, texts["characters"]) for part in (spot.table, spot.why)))
     console.print()
     host = " · ".join(shown(triage.host[key], texts["characters"]) for key in ("hostname", "system", "kernel", "user"))
     console.print(Text(f"minehunt {__version__} · {host} · {triage.engine_name} · {iso_time(triage.started)}", style="dim"))
     _print_verdict(console, triage, texts)
 
 
+def _print_stories(console: Console, shown_view: View) -> None:
+    """The incidents in a sentence each, their chains, and the first commands of the plan; nothing where there is none."""
+    texts = shown_view.words
+    if not shown_view.stories:
+        return
+    _print_verdict(console, shown_view.triage, texts)
+    for story in shown_view.stories:
+        console.print()
+        console.print(Text(shown_sentence(story.sentence), style="bold"))
+        grid = Table.grid(padding=(0, 1))
+        grid.add_column(no_wrap=True, style="dim")
+        grid.add_column(overflow="fold")
+        for stage, links, more in story.chain:
+            lines = [f"{shown_view.when(link.when)}  {link.text}" if link.when else link.text for link in links]
+            grid.add_row(texts[stage], Text("\n".join((*lines, *([f"+ {more}"] if more else ())))))
+        console.print(Padding(grid, (0, 0, 0, 2), expand=False))
+    console.print()
+    console.print(Text(texts["plan"], style="bold"))
+    for phase, commands in shown_view.first_commands:
+        for command in commands:
+            _print_indented(console, f"{texts[phase]}{texts['colon']}{command}")
+    if shown_view.commands_left_out:
+        _print_indented(console, f"+ {shown_view.commands_left_out} {texts['more_commands']}", "dim")
+
+
+def shown_sentence(text: str) -> str:
+    """A sentence with a capital where its script has one."""
+    return text[:1].upper() + text[1:] if text.startswith("found ") else text
+
+
+def _print_indented(console: Console, text: str, style: str = "") -> None:
+    console.print(Padding(Text(text, style=style), (0, 0, 0, 2), expand=False))
+
+
 def _print_verdict(console: Console, triage: Triage, texts: dict[str, str]) -> None:
     style = _VERDICT_STYLES[triage.verdict]
-    console.print(
-        Text.assemble(
-            (texts["verdict"] + texts["colon"], "bold"), (f"{texts[triage.verdict]} – {texts[triage.verdict + '_means']}", style)
-        )
-    )
-    steps = texts["comma"].join(map(str, triage.abnormal_steps)) or texts["none"]
-    counts = (("findings", triage.findings), ("steps", steps), ("errors", triage.errors))
+    meaning = verdict_means(triage, texts)
+    console.print(Text.assemble((texts["verdict"] + texts["colon"], "bold"), (f"{texts[triage.verdict]} – {meaning}", style)))
+    counts = [("findings", str(triage.findings))]
+    for word, steps in (("steps", triage.abnormal_steps), ("unchecked_steps", triage.unchecked_steps)):
+        if steps or word == "steps":
+            counts.append((word, texts["comma"].join(map(str, steps)) or texts["none"]))
+    counts.append(("errors", str(triage.errors)))
     console.print(Text("   ".join(f"{texts[word]}{texts['colon']}{count}" for word, count in counts)))
+    if triage.is_interrupted:
+        console.print(Text(texts["interrupted"], style="bold yellow"))
+    if triage.left_out:
+        console.print(Text(f"{texts['left_out_quick']}{texts['colon']}{texts['comma'].join(triage.left_out)}", style="yellow"))
     if any(step.status == NEEDS_ROOT for step in triage.steps):
         console.print(Text(texts["as_root"], style="yellow"))
 
@@ -125,7 +167,11 @@ def _print_query(console: Console, result: QueryResult, language: str, texts: di
     query = result.query
     attack = f"  {' '.join(query.attack)}" if query.attack else ""
     state = texts["not_in_place"] if query.kind == "policy" and result.status == ABNORMAL else texts[result.status]
-    console.print(Text.assemble((query.name, "bold"), f"  {texts[query.severity]}{attack}  ", (state, _STYLES[result.status])))
+    title = query.title.get(language) or query.name
+    name = "" if title == query.name else f"  {query.name}"
+    console.print(
+        Text.assemble((title, "bold"), (name, "dim"), f"  {texts[query.severity]}{attack}  ", (state, _STYLES[result.status]))
+    )
     for cut in result.cuts:
         told = f"{texts['not_looked_at']}{texts['colon']}{shown(cut.table, texts['characters'])}{texts['colon']}"
         console.print(Padding(Text(told + shown(cut.why, texts["characters"]), style="yellow"), (0, 0, 0, 2), expand=False))
@@ -135,7 +181,7 @@ def _print_query(console: Console, result: QueryResult, language: str, texts: di
         console.print(Padding(Text(shown(result.error, texts["characters"]), style="yellow"), (0, 0, 0, 2), expand=False))
         return
     for row in result.rows[:_ROWS_SHOWN]:
-        console.print(Padding(_row(row, texts), (0, 0, 0, 2), expand=False))
+        console.print(Padding(_row(row, evidence_of(query, row, language), texts), (0, 0, 0, 2), expand=False))
     if len(result.rows) > _ROWS_SHOWN:
         console.print(
             Padding(Text(f"+ {len(result.rows) - _ROWS_SHOWN} {texts['more']}", style="dim"), (0, 0, 0, 2), expand=False)
@@ -146,20 +192,20 @@ def _print_query(console: Console, result: QueryResult, language: str, texts: di
     grid.add_row(texts["why"], Text(query.description.get(language)))
     if query.false_positives and query.kind != "policy":
         grid.add_row(texts["false_positives"], Text("\n".join(text.get(language) for text in query.false_positives)))
-    for segments in responses(query.response.get(language), result.rows):
-        grid.add_row(texts["do"], _response(segments))
+    for todo in todos_of(result, language):
+        grid.add_row(texts[todo.phase], _todo(todo, texts))
+    if len(result.rows) > ROWS_TOLD:
+        grid.add_row("", Text(texts["more_told"], style="dim"))
     console.print(Padding(grid, (0, 0, 1, 2), expand=False))
 
 
-def _row(row: ResultRow, texts: dict[str, str]) -> Text:
-    """One finding as `name=value` pairs, the evidence on a line of its own; nothing in it can steer the terminal."""
-    pairs = [
-        (name, shown_column(name, value, texts["characters"])) for name, value in row.items() if value and name != "evidence"
-    ]
+def _row(row: ResultRow, says: str, texts: dict[str, str]) -> Text:
+    """One finding as `name=value` pairs, what it shows on a line of its own; nothing in it can steer the terminal."""
+    pairs = [(name, shown_column(name, value, texts["characters"])) for name, value in row.items() if value and value != says]
     text = Text("• ")
     text.append_text(Text("  ").join(_pairs(pairs, row)))
-    if row.get("evidence"):
-        text.append(f"\n  {shown(row['evidence'], texts['characters'])}", style="italic")
+    if says:
+        text.append(f"\n  {shown(says, texts['characters'])}", style="italic")
     return text
 
 
@@ -170,5 +216,12 @@ def _pairs(pairs: Iterable[tuple[str, str]], row: ResultRow) -> list[Text]:
     ]
 
 
-def _response(segments: Segments) -> Text:
-    return Text.assemble(*((f"`{text}`" if kind == "code" else text, _SEGMENT_STYLES.get(kind, "")) for kind, text in segments))
+def _todo(todo: Todo, texts: dict[str, str]) -> Text:
+    text = Text.assemble(
+        *((f"`{piece}`" if kind == "code" else piece, _SEGMENT_STYLES.get(kind, "")) for kind, piece in todo.text)
+    )
+    if todo.is_refused:
+        text.append(f" ({texts['refused']})", style="italic")
+    if todo.command:
+        text.append(f"\n{todo.command}", style="bold")
+    return text

@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 from typing import Optional
 
+from extension.incidents.steps import VALUE_SHOWN
 from extension.triage import iso_time
 from tables.schema import clean_text
 
-# More of one value than this says nothing to a reader; the JSON report has it whole.
-VALUE_SHOWN = 400
 _TIME_COLUMN = re.compile(
     r"(^|_)(time|mtime|ctime|atime|btime|entered_at|logged_in_at|(first|last)_(failure|success)|success_after_failures|last_change)$"
 )

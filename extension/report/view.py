@@ -7,10 +7,14 @@ from dataclasses import dataclass
 
 from extension import __version__
 from extension.engines import ResultRow
-from extension.pack.model import SEVERITIES
+from extension.incidents import Finding as Found
+from extension.incidents import told
+from extension.incidents.steps import Segments, Todo, all_todos, prose
+from extension.pack.parts import SEVERITIES, Query
+from extension.plan import Plan, PlanStep, make_plan
 from extension.report import drawing, suspects, timeline
 from extension.report.facts import Facts
-from extension.report.responses import RESPONSES_SHOWN, Segments, prose, responses
+from extension.report.stories import Story, story
 from extension.report.values import shown, shown_column
 from extension.report.words import words
 from extension.triage import ABNORMAL, ERROR, INCOMPLETE, NEEDS_ROOT, NOT_APPLICABLE, QueryResult, StepResult, Triage, iso_time
@@ -19,6 +23,10 @@ from tables.schema import clean_text
 _ROWS_SHOWN = 20
 _FIRST = 5
 _LINE = 160
+# What to do is told of at most so many rows of one query; the plan has all.
+ROWS_TOLD = 5
+# Commands of the plan on the first page.
+_COMMANDS_SHOWN = 12
 
 
 @dataclass(frozen=True)
@@ -34,14 +42,16 @@ class Finding:
     """A detection that gave rows, or a policy that gave none."""
 
     name: str
+    title: str
     step: StepResult
     severity: str
+    stage: str
     attack: tuple[str, ...]
     count: int
     description: Segments
     false_positives: tuple[Segments, ...]
     rows: tuple[FoundRow, ...]
-    responses: tuple[Segments, ...]
+    todos: tuple[Todo, ...]
 
     @property
     def left_out(self) -> int:
@@ -49,9 +59,9 @@ class Finding:
         return self.count - len(self.rows)
 
     @property
-    def is_to_fill_in(self) -> bool:
-        """Whether there are too many rows for a response of each, so that it names none's values."""
-        return self.count > RESPONSES_SHOWN and any(segment.kind == "blank" for one in self.responses for segment in one)
+    def is_told_in_part(self) -> bool:
+        """Whether there are too many rows to say of each what to do."""
+        return self.count > ROWS_TOLD
 
 
 @dataclass(frozen=True)
@@ -63,6 +73,8 @@ class View:
     words: dict[str, str]
     findings: tuple[Finding, ...]
     policies: tuple[Finding, ...]
+    stories: tuple[Story, ...]
+    plan: Plan
     forest: suspects.Forest
     events: tuple[timeline.Event, ...]
     events_left_out: int
@@ -72,8 +84,30 @@ class View:
 
     @property
     def first(self) -> tuple[Finding, ...]:
-        """The gravest findings."""
-        return tuple(sorted(self.findings, key=lambda finding: timeline.gravity(finding.severity))[:_FIRST])
+        """What to look at first: what mines, then the gravest findings."""
+        return tuple(sorted(self.findings, key=lambda one: (one.stage != "mining", timeline.gravity(one.severity)))[:_FIRST])
+
+    @property
+    def first_commands(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """The plan's first commands, by phase."""
+        shown: list[tuple[str, tuple[str, ...]]] = []
+        left = _COMMANDS_SHOWN
+        for phase, steps in self.plan.phases():
+            commands = tuple(step.command or self.words["refused"] for step in steps if _is_to_type(step))[:left]
+            left -= len(commands)
+            if commands:
+                shown.append((phase, commands))
+        return tuple(shown)
+
+    @property
+    def commands_left_out(self) -> int:
+        """Commands of the plan that are not among the first."""
+        return max(0, sum(map(_is_to_type, self.plan.steps)) - _COMMANDS_SHOWN)
+
+    @property
+    def means(self) -> str:
+        """What the verdict means, for a partial run with the steps that it is about."""
+        return verdict_means(self.triage, self.words)
 
     @property
     def severities(self) -> dict[str, int]:
@@ -119,6 +153,10 @@ class View:
         return sum(query.findings or (query.query.kind == "policy" and query.status == ABNORMAL) for query in step.queries)
 
 
+def _is_to_type(step: PlanStep) -> bool:
+    return bool(step.command) or step.is_refused
+
+
 def view(triage: Triage, facts: Facts, language: str) -> View:
     """Everything the report says, `language` being en or zh."""
     texts = words(language)
@@ -130,6 +168,8 @@ def view(triage: Triage, facts: Facts, language: str) -> View:
         language=language,
         words=texts,
         findings=tuple(finding for finding in findings if finding.count),
+        stories=tuple(story(incident, language) for incident in triage.incidents if incident.is_compromise),
+        plan=make_plan(triage.incidents, triage.host.get("hostname", ""), triage.finished, language),
         policies=tuple(sorted((f for f in findings if not f.count), key=lambda f: timeline.gravity(f.severity))),
         forest=suspects.forest(triage),
         events=tuple(listed),
@@ -146,21 +186,41 @@ def _finding(step: StepResult, result: QueryResult, language: str, texts: dict[s
     query = result.query
     return Finding(
         name=query.name,
+        title=query.title.get(language) or query.name,
         step=step,
         severity=query.severity,
+        stage=query.stage,
         attack=query.attack,
         count=result.findings,
         description=prose(query.description.get(language)),
         false_positives=tuple(prose(text.get(language)) for text in query.false_positives),
-        rows=tuple(_found_row(row, texts) for row in result.rows[:_ROWS_SHOWN]),
-        responses=responses(query.response.get(language), result.rows),
+        rows=tuple(_found_row(query, row, language, texts) for row in result.rows[:_ROWS_SHOWN]),
+        todos=todos_of(result, language),
     )
 
 
-def _found_row(row: ResultRow, texts: dict[str, str]) -> FoundRow:
-    columns = ((name, value) for name, value in row.items() if value and name != "evidence")
+def todos_of(result: QueryResult, language: str) -> tuple[Todo, ...]:
+    """What to do about the first rows of a query's result, or about a policy that has none."""
+    return all_todos(result.query, result.rows[:ROWS_TOLD] or ({},), language)
+
+
+def evidence_of(query: Query, row: ResultRow, language: str) -> str:
+    """What a row shows: the query's own words, in Chinese the pack's with the row's values."""
+    return told(Found(query, row), language) if language == "zh" and query.says else row.get("evidence", "")
+
+
+def verdict_means(triage: Triage, texts: dict[str, str]) -> str:
+    """What the verdict of a triage means, for a partial run with the steps that it is about."""
+    meaning = texts[triage.verdict + "_means"]
+    steps = texts["comma"].join(str(step.step.step) for step in triage.steps)
+    return meaning.format(steps=steps, count=len(triage.steps), all=triage.steps_in_pack)
+
+
+def _found_row(query: Query, row: ResultRow, language: str, texts: dict[str, str]) -> FoundRow:
+    says = evidence_of(query, row, language)
+    columns = ((name, value) for name, value in row.items() if value and value != says)
     return FoundRow(
-        shown(row.get("evidence", ""), texts["characters"]),
+        shown(says, texts["characters"]),
         tuple((clean_text(name), shown_column(name, value, texts["characters"])) for name, value in columns),
     )
 

@@ -28,10 +28,10 @@ class Notes:
     degraded: tuple[str, ...] = ()
     blind: Optional[tuple[str, ...]] = None
 
-    def gaps(self) -> Iterable[tuple[str, str]]:
-        """Each as (kind, why): error, truncated or degraded."""
-        yield from ((kind, why) for kind, why in ((ERROR, self.error), (TRUNCATED, self.truncated)) if why)
-        yield from ((DEGRADED, why) for why in self.degraded)
+    def gaps(self) -> Iterable[tuple[str, str, bool]]:
+        """Each as (kind, why, whether something could hide in it): error, truncated or degraded."""
+        yield from ((kind, why, True) for kind, why in ((ERROR, self.error), (TRUNCATED, self.truncated)) if why)
+        yield from ((DEGRADED, why, self.blind is None or why in self.blind) for why in self.degraded)
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,7 @@ class Gap(NamedTuple):
     why: str
     question: str
     answered_at: int
+    is_blind: bool
 
 
 class StatusBoard:
@@ -114,11 +115,11 @@ class StatusBoard:
     def answered(self, table: str, question: str, notes: Notes) -> None:
         """Record what an answer lacked, whether it was scanned for or given once more."""
         with self._lock:
-            for kind, why in notes.gaps():
+            for kind, why, is_blind in notes.gaps():
                 self._sequence += 1
                 # The newest last: what is said of every row of a JOIN is kept once.
                 self._gaps.pop((table, kind, why), None)
-                self._gaps[table, kind, why] = Gap(self._sequence, table, kind, why, question, int(time.time()))
+                self._gaps[table, kind, why] = Gap(self._sequence, table, kind, why, question, int(time.time()), is_blind)
                 if len(self._gaps) > _MAX_GAPS:
                     del self._gaps[next(iter(self._gaps))]
 

@@ -20,6 +20,7 @@ class MinehuntGap(Row):
     why: str = column(TEXT, "what is missing, and why")
     question: Optional[str] = column(TEXT, "constraints of the question, such as `root = /`; empty without any")
     answered_at: int = column(BIGINT, "when the latest answer lacked it, in unix seconds")
+    is_blind: bool = column(BIGINT, "1 if something could hide in it (the notes of minehunt_status say what that is)")
 
 
 @table(
@@ -45,4 +46,5 @@ def minehunt_gaps(host: Host, query: QueryContext) -> Iterator[MinehuntGap]:
             why=gap.why,
             question=gap.question,
             answered_at=gap.answered_at,
+            is_blind=gap.is_blind,
         )

@@ -11,7 +11,7 @@ import pytest
 
 from extension import triage as triage_module
 from extension.engines import EngineError, ResultRow
-from extension.pack.model import Pack, Query, Step, Text
+from extension.pack.parts import Pack, Query, ResponseStep, Step, Text
 from extension.report import json as json_report
 from extension.report import text as text_report
 from extension.triage import Triage, run_triage
@@ -53,7 +53,8 @@ class RecordedEngine:
 
 def query(name: str, kind: str = "detection", severity: str = "high", needs_root: bool = False) -> Query:
     text = Text(f"about {name}", f"关于 {name}")
-    return Query(name, kind, severity, ("T1014",), 900, False, needs_root, text, text, (text,), name, Path("11.yaml"), 1)
+    steps = (ResponseStep("contain", text),)
+    return Query(name, kind, severity, ("T1014",), 900, False, needs_root, text, steps, (text,), name, Path("11.yaml"), 1)
 
 
 def run(answers: dict[str, list[ResultRow] | str], *queries: Query, gaps: dict[str, list[ResultRow]] | None = None) -> Triage:
@@ -62,7 +63,8 @@ def run(answers: dict[str, list[ResultRow] | str], *queries: Query, gaps: dict[s
 
 
 def gap(sequence: int, table: str, why: str, kind: str) -> ResultRow:
-    return {"sequence": str(sequence), "table_name": table, "why": why, "kind": kind}
+    is_blind = kind != "degraded" or "blind" in why
+    return {"sequence": str(sequence), "table_name": table, "why": why, "kind": kind, "is_blind": str(int(is_blind))}
 
 
 def test_what_a_mounted_disk_cannot_tell_is_neither_normal_nor_an_error() -> None:
@@ -112,7 +114,9 @@ def test_json_follows_its_schema_and_keeps_the_issue_s_keys() -> None:
     result = run({"a": ROW, "b": "broken"}, query("a"), query("b"))
     document = json.loads(json_report.render(result))
     jsonschema.validate(document, SCHEMA)
-    assert document["summary"] == {"verdict": "compromised", "abnormal_steps": [11], "findings": 1, "errors": 1}
+    assert document["summary"] == {
+        "verdict": "compromised", "abnormal_steps": [11], "unchecked_steps": [], "findings": 1, "errors": 1,
+    }  # fmt: skip
     (step,) = document["steps"]
     assert step["title"] == {"en": "Hidden processes", "zh": "隐藏进程检查"}
     assert step["queries"][0]["rows"] == ROW and step["queries"][0]["row_count"] == 1
@@ -149,6 +153,49 @@ def test_a_detection_that_was_cut_short_is_not_normal(
             assert "out of time at /srv" in text_report.render(result, language)
 
 
+def test_a_detection_whose_table_is_blind_is_not_normal_and_is_counted_apart_from_findings() -> None:
+    result = run({}, query("q"), gaps={"q": [gap(1, "hidden_processes", "blind: not root", "degraded")]})
+    assert (result.steps[0].status, result.verdict) == ("incomplete", "incomplete")
+    assert (result.abnormal_steps, result.unchecked_steps) == ([], [11])
+    text = text_report.render(result, "en")
+    assert "not looked at: hidden_processes: blind: not root" in text
+    assert "Findings: 0   abnormal steps: none   steps not wholly checked: 11" in text
+
+
+def test_a_partial_run_says_so() -> None:
+    step = Step(14, Text("Keys", "公钥"), Text("?", "?"), (query("q"),), Path("14.yaml"), 1)
+    other = dataclasses.replace(step, step=15)
+    pack = Pack("p", Path("p"), (step, other))
+    result = run_triage(pack, RecordedEngine({}), [14])
+    assert result.verdict == "partial"
+    assert "nothing found – in what was examined: step 14 (1 of 2)" in text_report.render(result, "en")
+    assert "未发现异常 – 已检查步骤 14（1/2）" in text_report.render(result, "zh")
+    assert run_triage(pack, RecordedEngine({})).verdict == "clean"
+
+
+def test_an_interrupted_run_keeps_what_was_found_and_says_so() -> None:
+    class Interrupted(RecordedEngine):
+        def query(self, sql: str) -> list[ResultRow]:
+            if sql == "b":
+                raise KeyboardInterrupt
+            return super().query(sql)
+
+    step = Step(11, Text("Hidden", "隐藏"), Text("?", "?"), (query("a"), query("b"), query("c")), Path("11.yaml"), 1)
+    for answers, verdict in (({"a": ROW}, "compromised"), ({}, "incomplete")):
+        result = run_triage(Pack("p", Path("p"), (step, dataclasses.replace(step, step=12))), Interrupted(answers))
+        assert (result.is_interrupted, result.verdict, [one.query.name for one in result.results]) == (True, verdict, ["a"])
+        assert "interrupted: what follows was not examined" in text_report.render(result, "en")
+        jsonschema.validate(json.loads(json_report.render(result)), SCHEMA)
+
+
+def test_queries_over_tables_that_are_not_wanted_are_left_out_and_named() -> None:
+    walking = dataclasses.replace(query("b"), sql="SELECT 1 FROM recent_files")
+    step = Step(12, Text("Files", "文件"), Text("?", "?"), (query("a"), walking), Path("12.yaml"), 1)
+    result = run_triage(Pack("p", Path("p"), (step,)), RecordedEngine({}), without_tables=["recent_files"])
+    assert (result.left_out, result.verdict) == (("b",), "partial")
+    assert "left out by --quick: b" in text_report.render(result, "en")
+
+
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_text_names_the_step_the_evidence_and_what_to_do_and_is_inert(language: str) -> None:
     text = text_report.render(run({"a": ROW}, query("a")), language)
@@ -160,13 +207,13 @@ def test_text_names_the_step_the_evidence_and_what_to_do_and_is_inert(language: 
 
 def test_the_next_command_is_filled_in_unless_a_shell_could_misread_the_value() -> None:
     def response_for(row: ResultRow) -> str:
-        text = Text("kill -STOP <pid>; cp <exe_path> /root", "同上")
-        step_query = dataclasses.replace(query("q"), response=text)
-        return text_report.render(run({"q": [row]}, step_query), "en")
+        step = ResponseStep("contain", Text("Save it.", "留存。"), "cp <exe_path> /root")
+        return text_report.render(run({"q": [row]}, dataclasses.replace(query("q"), response=(step,))), "en")
 
-    assert "kill -STOP 7; cp /tmp/x /root" in response_for({"pid": "7", "exe_path": "/tmp/x"})
-    assert "kill -STOP 7; cp '/tmp/x;reboot' /root" in response_for({"pid": "7", "exe_path": "/tmp/x;reboot"})
-    assert "cp <exe_path> /root" in response_for({"pid": "7", "exe_path": "-rf"})
+    assert "cp /tmp/x /root" in response_for({"exe_path": "/tmp/x"})
+    assert "cp '/tmp/x;reboot' /root" in response_for({"exe_path": "/tmp/x;reboot"})
+    assert "Save it. (its value could be misread" in response_for({"exe_path": "-rf"})
+    assert "Save it." not in response_for({"pid": "7"})
 
 
 def test_times_are_shown_as_times() -> None:

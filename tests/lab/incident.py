@@ -22,6 +22,7 @@ from extension.report import json as json_report
 from extension.report import markdown as markdown_report
 from extension.report import text as text_report
 from extension.report.facts import Facts, collect
+from extension.report.saved import triage_from
 from extension.report.words import LANGUAGES
 from extension.triage import Triage, run_triage
 from tests.lab.cases_accounts import second_root, worm_key
@@ -33,7 +34,6 @@ from tests.lab.namespaces import bring_up_loopback, end_with_parent, mount
 from tests.lab.room import CONTROL_SERVER, LISTED_POOL, POOL, Room
 from tests.lab.wallets import XMR
 from tests.support.chromium import Chromium, find_chromium
-from tests.support.saved_triage import triage_from
 
 _MS_MOVE = 8192
 _MODULE = "tests.lab.incident"
@@ -84,7 +84,9 @@ def examine() -> tuple[Triage, Facts]:
         if line.startswith("ANSWER "):
             answer: dict[str, Any] = json.loads(line[len("ANSWER ") :])
             facts = answer["facts"]
-            return triage_from(answer["triage"]), Facts(facts["host"], tuple(facts["indicators"]), tuple(facts["known_good"]))
+            return triage_from(answer["triage"], PACK), Facts(
+                facts["host"], tuple(facts["indicators"]), tuple(facts["known_good"])
+            )
     raise RuntimeError(f"no answer (exit {done.returncode})\n{done.stdout}{done.stderr}")
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Union
 
+from extension.gaps import BlindSpot
 from extension.pack.model import load_pack, shipped_pack
 from extension.report.facts import Facts
-from extension.triage import BlindSpot, QueryResult, StepResult, Triage
+from extension.triage import QueryResult, StepResult, Triage
 
 PACK = load_pack(shipped_pack())
 NOW = 1_795_450_000

@@ -34,7 +34,7 @@ queries:
     snapshot: false
     needs_root: true
     description: {en: A hidden process., zh: 隐藏进程。}
-    response: {en: Stop it., zh: 结束它。}
+    response: [{phase: contain, text: {en: Stop it., zh: 结束它。}, command: "umount <path>"}]
     false_positives: [{en: None known., zh: 暂无已知误报。}]
     sql: |
       SELECT path, 'x' AS evidence FROM mounts
@@ -113,7 +113,11 @@ def test_every_step_but_the_policies_has_a_detection() -> None:
 def chinese_texts() -> list[str]:
     pack = load_pack(PACK_FOLDER)
     texts = [text.zh for step in pack.steps for text in (step.title, step.asks)]
-    return texts + [text.zh for q in pack.queries() for text in (q.description, q.response, *q.false_positives)]
+    return (
+        texts
+        + [text.zh for q in pack.queries() for text in (q.title, q.description, *q.false_positives)]
+        + [text.zh for q in pack.queries() for text in (*(step.text for step in q.response), *([q.says] if q.says else []))]
+    )
 
 
 def test_chinese_texts_are_chinese() -> None:
@@ -151,8 +155,17 @@ def test_a_step_is_read_with_its_lines(folder: Path) -> None:
         ("needs_root: true", "need_root: true", 5, "query 'hidden' lacks the key `needs_root`"),
         ("needs_root: true", "need_root: true", 11, "query 'hidden' has the unknown key `need_root`"),
         ("zh: 隐藏进程。", "zh: ''", 12, "`description` is empty in zh"),
-        ("{en: Stop it., zh: 结束它。}", "{en: Stop it.}", 13, "`response` lacks the key `zh`"),
-        ("{en: Stop it., zh: 结束它。}", "Stop it.", 13, "`response` must be a mapping"),
+        ("{en: Stop it., zh: 结束它。}", "{en: Stop it.}", 13, "`text` lacks the key `zh`"),
+        ("{en: Stop it., zh: 结束它。}", "Stop it.", 13, "`text` must be a mapping"),
+        ("[{phase: contain,", "[stop, {phase: contain,", 13, "no procedure 'stop' in procedures.yaml"),
+        ("[{phase: contain,", "{phase: contain,", 13, "not valid YAML"),
+        ("phase: contain", "phase: panic", 13, "unknown phase 'panic'; one of contain"),
+        (
+            '[{phase: contain, text: {en: Stop it., zh: 结束它。}, command: "umount <path>"}]',
+            "Stop it.",
+            13,
+            "`response` must be a list",
+        ),
         ("{en: None known., zh: 暂无已知误报。}", "None known.", 14, "a false positive has an English and a Chinese text"),
         ("{en: None known., zh: 暂无已知误报。}", "{en: None known.}", 14, "`false_positives` lacks the key `zh`"),
         ("{en: None known., zh: 暂无已知误报。}", "{}", 14, "`false_positives` lacks the key `en`"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from extension.pack.model import KINDS, SEVERITIES
+from extension.pack.parts import KINDS, PHASES, SEVERITIES, STAGES
 from extension.report import html
 from extension.report.timeline import LANES
 from extension.report.words import MARKS, words
@@ -17,7 +17,7 @@ def test_both_languages_have_every_word_and_chinese_is_chinese() -> None:
     english, chinese = words("en"), words("zh")
     assert list(english) == list(chinese) and all(english.values()) and all(chinese.values())
     assert [key for key, word in chinese.items() if not re.search("[\u3001-\u9fff\uff1a]", word)] == []
-    assert {*KINDS, *SEVERITIES, *LANES, *MARKS} <= set(english)
+    assert {*KINDS, *SEVERITIES, *LANES, *MARKS, *STAGES, *PHASES} <= set(english)
 
 
 def test_every_word_is_said_somewhere() -> None:
@@ -25,6 +25,8 @@ def test_every_word_is_said_somewhere() -> None:
         path.read_text() for path in FOLDER.iterdir() if path.suffix in (".py", ".html", ".md") and path.name != "words.py"
     ]
     said = set(re.findall(r"\bw\.(\w+)", "".join(sources))) | set(re.findall(r"""["']([\w-]+)["']""", "".join(sources)))
-    named = {*KINDS, *SEVERITIES, *LANES, *MARKS, "clean", "suspicious", "compromised", "incomplete"}
+    verdicts = {"clean", "suspicious", "compromised", "incomplete", "partial"}
+    named = {*KINDS, *SEVERITIES, *LANES, *MARKS, *STAGES, *PHASES, *verdicts}
     facts = {"hostname", "system", "kernel", "architecture", "user", "root"}
-    assert [key for key in words("en") if key not in said | named | facts and not key.endswith("_means")] == []
+    unsaid = [key for key in words("en") if key not in said | named | facts and not key.endswith("_means")]
+    assert [key for key in unsaid if not key.startswith("confidence_")] == []
