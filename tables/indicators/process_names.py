@@ -97,6 +97,9 @@ class ProcessNames:
         self.writable_folders_pattern = "|".join(map(re.escape, self.writable_folders))
         self.program_folders = _folders(data["program_folders"])
         self.package_folders = _folders(data["package_folders"])
+        self.packaged_places = _folders(data["packaged_places"])
+        self.data_places = _folders(data["data_places"])
+        self.installed_places = Names.of(data["installed_places"])
 
     def claims_kernel_thread(self, name: str) -> bool:
         """Whether `name` (a comm or an argv[0]) is a kernel thread's, or one token in square brackets as ps prints those."""
@@ -152,6 +155,13 @@ class ProcessNames:
             if is_below(rest, self.tool_folders) is None and is_below(rest, self.open_folders) is not None:
                 return True
         return False
+
+    def is_out_of_place(self, path: str, is_machine_code: bool) -> bool:
+        """Whether a program that no package owns is odd at `path`, links resolved: only packages put such there."""
+        where = self.packaged_places + self.data_places if is_machine_code else self.packaged_places
+        if is_below(path, where) is None or any(map(self.installed_places.match, enclosing(path)[1:])):
+            return False
+        return hidden_component(path) is None or not self.is_tool_path(path, ())
 
 
 def _title(entry: Mapping[str, Any]) -> Title:

@@ -16,7 +16,7 @@ from tables.host.startup.boot_modules import boot_modules as named_modules
 from tables.host.startup.entries import StartupFiles
 from tables.reasons.finding_columns import evidence_column, exception_column
 from tables.reasons.module_facts import ModuleFacts
-from tables.reasons.started_commands import SEARCH_PATH, started_program
+from tables.reasons.started_files import SEARCH_PATH, StartedFiles
 from tables.schema import BIGINT, TEXT, QueryContext, Row, Words, column, table
 from tables.text.shell import parse
 
@@ -84,7 +84,7 @@ def _started(host: Host, command: str) -> _Started:
     if not command:
         return _Started(None, (), ())
     commands = parse(command).commands
-    _, program = started_program(host.files, commands, SEARCH_PATH, None, "/")
+    _, program = StartedFiles(host.files).program(commands, SEARCH_PATH, None, "/")
     given = [word for each in commands if (found := each.invocation) and found.name in _LOADERS for word in found.arguments]
     words = [word for word in given if not word.startswith("-") and "=" not in word]
     files = tuple(dict.fromkeys(word for word in words if word.startswith("/")))

@@ -24,7 +24,8 @@ from tables.host.schedulers.schedule_text import anacron_text, cron_text
 from tables.host.systemd.timers import timer_jobs
 from tables.reasons.commands import command_reasons, script_reasons, text_reasons
 from tables.reasons.crontabs import environment_reasons, job_reasons, job_script, job_words
-from tables.reasons.started_commands import SEARCH_PATH, CommandFacts, StartedCommand
+from tables.reasons.started_commands import CommandFacts, StartedCommand
+from tables.reasons.started_files import SEARCH_PATH
 from tables.schema import BIGINT, TEXT, QueryContext, column, table
 from tables.text.shell import parse
 
@@ -84,7 +85,7 @@ def scheduled_jobs(host: Host, query: QueryContext) -> Iterator[ScheduledJob]:
     jobs = _Jobs(host, query)
     for row in jobs.facts.complete(jobs.rows(), query):
         # Of a script all commands were looked at, for what they start may be odd inside.
-        if row.scheduler != "cron_script" or row.line == 0 or row.reasons or row.program_reasons:
+        if row.scheduler != "cron_script" or row.line == 0 or row.reasons or row.program_reasons or row.unpackaged_program:
             yield row
 
 

@@ -35,9 +35,11 @@ from tables.host.startup.terminal_tools import terminal_tools
 from tables.host.startup.tool_hooks import git_hooks, preloads, python_files, python_startup, sudo_settings
 from tables.host.startup.udev_rules import udev_programs
 from tables.reasons.code_strings import code_reasons
-from tables.reasons.commands import command_reasons, script_reasons
-from tables.reasons.started_commands import SEARCH_PATH, CommandFacts, StartedCommand
+from tables.reasons.commands import command_reasons, handed_on, script_reasons
+from tables.reasons.started_commands import CommandFacts, StartedCommand, row_key
+from tables.reasons.started_files import SEARCH_PATH, Started
 from tables.schema import BIGINT, TEXT, QueryContext, column, table
+from tables.text.code_calls import started_by
 from tables.text.shell import Command, Script, parse
 
 _TABLE = "startup_commands"
@@ -83,6 +85,11 @@ _MECHANISMS = (
     "sleep_hook, sshd, sudoers, supervisor, terminal_tool, tmpfiles, udev or xdg_autostart"
 )
 _NAME_IN_TEXT = re.compile(r"[^\s;&|()<>'\"`$={}]+")
+# What shells call by itself: bash(1), zshmisc(1), fish(1).
+_CALLED_BY_SHELLS = re.compile(
+    r"command_not_found_handler?|precmd|preexec|chpwd|periodic|zshexit|zshaddhistory|TRAP[A-Z0-9]{2,10}"
+    r"|fish_(?:right_|mode_)?prompt|fish_greeting|fish_title|fish_command_not_found"
+)
 # Of a script in a home so much is looked into: text made to be slow takes seconds for each megabyte.
 _HOME_LIMIT = 512 * 1024
 
@@ -147,7 +154,9 @@ def startup_commands(host: Host, query: QueryContext) -> Iterator[StartupCommand
         ]
     )
     entries = (row for reader in _READERS for entry in reader(source) for row in rows.of(entry))
-    yield from facts.complete(entries, query)
+    for row in facts.complete(entries, query):
+        if rows.is_remarkable(row) or row.unpackaged_program or row.alert_reasons:
+            yield row
 
 
 class _Rows:
@@ -159,6 +168,12 @@ class _Rows:
         self.query = query
         self._programs: dict[str, bool] = {}
         self._shares = Shares(query)
+        # Commands in scripts that nothing is known of yet but what they start.
+        self._plain: set[tuple[str, int, str]] = set()
+
+    def is_remarkable(self, row: StartupCommand) -> bool:
+        """Whether a row says something whatever its command starts."""
+        return row_key(row) not in self._plain
 
     def of(self, entry: StartupEntry) -> Iterator[StartupCommand]:
         """The rows of one entry."""
@@ -171,8 +186,7 @@ class _Rows:
             else:
                 yield from self._shares.of(entry.home, entry.file.path, self._inside(self._cut(entry)))
         elif entry.kind == NAME:
-            parsed = parse(shlex.quote(entry.program)).commands if entry.program else ()
-            yield self._row(entry, parsed=parsed, reasons=_name_reasons(entry))
+            yield self._row(entry, parsed=parse(_started_by_name(entry)).commands, reasons=_name_reasons(entry))
         elif entry.judged is not None:
             yield self._row(entry, parsed=parse(entry.judged).commands, reasons=command_reasons(entry.judged))
         else:
@@ -192,6 +206,7 @@ class _Rows:
         reasons: Optional[Sequence[str]] = None,
         in_function: Optional[str] = None,
         is_triggered: bool = True,
+        handed: Optional[Sequence[Sequence[str]]] = None,
     ) -> StartupCommand:
         columns: dict[str, Any] = self.facts.columns(
             entry.file,
@@ -201,6 +216,7 @@ class _Rows:
             reasons=reasons,
             search_path=entry.search_path or SEARCH_PATH,
             home=entry.home,
+            handed=handed,
         )
         return StartupCommand(
             **columns,
@@ -219,10 +235,15 @@ class _Rows:
         if script.is_cut:
             self.query.truncate(f"{entry.file.path}: only the first {len(script.commands)} commands were read")
         used: Optional[set[str]] = None
-        for command, reasons in zip(script.commands, script_reasons(script)):
+        seen: set[Started] = set()
+        for command, reasons, handed in zip(script.commands, script_reasons(script), handed_on(script.commands)):
             self.query.check_time()
             if not reasons and not command.is_background:
-                continue
+                starts = self.facts.started.all([command], entry.search_path or SEARCH_PATH, entry.home, handed=[handed])
+                if seen.issuperset(starts):
+                    continue
+                seen.update(starts)
+                self._plain.add((entry.file.path, command.line, "\n".join((command.text, *command.here_docs))))
             function = _function(command)
             if function is not None and used is None:
                 used = _names_used(script)
@@ -233,11 +254,16 @@ class _Rows:
                 reasons,
                 function,
                 function is None or function in (used or ()) or self._is_program(function),
+                [handed],
             )
 
     def _is_program(self, name: str) -> bool:
         if name not in self._programs:
-            self._programs[name] = name == "cd" or any(self.source.exists(f"{folder}/{name}") for folder in SEARCH_PATH)
+            self._programs[name] = (
+                name == "cd"
+                or _CALLED_BY_SHELLS.fullmatch(name) is not None
+                or any(self.source.exists(f"{folder}/{name}") for folder in SEARCH_PATH)
+            )
         return self._programs[name]
 
 
@@ -246,6 +272,14 @@ def _script_path_reasons(entry: StartupEntry) -> list[str]:
     if entry.mechanism in ("shell_rc", "profile"):
         return []
     return command_reasons(shlex.quote(entry.command.replace("/.git/", "/git/")))
+
+
+def _started_by_name(entry: StartupEntry) -> str:
+    """What is loaded, and what it starts in turn where it is Python's code, as shell text."""
+    named = [shlex.quote(entry.program)] if entry.program else []
+    if entry.mechanism == "python_startup" and entry.line:
+        return "\n".join((*named, *started_by(entry.command)))
+    return "\n".join((*named, *(started_by(entry.file.text) if entry.file.path.endswith(".py") else ())))
 
 
 def _name_reasons(entry: StartupEntry) -> list[str]:

@@ -17,7 +17,8 @@ from tables.host.systemd.managers import Manager, Unit, UnitFile
 from tables.host.systemd.syntax import Setting, activated_unit, events, last_value, split_name
 from tables.host.systemd.units import SystemdUnits
 from tables.reasons.commands import alert_reasons, command_reasons, text_reasons
-from tables.reasons.started_commands import CommandFacts, StartedCommand, script_file_reasons
+from tables.reasons.followed_scripts import script_file_reasons
+from tables.reasons.started_commands import CommandFacts, StartedCommand
 from tables.reasons.units import UNIT_WORDS, UnitProgram, change_reasons, joined, shadowed_file, unit_file_reasons
 from tables.schema import BIGINT, TEXT, QueryContext, column, table
 from tables.text.programs import resolve
@@ -239,12 +240,12 @@ def _finished(
         query.check_time()
         more: list[str] = []
         if row.directive == "generator":
-            if row.is_packaged == 0:
-                more = ["generator_unpackaged"]
-                reasons = ",".join(script_file_reasons(host.files, row.path))
+            if row.is_packaged == 0 or row.is_changed:
+                more = ["generator_unpackaged"] if row.is_packaged == 0 else []
+                reasons = ",".join(script_file_reasons(host, row.path, query))
                 alerts = alert_reasons(reasons, row.program_reasons)
                 row = dataclasses.replace(row, reasons=reasons, alert_reasons=",".join(alerts))
-        elif row.program and row.is_packaged != 1:
+        elif row.program and (row.is_packaged != 1 or row.is_changed):
             program = UnitProgram(
                 row.unit,
                 row.path,

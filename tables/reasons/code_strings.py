@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from tables.reasons.commands import alert_reasons, command_reasons
+from tables.text.code_calls import CODE_LIMIT, started_by
 
 # Strings of Python, Perl, PHP, Ruby, Lua and JavaScript; what is never closed ends with its line, or with the text.
 _STRING = re.compile(
@@ -14,7 +15,6 @@ _ESCAPED = re.compile(r"\\([\"'\\])")
 _STARTS_PROGRAMS = re.compile(
     r"\b(?:system|popen|subprocess|spawn\w*|exec\w*|shell_exec|passthru|getoutput|Popen|check_output)\b"
 )
-_CODE_LIMIT = 256 * 1024
 _MAX_STRINGS = 1000
 _MAX_LENGTH = 4096
 
@@ -22,12 +22,14 @@ _MAX_LENGTH = 4096
 def code_reasons(code: str) -> list[str]:
     """What is worth an alert in the strings of `code`, as commands, where it starts programs at all; sorted. Linear time.
 
-    A string is judged by itself: a command put together from several is not seen.
+    Judged are the commands that calls start, and each string by itself: one put together from variables is not seen.
     """
-    code = code[:_CODE_LIMIT]
-    if not _STARTS_PROGRAMS.search(code):
-        return []
+    code = code[:CODE_LIMIT]
     found: set[str] = set()
+    for command in started_by(code):
+        found.update(alert_reasons(",".join(command_reasons(command))))
+    if not _STARTS_PROGRAMS.search(code):
+        return sorted(found)
     for count, match in enumerate(_STRING.finditer(code)):
         if count == _MAX_STRINGS:
             break

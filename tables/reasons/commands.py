@@ -56,6 +56,11 @@ def command_reasons(command: str) -> list[str]:
     return sorted(text_reasons(command) | _Judge(0).union(command, is_run=False))
 
 
+def without_schedules(crontab: str) -> str:
+    """The commands of a crontab's lines, as shell text."""
+    return _CRON_SCHEDULE.sub("", crontab)
+
+
 def place_reasons(text: str) -> frozenset[str]:
     """Whether the program or file that `text` begins with lies in an odd place: temp_path, hidden_path."""
     return _ODD_PLACES.intersection(command_reasons(text))
@@ -66,6 +71,15 @@ def script_reasons(script: Script) -> Iterator[list[str]]:
     lines = _SourceLines(script.text)
     for command, reasons in zip(script.commands, _Judge(0).judge(script, is_run=False)):
         yield sorted(reasons | lines.reasons(command))
+
+
+def handed_on(commands: Sequence[Command]) -> list[list[str]]:
+    """For each command of a whole script, the shell text that it hands to something which will run it, now or later."""
+    invocations = [command.invocation for command in commands]
+    return [
+        [] if found is None else [without_schedules(text) for text in _given_scripts(command, found, is_fed)]
+        for command, found, is_fed in zip(commands, invocations, _fed(commands, invocations))
+    ]
 
 
 @functools.cache
@@ -236,7 +250,7 @@ class _Judge:
         if found.code is not None and found.is_shell_code:
             reasons |= inner.union(found.code, is_run=False)
         for text in _given_scripts(command, found, is_fed):
-            reasons |= inner.union(_CRON_SCHEDULE.sub("", text), is_run=False)
+            reasons |= inner.union(without_schedules(text), is_run=False)
         return reasons
 
     def _decoded(self, command: Command) -> set[str]:

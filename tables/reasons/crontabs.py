@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from tables.host.schedulers.crontab import JobLine, split_input
 from tables.reasons.commands import command_reasons, command_words, script_reasons, text_reasons
-from tables.reasons.started_commands import SEARCH_PATH
+from tables.reasons.started_files import SEARCH_PATH
 from tables.schema import Words
 from tables.text.programs import SHELLS
 from tables.text.shell import Script, parse

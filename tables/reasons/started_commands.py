@@ -3,40 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-import re
-import shlex
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Optional, TypeVar
 
 from tables.host import Host
-from tables.host.disk.files import DEFAULT_LIMIT, Files, Unreadable
+from tables.host.disk.files import DEFAULT_LIMIT, Unreadable
 from tables.host.disk.start_files import StartFile, parse_script
-from tables.host.packages.owners import OwnerUnknown, owners
-from tables.reasons.commands import alert_reasons, command_reasons, command_words, script_reasons
+from tables.reasons.commands import alert_reasons, command_reasons, command_words, handed_on, script_reasons
+from tables.reasons.followed_scripts import FollowedScripts
+from tables.reasons.started_files import SEARCH_PATH, Started, StartedFiles
 from tables.schema import BIGINT, TEXT, QueryContext, Row, column
-from tables.text.programs import SHELLS, Invocation
 from tables.text.shell import Command, parse
-
-# What systemd and most cron daemons search, in their order.
-SEARCH_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
-_SYSTEM_FOLDERS = ("/usr/sbin/", "/usr/bin/", "/sbin/", "/bin/", "/usr/lib/", "/lib/", "/usr/libexec/", "/usr/lib64/")
-# Commands that start nothing of their own, most of them built into the shell.
-_PREPARATIONS = (
-    ": . [ [[ alias break cd command continue declare echo eval exec exit export false local mkdir printf pushd read return "
-    "set shift sleep source test trap true type ulimit umask unalias unset wait"
-)
-_STARTS_NOTHING = frozenset(_PREPARATIONS.split())
-_VARIABLE_PARTS = re.compile(r"[$`*?]")
-_MAX_DEPTH = 3
-_SCRIPT_LIMIT = 256 * 1024
-_SHELL_SCRIPT = re.compile(
-    r"#![ \t]{0,255}\S{0,255}/(?:env[ \t]{1,255}(?:-\S{1,64}[ \t]{1,255}){0,8})?(?:\S{0,255}/)?("
-    + "|".join(sorted(SHELLS))
-    + r")\b"
-)
 
 
 @dataclass(frozen=True)
@@ -58,13 +37,26 @@ class StartedCommand(Row):
     program_owner_uid: Optional[int] = column(BIGINT, "owner of that file")
     program_package: Optional[str] = column(TEXT, "package that owns that file")
     program_is_packaged: Optional[int] = column(BIGINT, "1 if a package owns that file, 0 if none does, NULL if unknown")
+    program_is_changed: Optional[int] = column(
+        BIGINT,
+        "1 if its content is not what that package brought, 0 if it is, NULL without one or for a configuration file",
+    )
     program_reasons: Optional[str] = column(
         TEXT,
-        "what is suspicious inside that file, where it is a shell script that no package owns; comma separated",
+        "what is suspicious inside that file, and what it sources or runs, where it is a script that no package answers for; "
+        "comma separated",
         words=command_words,
+    )
+    unpackaged_program: Optional[str] = column(
+        TEXT,
+        "a program that the command starts, itself or through scripts, and that no package owns though it lies where only "
+        "packages put programs (packaged_places and data_places of indicators/data/process_names.yaml)",
     )
     package: Optional[str] = column(TEXT, "package that owns the file at `path`")
     is_packaged: Optional[int] = column(BIGINT, "1 if a package owns the file at `path`, 0 if none does, NULL if unknown")
+    is_changed: Optional[int] = column(
+        BIGINT, "1 if the content of the file at `path` is not what its package brought, 0 if it is, NULL as above"
+    )
     mtime: int = column(BIGINT, "last change of the content of the file at `path` (unix seconds)")
     ctime: int = column(BIGINT, "last change of that file's content or status (unix seconds), which nobody can set")
     owner_uid: int = column(BIGINT, "owner of the file at `path`")
@@ -90,6 +82,9 @@ class CommandFacts:
 
     def __init__(self, host: Host) -> None:
         self.host = host
+        self.started = StartedFiles(host.files)
+        # By file, line and command: all files that the command starts.
+        self._starts: dict[tuple[str, int, str], tuple[Started, ...]] = {}
 
     def columns(
         self,
@@ -102,24 +97,26 @@ class CommandFacts:
         search_path: Sequence[str] = SEARCH_PATH,
         home: Optional[str] = None,
         folder: str = "/",
+        handed: Optional[Sequence[Sequence[str]]] = None,
     ) -> dict[str, Any]:
         """The columns of StartedCommand for shell text `command`, packages left out until `complete`.
 
         `parsed` and `reasons` stand in for what the text alone tells, where the caller has read it with its script around
-        it; `home` and `folder` are what `~`, `$HOME` and relative paths mean when it is started.
+        it, and `handed` for what it hands on; `home` and `folder` are what `~`, `$HOME` and relative paths mean to it.
         """
         commands = parse(command).commands if parsed is None else parsed
-        found, path = started_program(self.host.files, commands, search_path, home, folder)
-        status = _status(self.host.files, path)
+        found, path = self.started.program(commands, search_path, home, folder)
+        real = self.started.real_path(path) if path else None
+        self._starts[file.path, line, command] = self.started.all(commands, search_path, home, folder, handed)
         return {
             "path": file.path,
             "line": line,
             "command": command,
             "program": found.program if found else None,
             "arguments": " ".join(found.arguments) if found else None,
-            "program_path": self.host.files.real_path(path) if path and status else path,
-            "program_exists": None if path is None else status is not None,
-            "program_owner_uid": status.st_uid if status else None,
+            "program_path": real or path,
+            "program_exists": None if path is None else real is not None,
+            "program_owner_uid": self._owner(real),
             "mtime": int(file.status.st_mtime),
             "ctime": int(file.status.st_ctime),
             "owner_uid": file.status.st_uid,
@@ -138,109 +135,58 @@ class CommandFacts:
             query.truncate(f"{file.path}: only the first {DEFAULT_LIMIT} bytes were read")
         if parsed.is_cut:
             query.truncate(f"{file.path}: only the first {len(parsed.commands)} commands were read")
-        for command, reasons in zip(parsed.commands, script_reasons(parsed)):
+        for command, reasons, handed in zip(parsed.commands, script_reasons(parsed), handed_on(parsed.commands)):
             query.check_time()
             text = "\n".join((command.text, *command.here_docs))
-            columns = self.columns(file, command.line, text, parsed=[command], reasons=reasons, home=home)
+            columns = self.columns(file, command.line, text, parsed=[command], reasons=reasons, home=home, handed=[handed])
             found = command.invocation
             if found is not None and columns["program"] is None:
                 columns.update(program=found.program, arguments=" ".join(found.arguments))
             yield command, columns
 
     def complete(self, rows: Iterable[CommandT], query: QueryContext) -> Iterator[CommandT]:
-        """The rows with the packages of their files, and what is odd inside scripts that belong to none.
+        """The rows with the packages of their files, and what is odd about what they start.
 
         All rows are asked about at once: one look through the package database answers for them.
         """
         known = list(rows)
+        followed = FollowedScripts(self.host, query, self.started)
+        starts = {row_key(row): self._starts.get(row_key(row), ()) for row in known}
         paths = {path for row in known for path in (row.path, row.program_path) if path}
-        try:
-            packages = owners(self.host, paths)
-        except OwnerUnknown as error:
-            query.cannot_tell(str(error))
-            packages = {}
-        inside: dict[str, str] = {}
+        roots: dict[bool, set[Started]] = {True: set(), False: set()}
+        for (path, _, _), each in starts.items():
+            for one in each:
+                roots[one.path == path].add(one)
+        followed.follow(roots[False], paths, known=roots[True])
+        packages, changed = followed.packages, followed.changed
         for row in known:
             query.check_time()
             program = row.program_path
-            is_packaged = _is_packaged(packages, program)
-            if program and row.program_exists and not is_packaged and program != row.path and program not in inside:
-                inside[program] = ",".join(script_file_reasons(self.host.files, program))
+            inside = ",".join(sorted(followed.reasons(starts[row_key(row)], row.path)))
             yield dataclasses.replace(
                 row,
-                alert_reasons=",".join(alert_reasons(row.reasons, inside.get(program) if program else None)),
+                alert_reasons=",".join(alert_reasons(row.reasons, inside)),
                 package=packages.get(row.path),
                 is_packaged=_is_packaged(packages, row.path),
+                is_changed=changed.get(row.path),
                 program_package=packages.get(program) if program else None,
-                program_is_packaged=is_packaged,
-                program_reasons=inside.get(program) if program else None,
+                program_is_packaged=_is_packaged(packages, program),
+                program_is_changed=changed.get(program) if program else None,
+                program_reasons=inside,
+                unpackaged_program=followed.unpackaged(starts[row_key(row)], row.path),
             )
 
-
-def started_program(
-    files: Files, commands: Sequence[Command], search_path: Sequence[str], home: Optional[str], folder: str
-) -> tuple[Optional[Invocation], Optional[str]]:
-    """What a line of shell commands starts, and the file that is run: an interpreter's script rather than the interpreter.
-
-    Of several programs the first outside the system's own folders, else the first. The file is None where the command
-    does not tell it: a variable, an interpreter fed through a pipe.
-    """
-    first: tuple[Optional[Invocation], Optional[str]] = (None, None)
-    for found, inside in _invocations(commands, folder, 0):
-        path = _file_of(files, found, search_path, home, inside)
-        if first[0] is None:
-            first = found, path
-        if path is not None and not path.startswith(_SYSTEM_FOLDERS):
-            return found, path
-    return first
+    def _owner(self, path: Optional[str]) -> Optional[int]:
+        try:
+            return self.host.files.stat(path).st_uid if path else None
+        except Unreadable:
+            return None
 
 
-def _invocations(commands: Sequence[Command], folder: str, depth: int) -> Iterator[tuple[Invocation, str]]:
-    """What each simple command starts, with the folder that it starts in; what only prepares is left out."""
-    for command in commands:
-        found = command.invocation
-        if found is None:
-            continue
-        if found.name in ("cd", "pushd") and found.arguments:
-            folder = os.path.join(folder, found.arguments[-1])
-        elif found.is_shell_code and found.code and depth < _MAX_DEPTH:
-            yield from _invocations(parse(found.code).commands, folder, depth + 1)
-        elif found.name not in _STARTS_NOTHING or (found.script and found.name in (".", "source")):
-            yield found, folder
-
-
-def _file_of(files: Files, found: Invocation, search_path: Sequence[str], home: Optional[str], folder: str) -> Optional[str]:
-    given = found.script or found.program
-    if home and given.startswith(("~/", "$HOME/", "${HOME}/")):
-        given = home + given[given.index("/") :]
-    if not given or _VARIABLE_PARTS.search(given) or given.startswith(("~", "<(", "-")):
-        return None
-    if found.script is not None or "/" in given:
-        return os.path.normpath(os.path.join(folder, given)) if folder.startswith("/") or given.startswith("/") else None
-    places = [f"{place}/{given}" for place in search_path]
-    return next((place for place in places if _status(files, place) is not None), None)
-
-
-def _status(files: Files, path: Optional[str]) -> Optional[os.stat_result]:
-    if path is None:
-        return None
-    try:
-        return files.stat(path)
-    except Unreadable:
-        return None
+def row_key(row: StartedCommand) -> tuple[str, int, str]:
+    """What tells the commands of one scan apart: file, line, command."""
+    return row.path, row.line, row.command
 
 
 def _is_packaged(packages: dict[str, Optional[str]], path: Optional[str]) -> Optional[int]:
     return None if path is None or path not in packages else int(packages[path] is not None)
-
-
-def script_file_reasons(files: Files, path: str) -> list[str]:
-    """What is suspicious about the file at `path` and, where it is a shell script, inside its first 256 KiB; sorted."""
-    reasons = set(command_reasons(shlex.quote(path)))
-    try:
-        text = files.read_text(path, _SCRIPT_LIMIT)
-    except Unreadable:
-        text = ""
-    if _SHELL_SCRIPT.match(text):
-        reasons.update(*script_reasons(parse(text)))
-    return sorted(reasons)

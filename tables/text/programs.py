@@ -200,7 +200,31 @@ def _invocation(program: str, arguments: tuple[str, ...]) -> Invocation:
     options = _interpreter(name)
     if options is not None:
         return _interpreted(found, *options)
-    return found._replace(reads_input=name in _QUEUES)
+    if name in _QUEUES:
+        return _queued(found)
+    return found
+
+
+def _queued(found: Invocation) -> Invocation:
+    """`crontab [-u user] [file | -]`, `at [-f file] time`, `batch`, `parallel`: what is run later."""
+    given = _option_value(found.arguments, "f", "") if found.name in ("at", "batch") else None
+    if found.name == "crontab":
+        given = _crontab_file(found.arguments)
+    return found._replace(script=given, reads_input=given is None)
+
+
+def _crontab_file(arguments: Sequence[str]) -> Optional[str]:
+    """The file that crontab(1) installs; None where it lists, edits, removes or reads its input."""
+    index = 0
+    while index < len(arguments):
+        word = arguments[index]
+        if word == "-":
+            return None
+        if not word.startswith("-"):
+            return word
+        # -u USER and -c DIRECTORY (busybox); -s and -n take nothing.
+        index += 2 if word in ("-u", "-c") else 1
+    return None
 
 
 def _option_value(arguments: Sequence[str], short: str, long: str, exact: str = "") -> Optional[str]:

