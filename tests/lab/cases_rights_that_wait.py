@@ -1,0 +1,114 @@
+"""Rights that wait for their owner's return: setuid, capabilities, groups, homes, PAM, doas, and histories that keep nothing."""
+
+from __future__ import annotations
+
+import os
+import struct
+
+from tests.lab.case import case
+from tests.lab.room import Planted, Room
+
+# include/uapi/linux/capability.h: VFS_CAP_REVISION_2 with its effective bit; permitted and inheritable sets, twice 32 bits.
+_REVISION_2, _EFFECTIVE = 0x02000000, 1
+_SETUID, _NET_RAW = 1 << 7, 1 << 13
+
+
+def _with_capability(path: str, bits: int) -> str:
+    os.setxattr(path, "security.capability", struct.pack("<IIIII", _REVISION_2 | _EFFECTIVE, bits, 0, 0, 0))
+    return path
+
+
+@case(17, setuid_interpreter="path")
+def setuid_shell_among_own_tools(room: Room) -> Planted:
+    """a copy of a shell with the setuid bit in /usr/local/bin."""
+    return {"path": room.program("/usr/local/bin/zsh", mode=0o4755)}
+
+
+@setuid_shell_among_own_tools.twin
+def _(room: Room) -> Planted:
+    """a packaged program with the setuid bit."""
+    return {"path": room.program("/usr/bin/labsudo", mode=0o4755)}
+
+
+@case(17, unpackaged_setuid_program="path")
+def setuid_program_of_nobodys(room: Room) -> Planted:
+    """a setuid program of nobody's in /usr/local/sbin."""
+    return {"path": room.program("/usr/local/sbin/labmount", mode=0o4755)}
+
+
+@setuid_program_of_nobodys.twin
+def _(room: Room) -> Planted:
+    """a program of nobody's that is setuid to an ordinary account."""
+    path = room.program("/usr/local/sbin/labgame")
+    os.chown(path, 5, 60)
+    os.chmod(path, 0o4755)
+    return {"path": path}
+
+
+@case(17, dangerous_file_capability="path")
+def capability_to_become_root(room: Room) -> Planted:
+    """an interpreter that may become root by a capability."""
+    return {"path": _with_capability(room.program("/usr/local/bin/python3.99"), _SETUID)}
+
+
+@capability_to_become_root.twin
+def _(room: Room) -> Planted:
+    """a ping of the site's own that may use raw sockets."""
+    return {"path": _with_capability(room.program("/usr/local/bin/labping"), _NET_RAW)}
+
+
+@case(13, account_with_roots_group_or_home="username")
+def account_in_roots_home(room: Room) -> Planted:
+    """an account that can log in and lives in /root."""
+    room.append("/etc/passwd", "labsysd:x:4242:4242::/root:/bin/bash")
+    return {"username": "labsysd"}
+
+
+@account_in_roots_home.twin
+def _(room: Room) -> Planted:
+    """EL's operator, which is in root's group and cannot log in."""
+    room.append("/etc/passwd", "laboperator:x:11011:0:operator:/root:/sbin/nologin")
+    return {"username": "laboperator"}
+
+
+@case(13, pam_accepts_anyone="path")
+def pam_lets_anyone_in(room: Room) -> Planted:
+    """a PAM service that accepts any password."""
+    return {"path": room.write("/etc/pam.d/lab-sshd", "auth sufficient pam_permit.so\nauth required pam_deny.so\n")}
+
+
+@pam_lets_anyone_in.twin
+def _(room: Room) -> Planted:
+    """the order of modules in Debian's common-auth."""
+    text = "auth [success=1 default=ignore] pam_unix.so nullok\nauth requisite pam_deny.so\nauth required pam_permit.so\n"
+    return {"path": room.write("/etc/pam.d/lab-common", text)}
+
+
+@case(13, root_rights_for_everybody="path")
+def polkit_says_yes(room: Room) -> Planted:
+    """a polkit rule that allows everybody everything."""
+    rule = "polkit.addRule(function(action, subject) {\n  return polkit.Result.YES;\n});\n"
+    return {"path": room.write("/etc/polkit-1/rules.d/49-lab.rules", rule)}
+
+
+@polkit_says_yes.twin
+def _(room: Room) -> Planted:
+    """a polkit rule that lets one group manage networks."""
+    rule = (
+        'polkit.addRule(function(action, subject) {\n  if (action.id.indexOf("org.freedesktop.NetworkManager.") == 0 && '
+        'subject.isInGroup("netdev")) {\n    return polkit.Result.YES;\n  }\n});\n'
+    )
+    return {"path": room.write("/etc/polkit-1/rules.d/50-lab-net.rules", rule)}
+
+
+@case(17, shell_history_switched_off="path")
+def history_leads_nowhere(room: Room) -> Planted:
+    """root's shell history as a link to /dev/null."""
+    return {"path": room.link("/dev/null", "/root/.bash_history")}
+
+
+@history_leads_nowhere.twin
+def _(room: Room) -> Planted:
+    """root's shell history, and a history of another tool that is a link."""
+    room.link("/root/.config/lab_history", "/root/.lesshst")
+    return {"path": room.write("/root/.bash_history", "ls\nuptime\n", 0o600)}
