@@ -71,8 +71,9 @@ class ScheduledJob(StartedCommand):
     ],
 )
 def scheduled_jobs(host: Host, query: QueryContext) -> Iterator[ScheduledJob]:
-    """One row per job; of a script in cron.daily and the like one for itself (line 0), and one per suspicious command in it.
+    """One row per job; of a script in cron.daily and the like one for itself (line 0), and one per remarkable command in it.
 
+    That is one that is suspicious, or starts a program that no package owns.
     Files whose name, owner or mode make the scheduler pass them over are read as well: `enabled` tells. What follows an
     unescaped `%` in a crontab is its command's standard input, and is judged as such. Beside what the command gives, `reasons`
     can be: control_characters and padding (also in the lines around the job, and its schedule), dotfile, evades_limits (32 KiB
@@ -84,9 +85,15 @@ def scheduled_jobs(host: Host, query: QueryContext) -> Iterator[ScheduledJob]:
     """
     jobs = _Jobs(host, query)
     for row in jobs.facts.complete(jobs.rows(), query):
-        # Of a script all commands were looked at, for what they start may be odd inside.
-        if row.scheduler != "cron_script" or row.line == 0 or row.reasons or row.program_reasons or row.unpackaged_program:
+        # Of a script all commands were looked at, for what they start may be odd inside, or nobody's.
+        if row.scheduler != "cron_script" or row.line == 0 or row.reasons or row.program_reasons or _starts_own(row):
             yield row
+
+
+def _starts_own(row: ScheduledJob) -> bool:
+    """Whether a script's command starts a program that no package owns."""
+    is_own = row.program_exists and row.program_is_packaged == 0 and row.program_path != row.path
+    return bool(is_own or row.unpackaged_program)
 
 
 class _Jobs:

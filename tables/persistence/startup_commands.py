@@ -25,6 +25,7 @@ from tables.host.startup.pam_configs import pam_modules, pam_programs
 from tables.host.startup.php_settings import php_programs
 from tables.host.startup.polkit_programs import polkit_programs
 from tables.host.startup.repository_hooks import repository_hooks
+from tables.host.startup.rpm_scriptlets import rpm_scriptlets
 from tables.host.startup.scripts import init_scripts, script_folders
 from tables.host.startup.service_folders import service_folders
 from tables.host.startup.shell_files import profile, shell_rc
@@ -75,6 +76,7 @@ _READERS: tuple[Callable[[StartupFiles], Iterator[StartupEntry]], ...] = (
     service_folders,
     package_plugins,
     maintainer_scripts,
+    rpm_scriptlets,
     name_service_libraries,
     repository_hooks,
     terminal_tools,
@@ -133,11 +135,12 @@ def startup_commands(host: Host, query: QueryContext) -> Iterator[StartupCommand
     omprog, syslog-ng's program(), Apache's mod_log_config, php.ini, GRUB's grub-mkconfig, dracut.modules(7), polkit(8),
     supervisord, monit(1), pm2, runsvdir(8), s6-svscan, deb-postinst(5), nsswitch.conf(5), vim, tmux(1), screen(1).
     Of tmpfiles.d only lines into start-up places or with setuid modes are rows, of packages' own scripts only those with a
-    suspicious command or of a package that dpkg does not know.
+    suspicious command or of a package that dpkg does not know, of rpm's scriptlets likewise (`path` is then the database).
+    Scripts that are sourced or run are followed three deep, where no package answers for them.
 
-    Not seen: what is sourced from a start-up file under another name, git hooks of repositories elsewhere than directly in
-    homes, /opt, /srv, /var/www and /usr/local/src, scriptlets in rpm's database, variables of running processes
-    (preloaded_libraries has those of the loader). Files that may not be read are named in minehunt_status.
+    Not seen: what variables name that a script does not set itself, git hooks of repositories elsewhere than directly in
+    homes, /opt, /srv, /var/www and /usr/local/src, variables of running processes (preloaded_libraries has those of the
+    loader). Files that may not be read are named in minehunt_status.
     """
     facts = CommandFacts(host)
     source = StartupFiles(host, query)

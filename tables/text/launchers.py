@@ -6,10 +6,14 @@ import re
 
 _MAX_LENGTH = 2000
 # What pip, distlib and setuptools write: imports and one call, and nothing beside these.
+_ENTRY = (
+    r"(?:load_entry_point|importlib_load_entry_point)\((?:['\"][^'\"]{1,100}['\"](?:, ?)?){3}\)|(?!os\.|sys\.|re\.)[\w.]{1,100}"
+)
 _PYTHON = re.compile(
-    r"(?:from [\w.]{1,200} import \w{1,100}(?: as \w{1,100})?|import (?:re|sys|os)|(?:try|except ImportError|else)[ \t]*:"
-    r"|if __name__ == ['\"]__main__['\"]:|sys\.argv\[0\] = [^;]{1,120}|(?:sys\.exit|return)\([\w.]{1,100}\([^;]{0,160}\)\)?"
-    r"|__requires__ = ['\"][^'\"]{1,100}['\"]|if sys\.argv\[0\]\.endswith\([^;]{1,60}\):)"
+    r"(?:from [\w.]{1,200} import \w{1,100}(?: as \w{1,100})?|import (?:re|sys)|(?:try|except ImportError|else)[ \t]*:"
+    r"|if __name__ == ['\"]__main__['\"]:|if sys\.argv\[0\]\.endswith\(['\"][^'\"]{1,30}['\"]\):"
+    r"|sys\.argv\[0\] = (?:sys\.argv\[0\]\[:-\d{1,2}\]|re\.sub\(r?['\"][^'\"]{1,60}['\"], ['\"]{2}, sys\.argv\[0\]\))"
+    rf"|__requires__ = ['\"][^'\"]{{1,100}}['\"]|sys\.exit\((?:(?:{_ENTRY})\(\)\))?|(?:{_ENTRY})\(\)|\))"
 )
 _RUBY = re.compile(r"^load Gem\.(?:activate_bin_path|bin_path)\(", re.MULTILINE)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from typing import NamedTuple, Optional, TypeVar
 
@@ -11,6 +11,7 @@ from tables.host import Host
 from tables.host.accounts.databases import Account
 from tables.host.disk.files import Unreadable
 from tables.host.disk.start_files import StartFile, read_start_file
+from tables.host.packages.contents import changed_files
 from tables.host.packages.owners import OwnerUnknown, owners
 from tables.schema import QueryContext
 
@@ -67,6 +68,10 @@ class StartupFiles:
         found = self._host.accounts
         found.say_gap(self.query)
         return tuple(found.by_home.values())
+
+    def state(self, key: str, make: Callable[[], _T]) -> _T:
+        """What the host keeps under `key` between scans."""
+        return self._host.state(key, make)
 
     def read(self, path: str) -> Optional[StartFile]:
         """The file, None where there is no regular file or it may not be read; the latter is said."""
@@ -155,7 +160,10 @@ class StartupFiles:
         return list(chosen.values())
 
     def unpackaged(self, paths: Iterable[str]) -> list[str]:
-        """Those of `paths` that no package owns, in their order; all of them where no package database is to be had."""
+        """Those of `paths` that no package owns, or whose content is not the package's, in their order.
+
+        All of them where no package database is to be had.
+        """
         listed = list(paths)
         real = {path: self.real_path(path) for path in listed}
         try:
@@ -163,4 +171,5 @@ class StartupFiles:
         except OwnerUnknown:
             # The table says so for all its rows.
             return listed
-        return [path for path in listed if not known.get(path) and not known.get(real[path])]
+        changed = changed_files(self._host, real.values(), self.query)
+        return [path for path in listed if changed.get(real[path]) or not (known.get(path) or known.get(real[path]))]

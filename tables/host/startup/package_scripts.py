@@ -24,8 +24,13 @@ _SCRIPT_LIMIT = 256 * 1024
 _MAX_SCRIPTS = 20_000
 # Words without which no known package's script is worth parsing; most have none of them.
 _WORTH_PARSING = re.compile(
-    rb"curl|wget|/dev/tcp|/dev/udp|base64|chattr|nohup|setsid|/tmp/|/shm/|mkfifo|socat|xmrig|python3? -c|perl -\w*e\b"
+    r"curl|wget|/dev/tcp|/dev/udp|base64|chattr|nohup|setsid|/tmp/|/shm/|mkfifo|socat|xmrig|python3? -c|perl -\w*e\b"
 )
+
+
+def is_worth_parsing(text: str) -> bool:
+    """Whether a packaged script of package operations can be more than housekeeping."""
+    return _WORTH_PARSING.search(text) is not None
 
 
 def plugin_files(source: StartupFiles) -> list[str]:
@@ -70,7 +75,7 @@ def maintainer_scripts(source: StartupFiles) -> Iterator[StartupEntry]:
 
 def _is_worth_parsing(source: StartupFiles, path: str) -> bool:
     try:
-        return _WORTH_PARSING.search(source.files.read(path, _SCRIPT_LIMIT)) is not None
+        return is_worth_parsing(source.files.read_text(path, _SCRIPT_LIMIT))
     except Unreadable as error:
         source.query.could_not_see(str(error))
         return False
