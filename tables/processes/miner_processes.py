@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Optional
@@ -16,6 +17,7 @@ from tables.host.processes.procfs import CLOCK_TICKS
 from tables.host.processes.visibility import Visibility
 from tables.indicators.pools import pool_indicators
 from tables.reasons.mining.facts import Collector, Suspect
+from tables.reasons.mining.gpu import busy_facts
 from tables.reasons.mining.pool_sockets import pool_sockets
 from tables.schema import BIGINT, DOUBLE, TEXT, QueryContext, Row, column, table
 
@@ -78,7 +80,7 @@ def miner_processes(host: Host, query: QueryContext) -> Iterator[MinerProcess]:
     """One row per process that gives a signal; signals, weights and exemptions are in miner_signals.yaml.
 
     Every process is looked at by its names, command line, environment, the miner configurations it is given or that lie
-    beside it, its large anonymous mappings, and its connections to listed pools. Programs are searched for the strings of
+    beside it, its large anonymous mappings, its GPUs, and its connections to pools. Programs are searched for the strings of
     miners, each file once as long as it does not change; a call searches only as much as its time allows, and
     `minehunt_status` says how many programs are left for later calls. What a first look finds counts only when a second
     look at the same program of the same process finds it again. Editors, searching tools, shells, compilers, wallets and
@@ -102,7 +104,7 @@ def miner_processes(host: Host, query: QueryContext) -> Iterator[MinerProcess]:
     except OSError as error:
         connections = {}
         query.could_not_see(f"connections could not be read: {error}")
-    collector = Collector(host, connections, query)
+    collector = Collector(host, connections, query, busy_facts(host, query, time.time()))
     looks = {}
     suspects = set()
     for pid in pids:

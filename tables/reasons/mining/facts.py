@@ -76,13 +76,16 @@ class _Quiet:
 class Collector:
     """Looks at the processes of one host during one scan.
 
-    `connections` are pool endpoints by pid; `unseen` is told what was passed over.
+    `connections` are pool endpoints by pid, `gpus` what `busy_facts` says; `unseen` is told what was passed over.
     """
 
-    def __init__(self, host: Host, connections: Mapping[int, Iterable[str]], unseen: Unseen) -> None:
+    def __init__(
+        self, host: Host, connections: Mapping[int, Iterable[str]], unseen: Unseen, gpus: Optional[Mapping[int, str]] = None
+    ) -> None:
         self.unseen = unseen
         self.procfs = host.truth
         self.connections = connections
+        self.gpus = gpus or {}
         self.names = process_names()
         self.signals: MinerSignals = miner_signals(self.names)
         self.indicators = pool_indicators(host)
@@ -123,6 +126,7 @@ class Collector:
             many_arguments=strings.total if strings.total > _MANY_ARGUMENTS else 0,
             memory=parse_maps(self._maps(subject), DATASET_BYTES),
             connections=tuple(self.connections.get(process.pid, ())),
+            gpu=self.gpus.get(process.pid),
         )
 
     def is_suspicious(self, facts: Facts) -> bool:
@@ -132,6 +136,7 @@ class Collector:
             or facts.configs
             or facts.evasions
             or facts.connections
+            or facts.gpu
             or (facts.memory and (facts.memory.mappings or facts.memory.huge))
         ):
             return self._is_reason(self.signals.judge(facts, self.indicators))

@@ -85,6 +85,8 @@ class Facts:
     connections: Sequence[str] = ()
     marks: frozenset[str] = frozenset()
     packer: Optional[str] = None
+    # How much of which GPU it keeps busy as miners do, in words.
+    gpu: Optional[str] = None
     # What it does that hides something behind a limit of ours and that no honest program does; how many arguments it has,
     # where these are more than programs have as a rule.
     evasions: Sequence[str] = ()
@@ -231,6 +233,7 @@ class MinerSignals:
         yield "open_miner_file", next((path for path, match in files if match and self.words.miner_name(match[1])), None)
         yield "msr_device", next((path for path in facts.open_files if re.fullmatch(r"/dev/cpu/\d+/msr", path)), None)
         yield "randomx_memory", randomx_memory(facts.memory, facts.threads) if facts.memory else None
+        yield "gpu_busy", facts.gpu
         yield "pool_connection", ", ".join(sorted(set(facts.connections)))
         yield "miner_binary", f"holds strings of {', '.join(sorted(facts.marks))}" if len(facts.marks) > 1 else None
         yield "packed", f"packer {facts.packer}" if facts.packer else None
