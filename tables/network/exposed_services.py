@@ -64,9 +64,9 @@ class ExposedService(Row):
         TEXT,
         "what is wrong with it, comma separated",
         words=Words.listed(
-            "cron_dir_as_dbdir ssh_dir_as_dbdir",
+            "cron_dir_as_dbdir ssh_dir_as_dbdir vulnerable_version",
             explaining="no_auth protected_mode_off tls_missing anonymous_auth always_allow read_only_port trust_from_anywhere "
-            "trust_from_network token_disabled anonymous_read runs_as_root",
+            "trust_from_network token_disabled anonymous_read default_password runs_as_root",
         ),
     )
     config_path: Optional[str] = column(TEXT, "configuration file that says so, as the process sees it")

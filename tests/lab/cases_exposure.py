@@ -201,3 +201,30 @@ def mongodb_published(room: Room) -> Planted:
 def _(room: Room) -> Planted:
     """the same in a container that nothing is published of."""
     return {"pid": mongod_in_container(room, "/opt/inner/mongod")}
+
+
+@case(17, exposed_entry_service="pid")
+def model_server_without_key(room: Room) -> Planted:
+    """a server of models that asks nobody, as Ollama is."""
+    return serve(room, "ollama", _EVERYWHERE, 11434, "serve")
+
+
+@model_server_without_key.twin
+def _(room: Room) -> Planted:
+    """a server of models that wants a key, and Ollama for this host only."""
+    serve(room, "ollama", "127.0.0.1", 11435, "serve")
+    return serve(room, "python3.11", _EVERYWHERE, 8000, "/usr/bin/vllm", "serve", "llama", env={"VLLM_API_KEY": "correct-horse"})
+
+
+@case(17, vulnerable_entry_service="pid")
+def next_before_the_patch(room: Room) -> Planted:
+    """a Next.js application of a version that runs whatever it is sent (React2Shell)."""
+    room.write("/srv/shop/node_modules/next/package.json", '{"name": "next", "version": "15.1.8"}')
+    return serve(room, "node", _EVERYWHERE, 3000, "node_modules/next/dist/bin/next", "start", cwd="/srv/shop")
+
+
+@next_before_the_patch.twin
+def _(room: Room) -> Planted:
+    """the same of the version after the patch."""
+    room.write("/srv/mended/node_modules/next/package.json", '{"name": "next", "version": "15.1.9"}')
+    return serve(room, "node", _EVERYWHERE, 3001, "node_modules/next/dist/bin/next", "start", cwd="/srv/mended")

@@ -26,6 +26,8 @@ class EntryService(NamedTuple):
     judge: Optional[str]
     open_by_default: bool
     guarded_by: Optional[re.Pattern[str]]
+    guarded_by_variables: tuple[str, ...]
+    opened_by: Optional[re.Pattern[str]]
 
     @classmethod
     def of(cls, entry: Mapping[str, Any]) -> EntryService:
@@ -38,6 +40,8 @@ class EntryService(NamedTuple):
             entry.get("judge"),
             entry.get("open_by_default", False),
             re.compile(entry["guarded_by"]) if "guarded_by" in entry else None,
+            tuple(entry.get("guarded_by_variables", ())),
+            re.compile(entry["opened_by"]) if "opened_by" in entry else None,
         )
 
     def is_run_by(self, program: str, cmdline: str) -> bool:

@@ -29,6 +29,21 @@ PYTHON = "/usr/bin/python3.11"
 CONF = "/etc/redis/redis.conf"
 KUBELET = "authentication:\n  anonymous:\n    enabled: {}\nauthorization:\n  mode: {}\n"
 ELASTIC = "org.elasticsearch.bootstrap.Elasticsearch"
+YARN = "org.apache.hadoop.yarn.server.resourcemanager.ResourceManager"
+CORE_SITE = "/etc/hadoop/conf/core-site.xml"
+XML = "<configuration><property>\n<name>hadoop.security.authentication</name>\n<value>{}</value></property></configuration>"
+SPARK = "/opt/spark/conf/spark-defaults.conf"
+FLINK = "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint"
+NACOS = "/n/conf/application.properties"
+CONSUL = "/etc/consul.d/consul.hcl"
+NOMAD = "/etc/nomad.d/nomad.hcl"
+ZABBIX = "/etc/zabbix/zabbix_agentd.conf"
+NEXT = "/app/node_modules/next/package.json"
+GRAFANA = "/etc/grafana/grafana.ini"
+REGISTRY = "/etc/docker/registry/config.yml"
+CLICKHOUSE = "/etc/clickhouse-server/users.xml"
+USERS = "<clickhouse><profiles><default/></profiles><users><default>{}</default></users></clickhouse>"
+RABBIT = "/etc/rabbitmq/rabbitmq.conf"
 JENKINS = '<hudson>\n  <useSecurity>{}</useSecurity>\n  <authorizationStrategy class="hudson.security.{}">\n</hudson>\n'
 
 
@@ -335,7 +350,164 @@ CASES = {
     "selenium with user": Case(
         [JAVA, "-jar", "/opt/selenium-server-4.16.jar", "standalone", "--username", "u"], 4444, {}, "password"
     ),
-    "yarn": Case([JAVA, "org.apache.hadoop.yarn.server.resourcemanager.ResourceManager"], 8088, {}, "unknown"),
+    "yarn": Case([JAVA, YARN], 8088, {}, "unknown"),
+    "yarn open": Case([JAVA, YARN], 8088, {CORE_SITE: XML.format("simple")}, "none", "no_auth", CORE_SITE),
+    "yarn kerberos": Case([JAVA, YARN], 8088, {CORE_SITE: XML.format("kerberos")}, "password", "", CORE_SITE),
+    "spark": Case([JAVA, "org.apache.spark.deploy.master.Master"], 7077, {}, "none", "no_auth"),
+    "spark secret": Case(
+        [JAVA, "org.apache.spark.deploy.master.Master"],
+        7077,
+        {SPARK: "\nspark.authenticate true\n"},
+        "password",
+        "",
+        f"{SPARK}:2",
+    ),
+    "spark rest": Case([JAVA, "org.apache.spark.deploy.rest.X"], 6066, {SPARK: "spark.authenticate true\n"}, "none", "no_auth"),
+    "flink": Case([JAVA, FLINK, "--configDir", "/opt/flink/conf"], 8081, {}, "none", "no_auth"),
+    "flink certificates": Case(
+        [JAVA, FLINK],
+        8081,
+        {"/opt/flink/conf/flink-conf.yaml": "security.ssl.rest.authentication-enabled: true\n"},
+        "tls",
+        "",
+        "/opt/flink/conf/flink-conf.yaml:1",
+    ),
+    "nacos": Case([JAVA, "-Dnacos.home=/n", "-jar", "/n/target/nacos-server.jar"], 8848, {}, "none", "no_auth"),
+    "nacos auth": Case([JAVA, "-Dnacos.home=/n"], 8848, {NACOS: "nacos.core.auth.enabled=true\n"}, "password", "", f"{NACOS}:1"),
+    "nacos in docker": Case(
+        [JAVA, "-Dnacos.home=/n"],
+        8848,
+        {NACOS: "nacos.core.auth.enabled=${NACOS_AUTH_ENABLE:false}\n"},
+        "password",
+        "",
+        f"{NACOS}:1",
+        env={"NACOS_AUTH_ENABLE": "true"},
+    ),
+    "consul": Case(["/usr/bin/consul", "agent"], 8500, {CONSUL: 'data_dir = "/d"\n'}, "none", "no_auth", CONSUL),
+    "consul dev": Case(["/usr/bin/consul", "agent", "-dev"], 8500, {}, "none", "no_auth"),
+    "consul acl": Case(
+        ["/usr/bin/consul", "agent", "-config-dir=/etc/consul.d"],
+        8500,
+        {CONSUL: 'x = 1\nacl = {\n  enabled = true\n  default_policy = "deny"\n}\n'},
+        "password",
+        "",
+        f"{CONSUL}:2",
+    ),
+    "nomad": Case(["/usr/bin/nomad", "agent"], 4646, {}, "unknown"),
+    "nomad acl": Case(
+        ["/usr/bin/nomad", "agent", "-config", NOMAD],
+        4646,
+        {NOMAD: "acl {\n enabled = true\n}\n"},
+        "password",
+        "",
+        f"{NOMAD}:1",
+    ),
+    "zabbix runs commands for all": Case(
+        ["/usr/sbin/zabbix_agentd"],
+        10050,
+        {ZABBIX: "Server=0.0.0.0/0\nAllowKey=system.run[*]\n"},
+        "none",
+        "no_auth",
+        f"{ZABBIX}:2",
+    ),
+    "zabbix of one server": Case(
+        ["/usr/sbin/zabbix_agentd", "-c", ZABBIX],
+        10050,
+        {ZABBIX: "Server=10.0.0.4\nEnableRemoteCommands=1\n"},
+        "local_only",
+        "",
+        ZABBIX,
+    ),
+    "ollama": Case(["/usr/local/bin/ollama", "serve"], 11434, {}, "none", "no_auth"),
+    "vllm": Case([PYTHON, "-m", "vllm.entrypoints.openai.api_server", "--model", "x"], 8000, {}, "none", "no_auth"),
+    "vllm key": Case([PYTHON, "/usr/bin/vllm", "serve", "x", "--api-key", "k"], 8000, {}, "password"),
+    "vllm key in its environment": Case([PYTHON, "/usr/bin/vllm", "serve", "x"], 8000, {}, "password", env={"VLLM_API_KEY": "k"}),
+    "llama.cpp": Case(["/opt/llama-server", "-m", "/m.gguf", "--host", "0.0.0.0"], 8080, {}, "none", "no_auth"),
+    "triton": Case(["/opt/tritonserver/bin/tritonserver", "--model-repository=/m"], 8000, {}, "none", "no_auth"),
+    "mlflow": Case([PYTHON, "/usr/bin/mlflow", "server", "--host", "0.0.0.0"], 5000, {}, "none", "no_auth"),
+    "mlflow users": Case([PYTHON, "/usr/bin/mlflow", "server", "--app-name", "basic-auth"], 5000, {}, "password"),
+    "langflow": Case([PYTHON, "/usr/bin/langflow", "run"], 7860, {}, "none", "no_auth"),
+    "langflow login": Case([PYTHON, "/usr/bin/langflow", "run"], 7860, {}, "password", env={"LANGFLOW_AUTO_LOGIN": "False"}),
+    "n8n": Case(["/usr/bin/node", "/usr/bin/n8n", "start"], 5678, {}, "password"),
+    "n8n without users": Case(
+        ["/usr/bin/node", "/usr/bin/n8n"], 5678, {}, "none", "no_auth", env={"N8N_USER_MANAGEMENT_DISABLED": "true"}
+    ),
+    "next.js before the patch": Case(
+        ["/usr/bin/node", "/app/node_modules/.bin/next", "start"],
+        3000,
+        {NEXT: '{"version": "15.1.8"}'},
+        "unknown",
+        "vulnerable_version",
+        NEXT,
+        cwd="/app",
+    ),
+    "next.js patched": Case(
+        ["/usr/bin/node", "node_modules/next/dist/bin/next", "start"],
+        3000,
+        {NEXT: '{"version": "15.1.9"}'},
+        "unknown",
+        "",
+        NEXT,
+        cwd="/app",
+    ),
+    "next.js of an older line": Case(["/usr/bin/node next-server (v14.2.5)"], 3000, {}, "unknown"),
+    "next.js by its title": Case(["/usr/bin/node next-server (v16.0.6)"], 3000, {}, "unknown", "vulnerable_version"),
+    "comfyui": Case([PYTHON, "main.py", "--listen"], 8188, {"/c/comfy/cli_args.py": ""}, "none", "no_auth", cwd="/c"),
+    "grafana": Case(["/usr/sbin/grafana-server"], 3000, {GRAFANA: "[auth.anonymous]\nenabled = false\n"}, "password"),
+    "grafana for all": Case(
+        ["/usr/sbin/grafana-server"],
+        3000,
+        {GRAFANA: "[auth]\nenabled = false\n[auth.anonymous]\nenabled = true\norg_role = Admin\n[x]\n"},
+        "none",
+        "no_auth",
+        GRAFANA,
+    ),
+    "registry": Case(
+        ["/bin/registry", "serve", REGISTRY], 5000, {REGISTRY: "http:\n  addr: :5000\n"}, "none", "no_auth", REGISTRY
+    ),
+    "registry auth": Case(
+        ["/bin/registry", "serve", REGISTRY],
+        5000,
+        {REGISTRY: "auth:\n  htpasswd:\n    realm: x\n"},
+        "password",
+        "",
+        f"{REGISTRY}:3",
+    ),
+    "minio": Case(["/usr/bin/minio", "server", "/data"], 9000, {}, "none", "no_auth,default_password"),
+    "minio password": Case(
+        ["/usr/bin/minio", "server", "/data"], 9000, {}, "password", env={"MINIO_ROOT_PASSWORD": "long-enough"}
+    ),
+    "clickhouse": Case(
+        ["/usr/bin/clickhouse-server"],
+        8123,
+        {CLICKHOUSE: USERS.format("<password></password>")},
+        "none",
+        "no_auth",
+        CLICKHOUSE,
+    ),
+    "clickhouse password": Case(
+        ["/usr/bin/clickhouse-server"],
+        9000,
+        {CLICKHOUSE: USERS.format("<password_sha256_hex>a1</password_sha256_hex>")},
+        "password",
+        "",
+        CLICKHOUSE,
+    ),
+    "rabbitmq": Case(["/usr/lib/erlang/beam.smp", "-s", "rabbit", "boot"], 5672, {}, "password"),
+    "rabbitmq guest": Case(
+        ["/usr/lib/erlang/beam.smp", "-s", "rabbit", "boot"],
+        15672,
+        {RABBIT: "loopback_users = none\n"},
+        "none",
+        "no_auth,default_password",
+        f"{RABBIT}:1",
+    ),
+    "argo": Case(["/bin/argo", "server", "--auth-mode=server"], 2746, {}, "none", "no_auth"),
+    "argo of clients": Case(["/bin/argo", "server"], 2746, {}, "password"),
+    "argo cd": Case(["/bin/argocd-server", "--disable-auth"], 8080, {}, "none", "no_auth"),
+    "xmrig's own": Case(["/opt/xmrig", "--http-port=8080", "--http-host=0.0.0.0"], 8080, {}, "none", "no_auth"),
+    "xmrig's own with a token": Case(["/opt/xmrig", "--http-port=8080", "--http-access-token=t"], 8080, {}, "password"),
+    "gitlab": Case(["/opt/gitlab/bin/gitlab-workhorse"], 8181, {}, "unknown"),
 }
 # Listeners that are no service's front door, and programs that are no such service.
 SILENT = {
@@ -345,6 +517,8 @@ SILENT = {
     "elasticsearch's transport": Case([JAVA, ELASTIC], 9300, {"/etc/elasticsearch/elasticsearch.yml": ""}, ""),
     "a web server on redis's port": Case(["/usr/sbin/nginx"], 6379, {}, ""),
     "a client that is named in arguments": Case([PYTHON, "/opt/check.py", "redis-server", "jupyter-lab"], 8888, {}, ""),
+    "another program's main.py": Case([PYTHON, "main.py", "--listen"], 8188, {"/c/main.py": ""}, "", cwd="/c"),
+    "grafana's peers": Case(["/usr/sbin/grafana-server"], 9094, {}, ""),
     "another Java program": Case([JAVA, "-jar", "/opt/shop.war"], 8080, {}, ""),
     "a notebook's kernel": Case(
         [PYTHON, "-m", "ipykernel_launcher", "-f", "/root/.local/share/jupyter/kernel.json"], 8888, {}, ""
