@@ -9,7 +9,7 @@ export PYTHONPYCACHEPREFIX := $(CURDIR)/$(VENV)/pycache
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup triage test lab fuzz kernels host stock lint types bench docs dist lock clean
+.PHONY: help setup triage test lab fuzz kernels host stock lint types bench docs dist release lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ docs: $(VENV)/.runtime ## write tables/README.md and packs/README.md anew
 
 dist: $(VENV)/.dev ## build all deliverables into dist/; INDICATORS='FILE…' adds lists of pools to the packages
 	@$(BIN)/python -m build.dist $(INDICATORS)
+
+release: $(VENV)/.dev ## build all deliverables, and tag this commit with the version; pushes nothing
+	@$(BIN)/python -m build.release
 
 lock: $(VENV)/.dev ## renew the lock files (needs the Python package uv on PATH)
 	uv pip compile --universal --python-version 3.9 --generate-hashes --no-emit-index-url --quiet \

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from build import extension, fleet, osquery_pack, packages, siem
+from build import extension, fleet, osquery_pack, packages, sbom, siem
 from build.deliver import PACK, ROOT, BuildError, sha256_sums, whole
 from extension.engines.embedded import EmbeddedEngine
 from extension.pack.check import check_pack
@@ -22,13 +22,14 @@ def build(destination: Path, indicators: Sequence[Path] = ()) -> None:
     """
     check()
     with whole(destination) as new:
-        for name in ("osquery", "fleet", "packages", "siem"):
+        for name in ("osquery", "fleet", "packages", "siem", "sbom"):
             (new / name).mkdir()
         extension_file = extension.build(new)
         osquery_pack.build(new / "osquery")
         fleet.build(new / "fleet")
         packages.pack(new / "packages", extension_file, new / "osquery", indicators)
         siem.build(new / "siem")
+        sbom.build(new / "sbom")
         (new / "SHA256SUMS").write_text(sha256_sums(new))
 
 

@@ -1,3 +1,3 @@
 """The program around the tables: osquery extension, engines, triage, reports, command line."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
