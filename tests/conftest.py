@@ -9,9 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from tests.support.planted_programs import Planter
+
+# How long a test takes says nothing on a machine that does something else as well.
+hypothesis.settings.register_profile("minehunt", deadline=None)
+hypothesis.settings.load_profile("minehunt")
 
 # Their tests share nothing, and take long together.
 _ONE_BY_ONE = frozenset({"tests/hostile/test_linear.py", "tests/hostile/test_tables_on_hostile_trees.py"})

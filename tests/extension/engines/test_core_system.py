@@ -68,7 +68,8 @@ class TestColumns:
     def test_every_table_answers_with_every_column(self, engine: EmbeddedEngine, table: str) -> None:
         found = engine.query(f"PRAGMA table_info({table})")
         assert {row["name"]: row["type"] for row in found} == COLUMNS[table]
-        rows = engine.query(f"SELECT * FROM {table}")
+        with socket.create_server(("127.0.0.1", 0)):
+            rows = engine.query(f"SELECT * FROM {table}")
         assert all(list(row) == list(COLUMNS[table]) for row in rows)
         assert rows or table == "kernel_modules"
 
