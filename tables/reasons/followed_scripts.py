@@ -14,7 +14,7 @@ from tables.host.packages.owners import OwnerUnknown, owners
 from tables.indicators.process_names import process_names
 from tables.reasons.code_strings import code_reasons
 from tables.reasons.commands import command_reasons, script_reasons, without_schedules
-from tables.reasons.started_files import CODE, CRONTAB, SHELL_TEXT, Started, StartedFiles
+from tables.reasons.started_files import CODE, CRONTAB, SHELL_TEXT, SOURCED, Started, StartedFiles
 from tables.schema import QueryContext
 from tables.text.code_calls import started_by
 from tables.text.launchers import is_launcher
@@ -62,13 +62,13 @@ class FollowedScripts:
         self._known = frozenset(known) - level
         level |= self._known
         paths = set(others)
-        for _ in range(_MAX_DEPTH):
+        for depth in range(_MAX_DEPTH):
             level -= self._scripts.keys()
             self._ask(paths | {one.path for one in level})
             paths = set()
             for one in sorted(level, key=lambda started: started.path):
                 self.query.check_time()
-                self._scripts[one] = self._read(one)
+                self._scripts[one] = self._read(one, depth == 0)
             level = {inner for one in level for inner in self._scripts[one].starts}
             if not level or not self._knows_owners:
                 return
@@ -130,7 +130,7 @@ class FollowedScripts:
                     return one.path
         return None
 
-    def _read(self, one: Started) -> Script:
+    def _read(self, one: Started, is_root: bool) -> Script:
         if self.is_trusted(one.path):
             return Script()
         if len(self._scripts) >= _MAX_SCRIPTS:
@@ -141,7 +141,8 @@ class FollowedScripts:
             is_program = bool(self.host.files.stat(one.path).st_mode & 0o111)
         except Unreadable:
             return Script()
-        place = set(command_reasons(shlex.quote(one.path)))
+        # Where a script names the file, the place is among that script's reasons, and settings are sourced from dot files.
+        place = set(command_reasons(shlex.quote(one.path))) if is_root and one.language != SOURCED else set()
         if text.startswith(_ELF) or "\0" in text[:_HEAD]:
             return Script(tuple(sorted(place)), is_machine_code=text.startswith(_ELF))
         language = one.language or _language(text, is_program)

@@ -15,7 +15,7 @@ from tables.text.shell import Command, parse
 # What systemd and most cron daemons search, in their order.
 SEARCH_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 # What a started file holds, where the command tells.
-SHELL_TEXT, CODE, CRONTAB = "shell", "code", "crontab"
+SHELL_TEXT, SOURCED, CODE, CRONTAB = "shell", "sourced", "code", "crontab"
 
 _SYSTEM_FOLDERS = ("/usr/sbin/", "/usr/bin/", "/sbin/", "/bin/", "/usr/lib/", "/lib/", "/usr/libexec/", "/usr/lib64/")
 # Commands that start nothing of their own, most of them built into the shell.
@@ -112,7 +112,9 @@ class StartedFiles:
 def _language(found: Invocation) -> Optional[str]:
     if found.name == "crontab":
         return CRONTAB
-    if found.name in SHELLS or found.name in (".", "source", "at", "batch"):
+    if found.name in (".", "source"):
+        return SOURCED
+    if found.name in SHELLS or found.name in ("at", "batch"):
         return SHELL_TEXT
     return CODE if is_interpreter(found.name) else None
 

@@ -21,3 +21,25 @@ def test_other_names_are_no_interpreters(name: str) -> None:
 @pytest.mark.parametrize("piece", ["1", ".", "1.", "-", "=", "/", "a=", "ld-linux"])
 def test_a_word_made_to_be_slow_takes_linear_time(piece: str) -> None:
     assert_linear(lambda amount: resolve([piece * amount + "x", piece * amount]), 4_000)
+
+
+@pytest.mark.parametrize(
+    ("line", "script", "reads_input"),
+    [
+        ("crontab /opt/x/tab", "/opt/x/tab", False),
+        ("crontab -u root /opt/x/tab", "/opt/x/tab", False),
+        ("sudo crontab -u kim tab", "tab", False),
+        ("crontab -", None, True),
+        ("crontab", None, True),
+        ("crontab -u root -", None, True),
+        ("crontab -l", None, True),
+        ("at -f /opt/x/job now", "/opt/x/job", False),
+        ("at now -f job", "job", False),
+        ("at now + 1 minute", None, True),
+        ("batch -f job", "job", False),
+        ("parallel", None, True),
+    ],
+)
+def test_queues_take_a_file_or_their_input(line: str, script: str | None, reads_input: bool) -> None:
+    found = resolve(line.split())
+    assert found is not None and (found.script, found.reads_input) == (script, reads_input)
