@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import shutil
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Optional, Union
 
 from extension.engines.embedded import EmbeddedEngine
@@ -134,8 +136,10 @@ class Room:
         return self.write(path, elf(text, is_busy, memory), mode)
 
     def package(self, name: str, *paths: str) -> None:
-        """Tell dpkg's database that these files are a package's."""
+        """Tell dpkg's database that these files are a package's, as they are now where they exist."""
         self.write(f"/var/lib/dpkg/info/{name}.list", "\n".join([*paths, ""]))
+        sums = [f"{hashlib.md5(Path(path).read_bytes()).hexdigest()}  {path[1:]}\n" for path in paths if os.path.exists(path)]
+        self.write(f"/var/lib/dpkg/info/{name}.md5sums", "".join(sums))
 
     def package_programs(self) -> None:
         """Make every program planted in a system folder a package's, as honest ones there are."""
