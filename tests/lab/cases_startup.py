@@ -275,6 +275,24 @@ def _(room: Room) -> Planted:
 
 
 @case(5, startup_suspicious_command="path")
+def autostart_from_a_cache(room: Room) -> Planted:
+    """a user's autostart entry of a program in the folder for caches."""
+    room.append("/etc/passwd", "kim:x:1000:1000::/home/kim:/bin/bash")
+    room.program("/home/kim/.cache/thumb/updater")
+    entry = _ENTRY.format("Updater", "/home/kim/.cache/thumb/updater")
+    return {"path": room.write("/home/kim/.config/autostart/updater.desktop", entry, owner=1000)}
+
+
+@autostart_from_a_cache.twin
+def _(room: Room) -> Planted:
+    """a user's autostart entry of a tool that installs itself into a dot folder."""
+    room.append("/etc/passwd", "lee:x:1001:1001::/home/lee:/bin/bash")
+    room.program("/home/lee/.dropbox-dist/dropboxd")
+    entry = _ENTRY.format("Dropbox", "/home/lee/.dropbox-dist/dropboxd")
+    return {"path": room.write("/home/lee/.config/autostart/dropbox.desktop", entry, owner=1001)}
+
+
+@case(5, startup_suspicious_command="path")
 def init_script(room: Room) -> Planted:
     """an init script, linked into the runlevels, of a program in a dot folder."""
     path = room.write("/etc/init.d/ksmd", _INIT.format("ksmd", "/usr/bin/.kmod/ksmd"), 0o755)
