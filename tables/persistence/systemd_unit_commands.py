@@ -19,7 +19,7 @@ from tables.host.systemd.units import SystemdUnits
 from tables.reasons.commands import alert_reasons, command_reasons, text_reasons
 from tables.reasons.followed_scripts import script_file_reasons
 from tables.reasons.started_commands import CommandFacts, StartedCommand
-from tables.reasons.units import UNIT_WORDS, UnitProgram, change_reasons, joined, shadowed_file, unit_file_reasons
+from tables.reasons.units import UNIT_WORDS, UnitProgram, change_reasons, is_left_over, joined, shadowed_file, unit_file_reasons
 from tables.schema import BIGINT, TEXT, QueryContext, column, table
 from tables.text.programs import resolve
 from tables.text.shell import parse
@@ -255,7 +255,9 @@ def _finished(
                 row.is_drop_in,
                 row.shadows,
             )
-            more = change_reasons(program, by_account[row.scope, row.username], programs)
+            manager = by_account[row.scope, row.username]
+            if not (row.is_drop_in and is_left_over(row.unit, manager, host.files)):
+                more = change_reasons(program, manager, programs)
         yield dataclasses.replace(row, unit_reasons=joined(row.unit_reasons, more)) if more else row
 
 

@@ -22,7 +22,7 @@ from tables.host.processes.visibility import Visibility
 from tables.indicators.process_names import hidden_component, is_below, process_names
 from tables.reasons.finding_columns import evidence_column, exception_column
 from tables.reasons.program_claims import ProgramClaims
-from tables.reasons.program_places import placed_by_tool
+from tables.reasons.program_places import has_newer_release, placed_by_tool
 from tables.schema import BIGINT, TEXT, QueryContext, Row, Words, column, table
 from tables.text.programs import resolve
 
@@ -156,7 +156,8 @@ class Examiner:
         running = f"inode {file.status.st_ino}, {file.status.st_nlink} names left" if file.status else "inode unknown"
         if file.on_disk is None or not stat.S_ISREG(file.on_disk.st_mode):
             seen = "nothing is" if file.on_disk is None else "no regular file is"
-            return Finding("deleted", f"the running file ({running}) was deleted and {seen} at {file.own_path} now")
+            evidence = f"the running file ({running}) was deleted and {seen} at {file.own_path} now"
+            return Finding("deleted", evidence, "release replaced" if has_newer_release(file) else None)
         now = file.on_disk
         packaged = (
             is_below(file.own_path, self.names.package_folders) is not None

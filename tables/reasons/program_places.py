@@ -75,3 +75,19 @@ def placed_by_tool(names: ProcessNames, file: RunningFile) -> Optional[str]:
         if points and any(m.mount_point in points and m.fs_type.startswith(known.file_system) for m in file.mounts()):
             return known.exception
     return None
+
+
+def has_newer_release(file: RunningFile) -> bool:
+    """Whether a deleted program lay in one of an application's releases, and the one that is current now has that program.
+
+    Deployment tools keep folders `releases/…` beside a link `current`, and remove old ones under services that still run.
+    """
+    before, found, rest = file.own_path.partition("/releases/")
+    _, slash, below = rest.partition("/")
+    if not found or not slash or file.view is None:
+        return False
+    try:
+        now = file.view.locate(f"{before}/current/{below}")
+    except OSError:
+        return False
+    return now is not None and now.is_elf and now.path.startswith(f"{before}/releases/")

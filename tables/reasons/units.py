@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple, Optional
 
+from tables.host.disk.files import Files
 from tables.host.systemd.managers import Manager, UnitFile
 from tables.reasons.commands import command_reasons
 from tables.schema import Words
@@ -56,6 +57,17 @@ class UnitProgram(NamedTuple):
     program_is_packaged: Optional[int]
     is_drop_in: int
     shadows: Optional[str]
+
+
+def is_left_over(unit: str, manager: Manager, files: Files) -> bool:
+    """Whether a drop-in changes nothing: the unit that it names has no file (any more), and nothing makes one at boot.
+
+    Names that stand for several units (service, foo-.service, foo@.service) always count.
+    """
+    stem = unit.rpartition(".")[0]
+    if not stem or stem.endswith(("-", "@")) or manager.unit(unit).fragment is not None:
+        return False
+    return not files.exists(f"/etc/init.d/{stem}")
 
 
 def change_reasons(row: UnitProgram, manager: Manager, programs: Mapping[str, Collection[Optional[str]]]) -> list[str]:

@@ -124,7 +124,7 @@ def proxy_of_miners(room: Room) -> Planted:
 @proxy_of_miners.twin
 def _(room: Room) -> Planted:
     """a web server in production mode."""
-    return {"pid": room.run("/opt/shop/server", "--mode=production", "--bind=0.0.0.0:8080")}
+    return {"pid": room.run("/opt/web/front", "--mode=production", "--bind=0.0.0.0:8080")}
 
 
 @case(1, miner_process_likely="pid")
@@ -162,7 +162,7 @@ def young_coins_wallet(room: Room) -> Planted:
 def _(room: Room) -> Planted:
     """a wallet that is told an address of the same coin to pay to."""
     wallet = "kaspa:qpauqsvk7yf9unexwmxsnmg547mhyga37csh0kj53q6xxgl24ydxjsgzthw5j"
-    return {"pid": room.run("/usr/bin/kaspad", "--utxoindex", f"--donate={wallet}")}
+    return {"pid": room.run("/usr/bin/kaspawallet", f"--to={wallet}")}
 
 
 @case(1, odd_command_running="pid")

@@ -155,9 +155,9 @@ def in_database_folder(room: Room) -> Planted:
 @in_database_folder.twin
 def _(room: Room) -> Planted:
     """the database itself at work in that folder."""
-    os.makedirs("/var/lib/postgresql/15/main", exist_ok=True)
-    program = room.program("/usr/lib/postgresql/15/bin/postgres")
-    return {"pid": room.start(program, cwd="/var/lib/postgresql/15/main", user=101, group=101, extra_groups=[])}
+    os.makedirs("/var/lib/postgresql/16/main", exist_ok=True)
+    program = room.program("/usr/lib/postgresql/16/bin/postgres")
+    return {"pid": room.start(program, cwd="/var/lib/postgresql/16/main", user=101, group=101, extra_groups=[])}
 
 
 @case(4, hidden_home_program="pid")

@@ -99,8 +99,8 @@ def _(room: Room) -> Planted:
         "ConnectionStrings": {"Default": "Host=10.0.0.5;Port=5432;Pooling=true"},
         "Client": {"baseUrl": "https://shop.example.org/"},
     }
-    path = room.write("/opt/shop/appsettings.json", json.dumps(settings))
-    return {"pid": room.run("/opt/shop/api"), "config_path": path}
+    path = room.write("/opt/store/appsettings.json", json.dumps(settings))
+    return {"pid": room.run("/opt/store/api"), "config_path": path}
 
 
 @case(7, miner_config_file="config_path")

@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Iterator
 
 from tables.host.accounts.pam import FOLDERS, PamRule, parse_pam
+from tables.host.disk.file_heads import SCRIPT, file_head
 from tables.host.startup.entries import NAME, StartupEntry, StartupFiles
 
 LIBRARY_FOLDERS = (
@@ -43,8 +44,20 @@ def pam_programs(source: StartupFiles) -> Iterator[StartupEntry]:
         for rule in parse_pam(file.text):
             command = exec_command(rule)
             if command:
-                yield StartupEntry("pam", "login", file, rule.line, command, run_as="root")
+                yield StartupEntry("pam", _trigger(source, rule, command), file, rule.line, command, run_as="root")
             elif rule.module.startswith("/") and os.path.dirname(rule.module) not in (*_MODULE_FOLDERS, *FOLDERS):
                 yield StartupEntry("pam", "login", file, rule.line, rule.module, NAME, "root", program=rule.module)
     for file in source.read_each(source.unpackaged(pam_modules(source))):
         yield StartupEntry("pam", "login", file, 0, file.path, NAME, "root", program=file.path)
+
+
+def _trigger(source: StartupFiles, rule: PamRule, command: str) -> str:
+    """`session script` for a script that is run once somebody is in and is told no password, as for a notice; else `login`."""
+    program = command.split(None, 1)[0]
+    if rule.phase.lstrip("-") != "session" or "expose_authtok" in rule.text.lower() or not program.startswith("/"):
+        return "login"
+    try:
+        is_script = file_head(source.files.locate(program)) == SCRIPT
+    except OSError:
+        return "login"
+    return "session script" if is_script else "login"

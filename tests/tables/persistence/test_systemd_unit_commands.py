@@ -199,12 +199,16 @@ def test_a_unit_that_takes_the_place_of_a_vendors(root: Path) -> None:
         (f"{SYSTEM}/nginx.service.d/override.conf", ["Environment=TZ=UTC", "LimitNOFILE=65536"], False),
         (f"{VENDOR}/d.service.d/p.conf", ["ExecStart=", "ExecStart=/usr/bin/other"], False),
         (f"{SYSTEM}/own.service.d/x.conf", ["ExecStart=", "ExecStart=/opt/own/new"], False),
+        (f"{SYSTEM}/gone.service.d/x.conf", ["ExecStart=", "ExecStart=/opt/gone/new"], False),
+        (f"{SYSTEM}/old-.service.d/x.conf", ["ExecStart=", "ExecStart=/opt/x"], True),
+        (f"{SYSTEM}/sysv.service.d/x.conf", ["ExecStart=", "ExecStart=/opt/x"], True),
     ],
 )
 def test_drop_ins(root: Path, path: str, lines: list[str], changes: bool) -> None:
     plant(root, f"{VENDOR}/nginx.service", service("ExecStart=/usr/sbin/nginx"))
     plant(root, f"{VENDOR}/d.service", service("ExecStart=/usr/sbin/d"))
     plant(root, f"{SYSTEM}/own.service", service("ExecStart=/opt/own/old"))
+    plant(root, "/etc/init.d/sysv", "#!/bin/sh\n", 0o755)
     plant(root, path, "[Service]\n" + "\n".join(lines) + "\n")
     found = [row for row in rows(root) if row.is_drop_in]
     assert [row.path for row in found] == [path]

@@ -57,6 +57,18 @@ def test_a_deleted_program_is_reported_with_all_that_is_known_of_it(plant: Plant
     assert row.exception is None
 
 
+def test_a_release_that_was_replaced_under_its_service(plant: Planter, quiet: Path) -> None:
+    for number in (41, 42):
+        copy_shell(quiet / f"releases/{number}/bin/app")
+    pid = plant(quiet / "releases/41/bin/app")
+    shutil.rmtree(quiet / "releases/41")
+    assert reasons(pid)["deleted"].exception is None, "no release is current"
+    (quiet / "current").symlink_to("releases/42")
+    assert reasons(pid)["deleted"].exception == "release replaced"
+    (quiet / "releases/42/bin/app").write_text("#!/bin/sh\n")
+    assert reasons(pid)["deleted"].exception is None, "the current one has another program there"
+
+
 def test_a_deleted_program_with_another_name_left_is_deleted_where_it_ran(plant: Planter, quiet: Path) -> None:
     program = copy_shell(quiet / "worker")
     pid = plant(program)
