@@ -43,6 +43,7 @@ class BorrowedTimes:
         for _, _, mtime, size in found:
             if shared[mtime] * 2 <= len(found):
                 self._sizes.setdefault(mtime, set()).add(size)
+        self._is_system: dict[tuple[str, int], bool] = {}
 
     def is_forged(self, status: FileStatus) -> bool:
         """Whether the mtime of a file that no package owns was set, in a way that unpacking an archive does not explain.
@@ -59,16 +60,21 @@ class BorrowedTimes:
     def lawful(self, files: Iterable[tuple[str, FileStatus]]) -> frozenset[str]:
         """The paths of those files whose borrowed time is their own: all files of one package have the time of its build.
 
-        Such a file is part of another system's root folder, as of a container, whose own packages own it, or is a copy, in
+        Such a file is part of another system's root folder, as of a container, whose own packages own it, or of one without
+        packages in which the well-known file of that time lies as well, with this system's content; or it is a copy, in
         content too, of the file of that name in this system.
         """
         suspects = [(path, status) for path, status in files if self._is_borrowed(status)]
         found = {path for path, status in suspects if self._is_copy(path, status)}
         inside: dict[str, dict[str, str]] = defaultdict(dict)
-        for path, _ in suspects:
-            root = None if path in found else self._root_around(path)
+        for path, status in suspects:
+            if path in found:
+                continue
+            root = self._root_around(path)
             if root is not None:
                 inside[root][path[len(root) :]] = path
+            elif self._is_in_copied_system(path, status):
+                found.add(path)
         for root, paths in inside.items():
             try:
                 owned = PackageFiles(Files(self._files.locate(root))).owners(paths)
@@ -90,6 +96,26 @@ class BorrowedTimes:
             except Unreadable:
                 continue
         return False
+
+    def _is_in_copied_system(self, path: str, status: FileStatus) -> bool:
+        """Whether a folder around the file holds the file that its time is of, where a system's root folder would."""
+        parts = path.split("/")
+        roots = ("/".join(parts[:number]) for number in range(2, min(len(parts) - 1, _MAX_DEPTH)))
+        return any(self._holds_originals(root, status.mtime_ns) for root in roots)
+
+    def _holds_originals(self, root: str, mtime_ns: int) -> bool:
+        if (root, mtime_ns) not in self._is_system:
+            self._is_system[root, mtime_ns] = any(self._is_original(root, path, mtime_ns) for path in _REFERENCES)
+        return self._is_system[root, mtime_ns]
+
+    def _is_original(self, root: str, path: str, mtime_ns: int) -> bool:
+        try:
+            found = self._files.stat(root + path)
+            if found.st_mtime_ns != mtime_ns or os.path.samestat(found, own := self._files.stat(path)):
+                return False
+            return found.st_size == own.st_size and self._files.sha256(root + path) == self._files.sha256(path)
+        except Unreadable:
+            return False
 
     def _root_around(self, path: str) -> Optional[str]:
         """The innermost folder around the file that holds a package database, this system's own apart."""

@@ -192,6 +192,14 @@ def test_forged_times(image: Path) -> None:
     for path in (write(guest / "usr/sbin/guestd", ELF * 6, 0o755), write(guest / "usr/sbin/miner", ELF * 6, 0o755)):
         os.utime(path, ns=(lent, lent))
     write(guest / "var/lib/dpkg/info/guestd.list", b"/usr/sbin/guestd\n")
+    # Of a copied system without packages, known by its own ls, and of a folder that has no such thing.
+    for path in (
+        write(image / "srv/unpacked/usr/bin/ls", ELF * 2, 0o755),
+        write(image / "srv/unpacked/usr/bin/whoami", ELF * 7, 0o755),
+        write(image / "srv/fake/usr/bin/ls", ELF + bytes(64), 0o755),
+        write(image / "srv/fake/usr/bin/whoami", ELF * 7, 0o755),
+    ):
+        os.utime(path, ns=(lent, lent))
     posing = write(image / "srv/roots/db/usr/bin/arch", ELF * 4 + b"miner" + ELF[5:], 0o755)
     os.utime(posing, ns=(lent, lent))
     os.utime(image / "usr/bin/ls", ns=(lent, lent))
@@ -209,6 +217,7 @@ def test_forged_times(image: Path) -> None:
         "/opt/ahead",
         "/srv/roots/db/usr/bin/arch",
         "/srv/roots/guest/usr/sbin/miner",
+        "/srv/fake/usr/bin/whoami",
     }
     assert rows["/usr/bin/ls"].is_timestomped is False
 
