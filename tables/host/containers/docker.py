@@ -2,31 +2,52 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from typing import Any, Optional
 
 from tables.host.containers.model import CREATED, PAUSED, RUNNING, STOPPED, Container, HostMount, added_capabilities
 from tables.host.containers.oci import cores
 from tables.host.containers.state_files import listed, mapping, number, read_state, text, texts, unix_seconds
 from tables.host.containers.stores import Store
-from tables.host.disk.files import Files
+from tables.host.disk.files import Files, Unreadable
 from tables.unseen import Unseen
 
 ROOT = "/var/lib/docker"
 # Docker's snap keeps its own.
 SNAP_ROOT = "/var/snap/docker/common/var-lib-docker"
 _DAEMON_FILES = ("/etc/docker/daemon.json", "/var/snap/docker/current/config/daemon.json")
+# Debian's and upstream's unit, what overrides it, and the options of old packages.
+_UNIT_FILES = (
+    "/lib/systemd/system/docker.service", "/usr/lib/systemd/system/docker.service", "/etc/systemd/system/docker.service",
+    "/etc/systemd/system/docker.service.d/override.conf", "/etc/default/docker", "/etc/sysconfig/docker",
+)  # fmt: skip
+_DATA_ROOT = re.compile(r"(?:--data-root|--graph)[= ][\"']?(/[^\s\"']{1,1024})")
+_REMAPPED = re.compile(r"[0-9]{1,10}\.[0-9]{1,10}")
+_UNIT_LIMIT = 64 * 1024
 _MAX_NAMES = 1 << 16
 
 
 def data_roots(files: Files, unseen: Unseen) -> list[str]:
-    """The folders in which system-wide daemons keep their state: the usual ones, and those that daemon.json names."""
+    """The folders in which system-wide daemons keep their state: the usual ones, those that daemon.json and the unit name."""
     found = [ROOT, SNAP_ROOT]
     for path in _DAEMON_FILES:
         settings = mapping(read_state(files, path, unseen))
         # `graph` is what data-root was called before Docker 17.05.
         found += [place for key in ("data-root", "graph") if (place := text(settings.get(key))).startswith("/")]
-    return list(dict.fromkeys(folder.rstrip("/") or "/" for folder in found))
+    for path in _UNIT_FILES:
+        with contextlib.suppress(Unreadable):
+            found += _DATA_ROOT.findall(files.read_text(path, _UNIT_LIMIT))[:10]
+    roots = dict.fromkeys(folder.rstrip("/") or "/" for folder in found)
+    return [folder for root in roots for folder in (root, *_remapped(files, root))]
+
+
+def _remapped(files: Files, root: str) -> Iterator[str]:
+    """The folders below a data root in which a daemon with userns-remap keeps everything: UID.GID."""
+    with contextlib.suppress(Unreadable):
+        yield from (f"{root}/{name}" for name in files.names(root) if _REMAPPED.fullmatch(name))
 
 
 class Docker:
@@ -37,6 +58,12 @@ class Docker:
         self.root = root
         self.username = username
         self._pulled: Optional[frozenset[str]] = None
+        self._names = f"{root}/image/overlay2/repositories.json"
+
+    @cached_property
+    def _has_names(self) -> bool:
+        """Whether it keeps images itself, and so where they are from, and does not leave them to containerd (Docker 29)."""
+        return self.store.files.exists(self._names)
 
     def ids(self) -> list[str]:
         """The ids of its containers."""
@@ -80,8 +107,10 @@ class Docker:
 
     def _is_pulled(self, found: Container) -> Optional[bool]:
         """Whether an image that it is called by has come from its registry: then Docker notes NAME@DIGEST beside NAME:TAG."""
+        if not self._has_names:
+            return None
         if self._pulled is None:
-            document = mapping(read_state(self.store.files, f"{self.root}/image/overlay2/repositories.json", self.store.unseen))
+            document = mapping(read_state(self.store.files, self._names, self.store.unseen))
             repositories = list(mapping(document.get("Repositories")).items())[:_MAX_NAMES]
             self._pulled = frozenset(
                 f"{repository} {image}"
@@ -89,8 +118,6 @@ class Docker:
                 for name, image in mapping(names).items()
                 if "@sha256:" in name
             )
-        if not self._pulled:
-            return None
         plain = found.image.partition("@")[0]
         head, colon, tail = plain.rpartition(":")
         repository = head if colon and "/" not in tail else plain

@@ -22,13 +22,19 @@ _FOLDER = re.compile(r"(?:[^:\\]|\\.)+")
 _ESCAPE = re.compile(r"\\(.)")
 # The kernel's own bound (fs/overlayfs/params.h).
 _MAX_LOWER = 500
+_MAX_ANCESTORS = 16
+_OPEN_FOLDER = PATH | os.O_DIRECTORY
 
 
 class Layers(NamedTuple):
-    """The folders of the host that a container's root folder is made of, the upper one and those below it, topmost first."""
+    """The folders that a container's root folder is made of, the upper one and those below it, topmost first.
+
+    `through` is the pid of a process whose root folder their paths are to be followed in, None for our own.
+    """
 
     upper: str
     lower: tuple[str, ...]
+    through: Optional[int] = None
 
 
 def layers_of(mount: Mount) -> Optional[Layers]:
@@ -77,8 +83,8 @@ class ImageLayers:
         if layers is None or any(path.startswith(point.rstrip("/") + "/") or path == point for point in mounted):
             return None
         try:
-            image = next(filter(None, (_status(folder, path) for folder in layers.lower)), None)
-            upper = None if is_deleted else _status(layers.upper, path)
+            image = next(filter(None, (self._status(layers, folder, path) for folder in layers.lower)), None)
+            upper = None if is_deleted else self._status(layers, layers.upper, path)
         except OSError:
             self.unreached.add(layers.upper)
             return None
@@ -99,22 +105,48 @@ class ImageLayers:
             mounts = list(self.procfs.mounts(process.pid))
             root = next((mount for mount in reversed(mounts) if mount.mount_point == "/"), None)
             points = tuple(mount.mount_point for mount in mounts if mount.mount_point != "/")
-            self._layers[namespace] = (layers_of(root) if root else None, points)
+            layers = layers_of(root) if root else None
+            self._layers[namespace] = (layers and layers._replace(through=self._where(process, layers)), points)
         return self._layers[namespace]
 
-
-def _status(folder: str, path: str) -> Optional[os.stat_result]:
-    """What is at `path` in a layer, links in it followed inside; None when nothing is. OSError when the layer is out of reach."""
-    root = os.open(folder, PATH | os.O_DIRECTORY)
-    try:
-        found = open_in_root(root, path, PATH, follow=False)
-    except OSError as error:
-        if error.errno in _MISSING:
+    def _where(self, process: Process, layers: Layers) -> Optional[int]:
+        """Through whose root folder the layers are found: ours, else that of the runtime within another container."""
+        seen = {process.mount_namespace, self.own_namespace}
+        ancestor: Optional[Process] = process
+        if self._reaches(layers):
             return None
-        raise
-    finally:
-        os.close(root)
-    try:
-        return os.fstat(found)
-    finally:
-        os.close(found)
+        for _ in range(_MAX_ANCESTORS):
+            ancestor = self.procfs.process(ancestor.stat.ppid) if ancestor else None
+            if ancestor is None:
+                break
+            if ancestor.mount_namespace not in seen and self._reaches(layers._replace(through=ancestor.pid)):
+                return ancestor.pid
+            seen.add(ancestor.mount_namespace)
+        return None
+
+    def _reaches(self, layers: Layers) -> bool:
+        try:
+            self._status(layers, layers.upper, "/")
+        except OSError:
+            return False
+        return True
+
+    def _status(self, layers: Layers, folder: str, path: str) -> Optional[os.stat_result]:
+        """What is at `path` in a layer, None when nothing is; OSError when the layer is out of reach."""
+        outer = os.open("/" if layers.through is None else f"{layers.through}/root", _OPEN_FOLDER, dir_fd=self.procfs.fd)
+        try:
+            root = open_in_root(outer, folder, _OPEN_FOLDER)
+        finally:
+            os.close(outer)
+        try:
+            found = open_in_root(root, path, PATH, follow=False)
+        except OSError as error:
+            if error.errno in _MISSING:
+                return None
+            raise
+        finally:
+            os.close(root)
+        try:
+            return os.fstat(found)
+        finally:
+            os.close(found)

@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Optional
 
-from tables.host.containers.model import STOPPED, Container, HostMount
+from tables.host.containers.model import RUNNING, STOPPED, Container, HostMount
 from tables.host.containers.state_files import FILE_LIMIT
 from tables.host.containers.stores import Store
 from tables.host.disk.files import Unreadable
 
 ROOT = "/var/lib/lxc"
+# LXC 4 and newer, of either version of cgroups; and LXC 3.
+_CGROUPS = tuple(
+    f"/sys/fs/cgroup{hierarchy}/{group}"
+    for hierarchy in ("", "/systemd", "/pids", "/unified")
+    for group in ("lxc.payload.{0}", "lxc.payload/{0}", "lxc/{0}")
+)
 _MAX_LINES = 10_000
 _SHARED = {"lxc.namespace.share.net": "net", "lxc.namespace.share.pid": "pid", "lxc.namespace.share.ipc": "ipc"}
 # The kinds that lxc.namespace.keep leaves with the host.
@@ -26,13 +32,24 @@ class Lxc:
         self.username = username
 
     def all(self) -> Iterator[Container]:
-        """All of them; whether one runs, its files do not tell."""
+        """All of them."""
         yield from self.store.each(self.store.names(self.root), self.find)
 
     def find(self, name: str) -> Optional[Container]:
         """The container of this name; None when there is none."""
         path = f"{self.root}/{name}/config"
-        return self.store.kept((path,), lambda: self._read(name, path))
+        found = self.store.kept((path,), lambda: self._read(name, path))
+        return found and self._as_it_runs(found)
+
+    def _as_it_runs(self, found: Container) -> Container:
+        """The container with its first process, if its cgroup is there: its own files do not tell whether it runs."""
+        for place in _CGROUPS:
+            folder = place.format(found.name)
+            for inner in ("", "/init.scope"):
+                pid = self.store.pid(f"{folder}{inner}/cgroup.procs")
+                if pid is not None:
+                    return found._replace(state=RUNNING, pid=pid)
+        return found
 
     def _read(self, name: str, path: str) -> Optional[Container]:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from typing import Optional, Protocol
 
 from tables.host import Host
@@ -46,7 +47,7 @@ class Containers:
     def all(self) -> Iterator[Container]:
         """Every container once: where two runtimes know it, as the one says that users talk to."""
         seen: set[str] = set()
-        for finder in self._of_ids():
+        for finder in self._finders:
             for container in finder.all():
                 if container.container_id not in seen:
                     seen.add(container.container_id)
@@ -56,8 +57,12 @@ class Containers:
 
     def find(self, container_id: str) -> Optional[Container]:
         """The container of the id that a cgroup's path names; None when no runtime's files have it."""
-        found = (finder.find(container_id) for finder in self._of_ids())
+        found = (finder.find(container_id) for finder in self._finders)
         return next((container for container in found if container), None)
+
+    @cached_property
+    def _finders(self) -> list[_Finder]:
+        return list(self._of_ids())
 
     def _of_ids(self) -> Iterator[_Finder]:
         """The runtimes that give ids, those that users talk to before those that work for them."""
@@ -108,7 +113,7 @@ class Containers:
         if process is None or (len(container.container_id) == 64 and container.container_id not in process.cgroup_path):
             return container._replace(pid=None, state=STOPPED)
         if not self._own:
-            self._own = {kind: procfs.namespace(1, kind) for kind in _KINDS}
+            self._own = {kind: procfs.namespace(1, kind) or procfs.namespace("self", kind) for kind in _KINDS}
         found = {kind: procfs.namespace(container.pid, kind) for kind in _KINDS}
         if None in (*found.values(), *self._own.values()):
             return container
@@ -116,24 +121,28 @@ class Containers:
 
 
 class _Remembered:
-    """Containers by id, for a while."""
+    """Containers by id, read once in a while."""
 
     def __init__(self) -> None:
-        self.found: dict[str, tuple[float, Optional[Container]]] = {}
+        self.began = time.monotonic()
+        self.reader: Optional[Containers] = None
+        self.found: dict[str, Optional[Container]] = {}
+
+    def of(self, host: Host, container_id: str) -> Optional[Container]:
+        """The container of this id."""
+        now = time.monotonic()
+        if self.reader is None or now - self.began > _REMEMBERED_SECONDS or len(self.found) >= _MAX_REMEMBERED:
+            self.began, self.reader, self.found = now, Containers(host, Unseen()), {}
+        if container_id not in self.found:
+            self.found[container_id] = self.reader.find(container_id)
+        return self.found[container_id]
 
 
 def container_of(host: Host, container_id: Optional[str]) -> Optional[Container]:
     """The container of an id from a cgroup's path, for the row of a process in it; None without one.
 
-    Looked up at most every 30 seconds. What cannot be read is the `containers` table's to tell.
+    Read anew every 30 seconds. What cannot be read is the `containers` table's to tell.
     """
     if not container_id:
         return None
-    memory = host.state("containers: by id", _Remembered)
-    known = memory.found.get(container_id)
-    if known is None or known[0] < time.monotonic() - _REMEMBERED_SECONDS:
-        if len(memory.found) >= _MAX_REMEMBERED:
-            memory.found.clear()
-        known = (time.monotonic(), Containers(host, Unseen()).find(container_id))
-        memory.found[container_id] = known
-    return known[1]
+    return host.state("containers: by id", _Remembered).of(host, container_id)

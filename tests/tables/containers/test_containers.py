@@ -66,6 +66,19 @@ def test_docker_where_daemon_json_has_put_it_and_in_a_home(tmp_path: Path, write
     assert not query.said
 
 
+def test_docker_where_its_unit_has_put_it_and_below_remapped_users(tmp_path: Path, write: Any) -> None:
+    write("/etc/systemd/system/docker.service", "[Service]\nExecStart=/usr/bin/dockerd -H fd:// --data-root=/srv/docker\n")
+    made.docker(write, "far", "a", ["/a"], root="/srv/docker/100000.100000")
+    assert one(tmp_path)["container_name"] == "far"
+
+
+def test_lxc_runs_where_its_cgroup_is(tmp_path: Path, write: Any) -> None:
+    write("/var/lib/lxc/c1/config", "lxc.rootfs.path = /var/lib/lxc/c1/rootfs\n")
+    assert one(tmp_path)["state"] == "stopped"
+    write("/sys/fs/cgroup/lxc.payload.c1/init.scope/cgroup.procs", "4711\n4712\n")
+    assert (one(tmp_path)["state"], one(tmp_path)["pid"]) == ("running", "4711")
+
+
 def test_containerd_with_a_pod(tmp_path: Path, write: Any) -> None:
     notes = made.pod("web-1", "shop", "app", "docker.io/library/nginx:1.25")
     spec = made.specification(

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import tarfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -20,8 +20,10 @@ from extension.container_triage import ALL, chosen
 from tables.host import Host
 from tables.host.containers import reader
 from tables.host.containers.containerd import Containerd
+from tables.host.containers.docker import Docker
 from tables.host.containers.storage import Storage
 from tables.host.containers.stores import Store
+from tables.processes.process_exe_mismatches import process_exe_mismatches
 from tables.processes.process_tree import process_tree
 from tables.schema import QueryContext
 
@@ -120,6 +122,66 @@ def test_a_triage_of_a_container(containerd: Daemon, rootfs: Path, monkeypatch: 
     assert document["container"].startswith(f"web {ID[:12]}")
     assert "203.0.113.9" in done.output
     assert CliRunner().invoke(main, ["triage", "--container", "web", "--format", "html"]).exit_code == 2
+
+
+@pytest.fixture
+def docker(folder: Path) -> Iterator[Callable[..., str]]:
+    """Tells a dockerd of the test's own what to do; its state is below `folder`/data."""
+    address = f"unix://{folder}/docker.sock"
+    places = ["--data-root", f"{folder}/data", "--exec-root", f"{folder}/exec", "--pidfile", f"{folder}/pid"]
+    networks = ["--bridge=none", "--iptables=false", "--ip6tables=false"]
+    with (folder / "log").open("wb") as log:
+        daemon = subprocess.Popen(["dockerd", *places, "-H", address, *networks], stdout=log, stderr=log)
+
+    def tell(*arguments: str) -> str:
+        command = ["docker", "-H", address, *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=120).stdout.strip()
+
+    try:
+        for _ in range(100):
+            if daemon.poll() is not None:
+                pytest.skip(f"no dockerd runs here: {(folder / 'log').read_text()[-300:]}")
+            if subprocess.run(["docker", "-H", address, "info"], capture_output=True).returncode == 0:
+                break
+            time.sleep(0.2)
+        yield tell
+    finally:
+        subprocess.run(["docker", "-H", address, "rm", "-f", "shop"], capture_output=True)
+        daemon.terminate()
+        daemon.wait(30)
+
+
+@needs("dockerd", "docker", "runc")
+def test_a_container_of_docker_and_a_program_put_into_it(docker: Callable[..., str], folder: Path, rootfs: Path) -> None:
+    archive = folder / "image.tar"
+    with tarfile.open(archive, "w") as tar:
+        tar.add(rootfs, ".")
+    docker("import", str(archive), "prom/node-exporter:v1")
+    options = ("--restart", "always", "--cap-add", "SYS_ADMIN", "-v", "/:/host:ro", "-v", "data:/data", "--pid", "host")
+    limits = ("--ulimit", "nofile=1024", "--memory", "64m", "--network", "none", "-e", "A=b")
+    made = docker("run", "-d", "--name", "shop", *options, *limits, "prom/node-exporter:v1", "/bin/sleep", "300")
+    host, query = Host(), QueryContext()
+    (found,) = Docker(Store(host, query), f"{folder}/data").all()
+    assert (found.container_id, found.name, found.image, found.state) == (made, "shop", "prom/node-exporter:v1", "running")
+    assert found.pid == int(docker("inspect", "-f", "{{.State.Pid}}", "shop"))
+    assert (found.argv, found.restart_policy, found.capabilities_added) == (("/bin/sleep", "300"), "always", ("SYS_ADMIN",))
+    assert [str(mount) for mount in found.mounts] == ["/:/host:ro"] and found.memory_limit == 64 << 20
+    assert "pid" in found.host_namespaces and "A=b" in found.environ
+    # An image that was never pulled is nobody's agent, whatever it is called.
+    assert found.is_pulled is False and os.path.isdir(found.root_folder)
+    docker("exec", "shop", "/bin/busybox", "mkdir", "/opt")
+    docker("cp", str(rootfs / "bin/busybox"), "shop:/opt/sleep")
+    docker("exec", "-d", "shop", "/opt/sleep", "299")
+    found_rows: dict[str, str] = {}
+    for _ in range(50):
+        rows = process_exe_mismatches.generate(host, QueryContext())
+        found_rows = {
+            row.cmdline or "": row.evidence for row in rows if row.reason == "not_from_image" and row.container_id == made
+        }
+        if found_rows:
+            break
+        time.sleep(0.1)
+    assert found_rows.keys() == {"/opt/sleep 299"} and f"{folder}/data/overlay2/" in found_rows["/opt/sleep 299"]
 
 
 @needs("podman", "runc")
