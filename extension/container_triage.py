@@ -14,8 +14,7 @@ from extension.triage import Triage, run_triage
 from tables.host import Host
 from tables.host.containers.model import Container
 from tables.host.containers.reader import Containers
-from tables.schema import clean_text
-from tables.unseen import Unseen
+from tables.schema import QueryContext, clean_text
 
 ALL = "all"
 # Fewer digits of an id name another container too easily.
@@ -43,8 +42,8 @@ class ContainerTriage(NamedTuple):
 
 def chosen(host: Host, wanted: str) -> list[Container]:
     """The running containers that `wanted` names: an id or its beginning, a name, `all`; CannotRunError when there is none."""
-    unseen = Unseen()
-    running = [container for container in Containers(host, unseen).all() if container.pid is not None]
+    query = QueryContext()
+    running = [container for container in Containers(host, query).all() if container.pid is not None]
     if wanted == ALL:
         found = running
     else:
@@ -56,7 +55,7 @@ def chosen(host: Host, wanted: str) -> list[Container]:
     if found:
         return found
     known = ", ".join(sorted(filter(None, (container.name or container.container_id[:12] for container in running)))[:50])
-    missing = f"; {'; '.join(unseen.blind)}" if unseen.blind else ""
+    missing = f"; {'; '.join(query.blind)}" if query.blind else ""
     what = "no container runs here" if wanted == ALL else f"no running container {wanted!r}"
     raise CannotRunError(f"{what}{f'; there are: {known}' if known else ''}{missing}")
 

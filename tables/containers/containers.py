@@ -115,7 +115,7 @@ def containers(host: Host, query: QueryContext) -> Iterator[Container]:
         query.could_not_see("not root: the runtimes' files are not readable")
     indicators = pool_indicators(host)
     made = host.state("containers: rows", _Rows).by(indicators)
-    for count, found in enumerate(Containers(host, query, query.check_time).all()):
+    for count, found in enumerate(Containers(host, query).all()):
         if count >= _MAX_ROWS:
             query.truncate(f"only the first {_MAX_ROWS} containers are reported")
             return

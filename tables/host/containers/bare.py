@@ -18,6 +18,9 @@ _PLACES = (("/run/runc", "state.json", "runc"), ("/run/crun", "status", "crun"),
 class Bare:
     """All of them."""
 
+    username = ""
+    path = "/run"
+
     def __init__(self, store: Store) -> None:
         self.store = store
 

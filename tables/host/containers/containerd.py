@@ -23,9 +23,16 @@ _CRI = "io.kubernetes.cri."
 class Containerd:
     """The running tasks of one containerd; of those that have ended it keeps no files."""
 
+    username = ""
+
     def __init__(self, store: Store, state: str) -> None:
         self.store = store
         self.folder = f"{state}/{_TASKS}"
+
+    @property
+    def path(self) -> str:
+        """Where its tasks are kept."""
+        return self.folder
 
     def all(self) -> Iterator[Container]:
         """All of them, of every namespace."""

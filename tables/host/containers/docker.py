@@ -65,6 +65,11 @@ class Docker:
         """Whether it keeps images itself, and so where they are from, and does not leave them to containerd (Docker 29)."""
         return self.store.files.exists(self._names)
 
+    @property
+    def path(self) -> str:
+        """Where its containers are kept."""
+        return f"{self.root}/containers"
+
     def ids(self) -> list[str]:
         """The ids of its containers."""
         return self.store.names(f"{self.root}/containers")

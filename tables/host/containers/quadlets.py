@@ -45,13 +45,15 @@ class Quadlets:
             self.store.check_time()
             folder = f"{home.rstrip('/')}/{_HOME}"
             if self.store.state(folder) is not None:
-                yield from self._below(folder, account.name, _MAX_USER_FILES)
+                found = self._below(folder, account.name, _MAX_USER_FILES)
+                yield from self.store.of_account(account.name, folder, found)
 
     def _below(self, folder: str, username: str, left: int, depth: int = 0) -> Iterator[Container]:
         names = self.store.names(folder)
         if len(names) > left:
             self.store.unseen.truncate(f"{folder}: only the first {left} of {len(names)} files were read")
         for name in names[:left]:
+            self.store.check_time()
             path = f"{folder}/{name}"
             if name.endswith(".container"):
                 found = self.store.kept((path, *self._drop_ins(path)), partial(self._read, path))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cached_property
 from typing import Optional, Protocol
 
+from tables.errors import BudgetExceeded
 from tables.host import Host
 from tables.host.containers.bare import Bare
 from tables.host.containers.compose import Compose
@@ -20,35 +21,45 @@ from tables.host.containers.model import PAUSED, RUNNING, STOPPED, Container
 from tables.host.containers.nspawn import Nspawn
 from tables.host.containers.quadlets import Quadlets
 from tables.host.containers.storage import Storage
-from tables.host.containers.stores import Store
-from tables.unseen import Unseen
+from tables.host.containers.stores import ShareUsedError, Store
+from tables.schema import QueryContext
 
 _KINDS = ("net", "pid", "ipc", "user")
 _MAX_ACCOUNTS = 10_000
 # For so long an id that was looked up is not looked up again.
 _REMEMBERED_SECONDS = 30.0
+# All look-ups meanwhile may take so long together: they describe rows of other tables.
+_LOOKUP_SECONDS = _REMEMBERED_SECONDS
 _MAX_REMEMBERED = 20_000
 
 
 class _Finder(Protocol):
+    username: str
+
+    @property
+    def path(self) -> str: ...
+
     def all(self) -> Iterator[Container]: ...
 
     def find(self, container_id: str, /) -> Optional[Container]: ...
 
 
 class Containers:
-    """Reads them for one scan; what could not be read is told to `unseen`."""
+    """Reads them for one scan; what could not be read is told to `query`."""
 
-    def __init__(self, host: Host, unseen: Unseen, check_time: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, host: Host, query: QueryContext) -> None:
         self.host = host
-        self.store = Store(host, unseen, check_time)
+        self.store = Store(host, query)
         self._own: dict[str, Optional[str]] = {}
 
     def all(self) -> Iterator[Container]:
         """Every container once: where two runtimes know it, as the one says that users talk to."""
         seen: set[str] = set()
         for finder in self._finders:
-            for container in finder.all():
+            found = finder.all()
+            if finder.username:
+                found = self.store.of_account(finder.username, finder.path, found)
+            for container in found:
                 if container.container_id not in seen:
                     seen.add(container.container_id)
                     yield self._as_it_is(container)
@@ -90,7 +101,7 @@ class Containers:
         for home, account in list(self.host.accounts.by_home.items())[:_MAX_ACCOUNTS]:
             folder = f"{home.rstrip('/')}/.local/share/lxc"
             if self.store.state(folder) is not None:
-                yield from Lxc(self.store, folder, account.name).all()
+                yield from self.store.of_account(account.name, folder, Lxc(self.store, folder, account.name).all())
         for runtime, root in PLACES:
             yield from Instances(self.store, runtime, root).all()
         yield from Nspawn(self.store).all()
@@ -132,9 +143,12 @@ class _Remembered:
         """The container of this id."""
         now = time.monotonic()
         if self.reader is None or now - self.began > _REMEMBERED_SECONDS or len(self.found) >= _MAX_REMEMBERED:
-            self.began, self.reader, self.found = now, Containers(host, Unseen()), {}
+            self.began, self.reader, self.found = now, Containers(host, QueryContext(budget_seconds=_LOOKUP_SECONDS)), {}
         if container_id not in self.found:
-            self.found[container_id] = self.reader.find(container_id)
+            try:
+                self.found[container_id] = self.reader.find(container_id)
+            except (BudgetExceeded, ShareUsedError):
+                self.found[container_id] = None
         return self.found[container_id]
 
 

@@ -24,6 +24,8 @@ _BOLT = "libpod/bolt_state.db"
 _CRIO = "io.kubernetes.cri-o."
 _MAX_RECORD = 1 << 20
 _MAX_RECORDS = 10_000
+# Steps of SQLite's machine between two looks at the time: some milliseconds.
+_PROGRESS_STEPS = 50_000
 
 
 class Storage:
@@ -35,6 +37,11 @@ class Storage:
         self.run_root = run_root
         self.username = username
         self._records: Optional[dict[str, Mapping[str, Any]]] = None
+
+    @property
+    def path(self) -> str:
+        """Where its containers are kept."""
+        return self.graph_root
 
     def all(self) -> Iterator[Container]:
         """All of them, stopped ones too."""
@@ -105,6 +112,9 @@ class Storage:
             self.store.unseen.cannot_tell(f"{self.graph_root}/{_BOLT} is not read: restart policies and ports of its containers")
         return {}
 
+    def _is_out_of_time(self) -> int:
+        return self.store.is_share_used() or self.store.query.seconds_left() <= 0
+
     def _from_sqlite(self, path: str) -> dict[str, Mapping[str, Any]]:
         import sqlite3  # Hosts without Podman never need it.
 
@@ -118,6 +128,8 @@ class Storage:
             # By descriptor, and without the log beside it: nothing is written, and nobody exchanges the file.
             with closing(sqlite3.connect(f"file:/proc/self/fd/{fd}?mode=ro&immutable=1", uri=True)) as database:
                 database.execute("PRAGMA trusted_schema = OFF")
+                # The table may be a view that never ends.
+                database.set_progress_handler(self._is_out_of_time, _PROGRESS_STEPS)
                 sql = f"SELECT ID, JSON FROM ContainerConfig WHERE length(JSON) < {_MAX_RECORD} LIMIT {_MAX_RECORDS}"  # noqa: S608
                 for container_id, record in database.execute(sql):
                     self.store.check_time()

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple, Optional, TypeVar, cast
 
 from tables.host import Host
 from tables.host.containers.model import Container
 from tables.host.disk.files import FileKey, Files, Unreadable, file_key
+from tables.schema import QueryContext
 from tables.unseen import Unseen, heard
 
 # Of one store; kubelets allow 110 pods a node by default.
 MAX_CONTAINERS = 10_000
 _MAX_KEPT = 4000
+_MAX_OF_ACCOUNT = 1000
+_SHARE = 4
 _LINE_LIMIT = 4096
 
 
@@ -25,14 +29,43 @@ class _Kept(NamedTuple):
     said: Unseen
 
 
+class ShareUsedError(Exception):
+    """One account's containers have had their part of the time."""
+
+
 class Store:
     """The door of one scan: `files`, who is told what could not be seen, and what earlier scans have read unchanged."""
 
-    def __init__(self, host: Host, unseen: Unseen, check_time: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, host: Host, query: QueryContext) -> None:
         self.files: Files = host.files
-        self.unseen = unseen
-        self.check_time = check_time
+        self.query = query
+        self.unseen: Unseen = query
+        self._share_ends: Optional[float] = None
         self._kept: dict[str, _Kept] = host.state("containers: read", dict)
+
+    def check_time(self) -> None:
+        """Raise BudgetExceeded when the query's time is used up, ShareUsedError when that of one account is."""
+        self.query.check_time()
+        if self.is_share_used():
+            raise ShareUsedError
+
+    def is_share_used(self) -> bool:
+        """Whether the account whose containers are read has had its part of the time; false for the system's own."""
+        return self._share_ends is not None and time.monotonic() > self._share_ends
+
+    def of_account(self, name: str, path: str, found: Iterable[Container]) -> Iterator[Container]:
+        """The containers of an account, in a quarter of the time that is left, and 1,000 of them."""
+        self._share_ends = time.monotonic() + self.query.seconds_left() / _SHARE
+        try:
+            for count, container in enumerate(found):
+                if count >= _MAX_OF_ACCOUNT:
+                    self.unseen.truncate(f"{path}: only the first {_MAX_OF_ACCOUNT} containers of {name} are reported")
+                    return
+                yield container
+        except ShareUsedError:
+            self.unseen.truncate(f"{path}: out of time for the containers of {name}")
+        finally:
+            self._share_ends = None
 
     def names(self, folder: str) -> list[str]:
         """The names in `folder`, at most 10,000; [] where there is none."""

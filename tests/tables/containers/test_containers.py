@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -304,6 +305,32 @@ def test_hostile_state_is_told_and_breaks_nothing(tmp_path: Path, write: Any) ->
         assert any(row["container_name"] == "good" for row in rows if "container_name" in row)
         assert any("bad/config.v2.json" in why for why in query.blind)
         assert any("bad.yaml" in why for why in query.blind)
+
+
+ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) AS ID, 'x' AS JSON FROM n"
+
+
+def test_what_one_account_piles_up_takes_nothing_from_the_system(tmp_path: Path, write: Any) -> None:
+    write("/etc/passwd", "root:x:0:0::/root:/bin/sh\neve:x:1000:1000::/home/eve:/bin/sh\n")
+    made.docker(write, "good", "alpine", ["/a"])
+    write("/etc/kubernetes/manifests/x.yaml", POD)
+    store = "/home/eve/.local/share/containers/storage"
+    made.podman(tmp_path, write, "mine", "x", made.specification(["/a"]), store=store)
+    with sqlite3.connect(tmp_path / store.lstrip("/") / "db.sql") as database:
+        database.execute(f"CREATE VIEW ContainerConfig AS {ENDLESS}")
+    database.close()
+    for number in range(1100):
+        write(f"/home/eve/.local/share/docker/containers/{number}/config.v2.json", "{}")
+    for number in range(90):
+        write(f"/home/eve/.config/containers/systemd/{number}.kube", f"[Kube]\nYaml={number}.yaml\n")
+        write(f"/home/eve/.config/containers/systemd/{number}.yaml", "[" + "[a, b], " * 12_000 + "]")
+    query = QueryContext(budget_seconds=8)
+    rows = [row.to_wire() for row in containers.generate(Host(str(tmp_path)), query)]
+    assert {"good", "a", "b"} <= {row.get("container_name") for row in rows}
+    assert sum(row.get("username") == "eve" for row in rows) <= 1001
+    assert any("docker/containers" in cut and "eve" in cut for cut in query.cuts)
+    assert any("out of time for the containers of eve" in cut for cut in query.cuts)
+    assert any("db.sql" in why for why in query.blind)
 
 
 def test_a_changed_file_is_read_again(tmp_path: Path, write: Any) -> None:
