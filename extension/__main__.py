@@ -1,25 +1,13 @@
 """What osquery executes (`--socket …`: serve the tables), and otherwise the `minehunt` command line."""
 
-from __future__ import annotations
-
+# Words that the oldest Python understands, up to where the version is known to fit.
 import sys
-from typing import NoReturn
 
-from extension.serving.start import is_extension_start, serve
+if sys.version_info < (3, 9):  # noqa: UP036
+    sys.stderr.write("minehunt needs Python 3.9 or newer; this is %s (%s)\n" % (sys.version.split()[0], sys.executable))  # noqa: UP031
+    sys.exit(2)
 
-
-def main() -> NoReturn:
-    """Serve osquery or run the command line, as the arguments say."""
-    arguments = sys.argv[1:]
-    if is_extension_start(arguments):
-        serve(arguments)
-    try:
-        from extension.cli import main as command_line
-    except ModuleNotFoundError as error:
-        sys.exit(f"minehunt: the command line needs the Python package {error.name}; osquery starts this file with --socket PATH")
-    command_line()
-    sys.exit(0)
-
+from extension.start import main
 
 if __name__ == "__main__":
     main()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import csv
+import importlib
+import importlib.util
 import io
 import json
 import sys
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Optional
@@ -17,103 +18,47 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 import tables as minehunt_tables
-from extension import __version__, private_file
-from extension.baseline.commands import baseline
+from extension import __version__
 from extension.command_line import FOUND, CannotRunError, EngineOptions, engine_options, open_embedded, open_pack, pack_option
-from extension.container_triage import chosen, triage_containers
 from extension.engines import EngineError, ResultRow
-from extension.intel.commands import intel
-from extension.pack.model import SEVERITIES, Pack
-from extension.report import json as json_report
-from extension.report import text as text_report
-from extension.report.facts import Facts, collect
-from extension.triage import Triage, run_triage
+from extension.terminal import prepare_streams
 from tables.host import Host
 from tables.schema import Table, clean_text
 
+# Commands that are loaded when asked for: module and name. Those that are not in the one file say so.
+_COMMANDS = {
+    "triage": ("extension.triage_command", "triage"),
+    "plan": ("extension.plan.commands", "plan"),
+    "collect": ("extension.collect.commands", "collect"),
+    "compare": ("extension.watch.commands", "compare"),
+    "watch": ("extension.watch.commands", "watch"),
+    "export": ("extension.export.commands", "export"),
+    "baseline": ("extension.baseline.commands", "baseline"),
+    "intel": ("extension.intel.commands", "intel"),
+}
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+
+class _Commands(click.Group):
+    """The commands, in the order of `--help`; a module is imported when its command is named."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*super().list_commands(ctx), *_COMMANDS})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> Optional[click.Command]:
+        if cmd_name not in _COMMANDS:
+            return super().get_command(ctx, cmd_name)
+        module, name = _COMMANDS[cmd_name]
+        if importlib.util.find_spec(module.rpartition(".")[0]) is None or importlib.util.find_spec(module) is None:
+            return None
+        command: click.Command = getattr(importlib.import_module(module), name)
+        return command
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="minehunt")
 def main() -> None:
     """Hunt cryptominers on this host, step by step after the 18-step SOP."""
-
-
-main.add_command(baseline)
-main.add_command(intel)
-
-
-@main.command()
-@engine_options
-@click.option("--step", "steps", type=click.IntRange(1, 18), multiple=True, help="Only this step (repeatable).")
-@click.option("--format", "form", type=click.Choice(["text", "html", "md", "json"]), default="text", show_default=True)
-@click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="Write the report there instead of printing it.")
-@click.option("--lang", type=click.Choice(["en", "zh"]), default="en", show_default=True)
-@click.option("--fail-on", type=click.Choice(SEVERITIES), default="low", show_default=True, help="Findings from here on exit 1.")
-@click.option("--container", metavar="ID|NAME|all", help="The files of running containers instead of this host's (text or json).")
-@pack_option
-def triage(
-    options: EngineOptions,
-    steps: tuple[int, ...],
-    form: str,
-    output: Optional[Path],
-    lang: str,
-    fail_on: str,
-    container: Optional[str],
-    folder: Optional[Path],
-) -> None:
-    """Run the SOP on this host: exit 0 = nothing at or above --fail-on, 1 = findings, 2 = could not run."""
-    pack = open_pack(folder)
-    if container is not None:
-        _triage_containers(options, pack, container, steps, form, output, lang, fail_on)
-        return
-    if output is not None:
-        # Now, not after minutes of work.
-        _to_file(private_file.check, output)
-    # Printed as text on standard output, the steps shown while it works are the report's first part.
-    is_shown = form == "text" and output is None
-    console = text_report.open_console(sys.stdout if is_shown else sys.stderr)
-    with closing(options.open()) as opened:
-        console.print(Text(f"minehunt {__version__}: engine {opened.name} ({opened.version})", style="dim"))
-        with console.status("") as status:
-            result = run_triage(
-                pack,
-                opened,
-                steps,
-                begin=lambda step: status.update(Text(f"{step.step}  {step.title.get(lang)}", style="dim")),
-                done=lambda step: console.print(text_report.progress_line(step, lang)),
-            )
-        facts = collect(opened) if form in ("html", "md") else Facts()
-    if is_shown:
-        text_report.print_details(console, result, lang)
-    else:
-        report = _render(form, result, facts, lang)
-        click.echo(report, nl=False) if output is None else _to_file(private_file.write, output, report)
-    if result.has_finding(fail_on):
-        sys.exit(FOUND)
-
-
-def _triage_containers(
-    options: EngineOptions,
-    pack: Pack,
-    wanted: str,
-    steps: tuple[int, ...],
-    form: str,
-    output: Optional[Path],
-    lang: str,
-    fail_on: str,
-) -> None:
-    """Print what is found below each container's root folder."""
-    host = options.host()
-    if form not in ("text", "json") or not host.is_live or options.engine == "osquery":
-        raise CannotRunError("--container gives text or json, of containers of the running system, by the embedded engine")
-    found = list(triage_containers(pack, host, chosen(host, wanted), steps))
-    if form == "json":
-        report = json.dumps([{"container": one.title, **json_report.as_document(one.triage)} for one in found], indent=2) + "\n"
-    else:
-        report = "\n".join(f"{one.title}\n{text_report.render(one.triage, lang)}" for one in found)
-    click.echo(report, nl=False) if output is None else _to_file(private_file.write, output, report)
-    if any(one.triage.has_finding(fail_on) for one in found):
-        sys.exit(FOUND)
+    prepare_streams()
 
 
 @main.command()
@@ -122,6 +67,8 @@ def _triage_containers(
 @engine_options
 def query(sql: str, form: str, options: EngineOptions) -> None:
     """Run SQL over osquery's tables and minehunt's."""
+    if not sql.strip().strip(";").strip():
+        raise CannotRunError("the query is empty")
     with closing(options.open()) as opened:
         try:
             rows = opened.query(sql)
@@ -177,24 +124,6 @@ def extension(arguments: tuple[str, ...]) -> None:
     from extension.serving.start import serve
 
     sys.exit(serve(arguments))
-
-
-def _render(form: str, result: Triage, facts: Facts, lang: str) -> str:
-    if form == "json":
-        return json_report.render(result)
-    if form == "text":
-        return text_report.render(result, lang)
-    # Only these two need Jinja2, which takes a while to load.
-    from extension.report import html, markdown
-
-    return html.render(result, facts, lang) if form == "html" else markdown.render(result, facts, lang)
-
-
-def _to_file(action: Callable[..., None], path: Path, *arguments: str) -> None:
-    try:
-        action(path, *arguments)
-    except OSError as error:
-        raise CannotRunError(f"{path}: {error.strerror}") from None
 
 
 def _as_json(rows: list[ResultRow]) -> str:

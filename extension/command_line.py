@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional
@@ -13,6 +14,9 @@ import click
 
 from extension.engines import Engine, EngineError
 from extension.pack.model import Pack, PackError, load_pack, shipped_pack
+from extension.private_file import write as write_privately
+from extension.report.words import LANGUAGES
+from extension.terminal import user_language
 from tables.errors import TableError
 from tables.host import Host
 from tables.host.settings import Settings
@@ -22,12 +26,18 @@ from tables.schema import clean_text
 
 if TYPE_CHECKING:
     from extension.engines.embedded import EmbeddedEngine
+    from extension.triage import Triage
 
 FOUND = 1
 COULD_NOT_RUN = 2
+# 128 + SIGINT, as shells have it.
+INTERRUPTED = 130
 
 pack_option = click.option(
     "--pack", "folder", type=click.Path(file_okay=False, path_type=Path), help="Folder of another pack than minehunt's own."
+)
+language_option = click.option(
+    "--lang", type=click.Choice(LANGUAGES), default=user_language, show_default="the locale's", help="Language of the report."
 )
 _ENGINE_OPTIONS = (
     click.option(
@@ -139,3 +149,34 @@ def open_pack(folder: Optional[Path]) -> Pack:
         return load_pack(folder or shipped_pack())
     except PackError as error:
         raise CannotRunError(f"the pack cannot be used:\n{error}") from None
+
+
+def examined(report: Optional[Path], options: EngineOptions, pack: Pack) -> Triage:
+    """The triage of a JSON report, or of this host now where there is no report; interrupted, what was found so far."""
+    from extension.report.saved import ReportError, read_report
+    from extension.triage import run_triage
+
+    if report is not None:
+        try:
+            return read_report(report, pack)
+        except ReportError as error:
+            raise CannotRunError(str(error)) from None
+    with closing(options.open()) as opened:
+        click.echo(f"minehunt: no REPORT.json given; examining this host with the {opened.name} engine", err=True)
+        return run_triage(pack, opened)
+
+
+def to_file(action: Callable[..., None], path: Path, *arguments: str) -> None:
+    """Do something with a file; CannotRunError names it where that fails."""
+    try:
+        action(path, *arguments)
+    except OSError as error:
+        raise CannotRunError(f"{path}: {error.strerror}") from None
+
+
+def write_out(text: str, output: Optional[Path]) -> None:
+    """Write a result to a file for its owner only, or to standard output as UTF-8, as its formats want it."""
+    if output is not None:
+        to_file(write_privately, output, text)
+    else:
+        click.echo(text.encode("utf-8", "backslashreplace"), nl=False)

@@ -146,9 +146,10 @@ class OsqueryEngine:
 
     def _spawn(self, command: Sequence[str], stdin: int = subprocess.DEVNULL) -> None:
         environment = {**os.environ, **self._settings.to_environment()}
-        self._processes.append(
-            subprocess.Popen(command, stdin=stdin, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
-        )
+        # In a session of their own: Ctrl-C ends the triage, which then ends them.
+        none = subprocess.DEVNULL
+        process = subprocess.Popen(command, stdin=stdin, stdout=none, stderr=none, env=environment, start_new_session=True)
+        self._processes.append(process)
 
 
 def _extension_command() -> list[str]:

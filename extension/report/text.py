@@ -84,7 +84,6 @@ def open_console(stream: IO[str]) -> Console:
 def print_details(console: Console, triage: Triage, language: str) -> None:
     """Print the verdict, what happened and what to do first, then each finding, what could not be checked, and the verdict."""
     texts = words(language)
-    console.print()
     _print_stories(console, view(triage, Facts(), language))
     for step in triage.steps:
         _print_step(console, step, language)
@@ -104,6 +103,7 @@ def _print_stories(console: Console, shown_view: View) -> None:
     texts = shown_view.words
     if not shown_view.stories:
         return
+    console.print()
     _print_verdict(console, shown_view.triage, texts)
     for story in shown_view.stories:
         console.print()
@@ -136,7 +136,8 @@ def _print_indented(console: Console, text: str, style: str = "") -> None:
 def _print_verdict(console: Console, triage: Triage, texts: dict[str, str]) -> None:
     style = _VERDICT_STYLES[triage.verdict]
     meaning = verdict_means(triage, texts)
-    console.print(Text.assemble((texts["verdict"] + texts["colon"], "bold"), (f"{texts[triage.verdict]} – {meaning}", style)))
+    joint = texts["partial_joint"] if triage.verdict == "partial" else " – "
+    console.print(Text.assemble((texts["verdict"] + texts["colon"], "bold"), (f"{texts[triage.verdict]}{joint}{meaning}", style)))
     counts = [("findings", str(triage.findings))]
     for word, steps in (("steps", triage.abnormal_steps), ("unchecked_steps", triage.unchecked_steps)):
         if steps or word == "steps":

@@ -212,7 +212,9 @@ def evidence_of(query: Query, row: ResultRow, language: str) -> str:
 def verdict_means(triage: Triage, texts: dict[str, str]) -> str:
     """What the verdict of a triage means, for a partial run with the steps that it is about."""
     meaning = texts[triage.verdict + "_means"]
-    steps = texts["comma"].join(str(step.step.step) for step in triage.steps)
+    numbers = [step.step.step for step in triage.steps]
+    is_range = len(numbers) > 2 and numbers == list(range(numbers[0], numbers[-1] + 1))
+    steps = f"{numbers[0]}-{numbers[-1]}" if is_range else texts["comma"].join(map(str, numbers))
     return meaning.format(steps=steps, count=len(triage.steps), all=triage.steps_in_pack)
 
 

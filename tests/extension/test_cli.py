@@ -149,6 +149,7 @@ def test_as_an_ordinary_user_triage_marks_what_needs_root_and_shows_no_traceback
     # Started as root so that the interpreter's own files are readable, then made an ordinary user before anything runs.
     code = """if True:
         import os, sys, tables
+        import extension.triage_command
         from extension.cli import main
         from extension.engines import core, embedded, osquery
         core.discover(), tables.discover()

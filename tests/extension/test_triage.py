@@ -168,8 +168,8 @@ def test_a_partial_run_says_so() -> None:
     pack = Pack("p", Path("p"), (step, other))
     result = run_triage(pack, RecordedEngine({}), [14])
     assert result.verdict == "partial"
-    assert "nothing found – in what was examined: step 14 (1 of 2)" in text_report.render(result, "en")
-    assert "未发现异常 – 已检查步骤 14（1/2）" in text_report.render(result, "zh")
+    assert "Verdict: nothing found in step 14 (1 of 2)" in text_report.render(result, "en")
+    assert "未发现异常：步骤 14（1/2）" in text_report.render(result, "zh")
     assert run_triage(pack, RecordedEngine({})).verdict == "clean"
 
 
