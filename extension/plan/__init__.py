@@ -125,7 +125,7 @@ def _own_steps(made: float, language: str, report: str) -> dict[str, list[PlanSt
     stamp = datetime.fromtimestamp(made, timezone.utc).strftime("%Y%m%dT%H%M%SZ")
     name = shlex.quote(report)
     contain = [
-        (words["folder"], f'CASE=/root/minehunt-case-{stamp} && mkdir -m 700 "$CASE"'),
+        (words["folder"], f'cd / && CASE=/root/minehunt-case-{stamp} && mkdir -m 700 "$CASE"'),
         (
             words["moment"],
             'ps -ef > "$CASE/ps.txt"; ss -tunapeo > "$CASE/ss.txt"; cat /proc/self/mountinfo > "$CASE/mountinfo.txt"',

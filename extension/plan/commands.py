@@ -27,7 +27,13 @@ def plan(
     With --format sh every line is commented out until somebody opens it.
     """
     triage = examined(report, options, open_pack(folder))
-    made = make_plan(triage.incidents, triage.host.get("hostname", ""), triage.finished, lang, str(report or "REPORT.json"))
+    made = make_plan(
+        triage.incidents,
+        triage.host.get("hostname", ""),
+        triage.finished,
+        lang,
+        str(report.resolve() if report else "REPORT.json"),
+    )
     if form == "json":
         text = as_json(made, triage.incidents)
     else:

@@ -14,9 +14,11 @@ import sys
 import tempfile
 import time
 import traceback
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from extension.plan import make_plan
 from extension.report import html as html_report
 from extension.report import json as json_report
 from extension.report import markdown as markdown_report
@@ -37,7 +39,7 @@ from tests.support.chromium import Chromium, find_chromium
 
 _MS_MOVE = 8192
 _MODULE = "tests.lab.incident"
-_TIMEOUT = 300
+_TIMEOUT = 600
 
 
 def plant(room: Room) -> None:
@@ -71,35 +73,112 @@ def plant(room: Room) -> None:
         os.utime(path, (now - ago, now - ago))
 
 
+@dataclass(frozen=True)
+class Followed:
+    """What came of following the plan: each command with its exit status and output, and how the host was before and after."""
+
+    before: Triage
+    after: Triage
+    commands: list[tuple[str, int, str]]
+    # What lies in the folder for evidence, by name, and what compare and watch said, with their exit statuses.
+    evidence: dict[str, int]
+    compared: tuple[int, str]
+    watched: tuple[int, str]
+    verified: tuple[int, str]
+
+
 def examine() -> tuple[Triage, Facts]:
     """Plant the incident in a room of its own, as root, and run the pack there."""
+    answer = _in_a_room("examine")
+    facts = answer["facts"]
+    triage = triage_from(answer["triage"], PACK)
+    return triage, Facts(facts["host"], tuple(facts["indicators"]), tuple(facts["known_good"]))
+
+
+def follow() -> Followed:
+    """Plant the incident, do line by line what the plan says, and look again."""
+    answer = _in_a_room("follow")
+    return Followed(
+        triage_from(answer["before"], PACK),
+        triage_from(answer["after"], PACK),
+        [tuple(one) for one in answer["commands"]],
+        answer["evidence"],
+        tuple(answer["compared"]),
+        tuple(answer["watched"]),
+        tuple(answer["verified"]),
+    )
+
+
+def _in_a_room(what: str) -> dict[str, Any]:
     flags = ["--mount", "--propagation", "private", "--net", "--uts", "--pid", "--fork", "--kill-child"]
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "PYTHONDONTWRITEBYTECODE": "1"}
     with tempfile.TemporaryDirectory(prefix="minehunt-lab-") as folder:
-        command = ["unshare", *flags, sys.executable, "-m", _MODULE, "--enter", folder]
+        command = ["unshare", *flags, sys.executable, "-m", _MODULE, "--enter", folder, what]
         done = subprocess.run(
             command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=_TIMEOUT, stdin=subprocess.DEVNULL
         )
     for line in done.stdout.splitlines():
         if line.startswith("ANSWER "):
             answer: dict[str, Any] = json.loads(line[len("ANSWER ") :])
-            facts = answer["facts"]
-            return triage_from(answer["triage"], PACK), Facts(
-                facts["host"], tuple(facts["indicators"]), tuple(facts["known_good"])
-            )
+            return answer
     raise RuntimeError(f"no answer (exit {done.returncode})\n{done.stdout}{done.stderr}")
 
 
-def _enter(folder: str) -> None:
+def _enter(folder: str, what: str) -> None:
     socket.sethostname("web-03")
     os.chdir(build_root(folder))
     mount(".", "/", flags=_MS_MOVE)
     os.chroot(".")
     os.chdir("/")
-    os.execv(sys.executable, [sys.executable, "-m", _MODULE, "--inside"])
+    os.execv(sys.executable, [sys.executable, "-m", _MODULE, "--inside", what])
 
 
-def _inside() -> int:
+def _examined(room: Room) -> dict[str, Any]:
+    triage = run_triage(PACK, room.engine)
+    return {"triage": json_report.as_document(triage), "facts": vars(collect(room.engine))}
+
+
+def _followed(room: Room) -> dict[str, Any]:
+    """Type the plan's commands into one shell, as a responder would, but for what asks for a new password."""
+    report = Path("/root/report.json")
+    before = run_triage(PACK, room.engine)
+    report.write_text(json_report.render(before))
+    plan = make_plan(before.incidents, before.host["hostname"], before.finished, "en", str(report))
+    # New passwords are asked for, and a quarter of an hour is too long.
+    left_out = ("passwd root", "passwd sysbak", "minehunt watch")
+    typed = [step.command for step in plan.steps if step.command and not step.command.startswith(left_out)]
+    options = "--engine embedded --indicators /etc/lab-pools.txt"
+    own = f'[ $command = compare ] || set -- {options} "$@"; {sys.executable} -m extension $command "$@"'
+    lines = [f"minehunt() {{ command=$1; shift; {own}; }}"]
+    for number, command in enumerate(typed):
+        lines += [f"echo BEGIN {number}", f"{{ {command}\n}} </dev/null 2>&1", f"status=$?; echo; echo END {number} $status"]
+    lines += ['echo CASE "$CASE"', 'minehunt collect --verify "$CASE/evidence.tar.gz" 2>&1; echo VERIFIED $?']
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    done = subprocess.run(["sh"], input="\n".join(lines), capture_output=True, text=True, env=environment, cwd="/root")
+    commands = []
+    for number, command in enumerate(typed):
+        text = done.stdout.partition(f"BEGIN {number}\n")[2]
+        output, _, rest = text.partition(f"\nEND {number} ")
+        commands.append((command, int(rest.split()[0]), output[-2000:]))
+    case = Path(done.stdout.partition("\nCASE ")[2].split("\n")[0])
+    verified = done.stdout.partition("\nCASE ")[2].partition("\n")[2].partition("VERIFIED ")
+    evidence = {str(path.relative_to(case)): path.stat().st_size for path in case.rglob("*") if path.is_file()}
+    after = json.loads((case / "after.json").read_text())
+    (compared,) = [(status, output) for command, status, output in commands if command.startswith("minehunt compare")]
+    watch = [sys.executable, "-m", "extension", "watch", "--for", "4s", "--every", "1s", "--indicators", "/etc/lab-pools.txt"]
+    watched = subprocess.run([*watch, "--lang", "en"], capture_output=True, text=True, env=environment, cwd="/root")
+    return {
+        "before": json_report.as_document(before),
+        "after": after,
+        "commands": commands,
+        "evidence": evidence,
+        "compared": compared,
+        "watched": (watched.returncode, watched.stdout),
+        "verified": (int(verified[2].split()[0]), verified[0]),
+    }
+
+
+def _inside(what: str) -> int:
     """Be init: plant and ask in a child, and reap what is orphaned meanwhile."""
     worker = os.fork()
     if worker == 0:
@@ -109,10 +188,9 @@ def _inside() -> int:
             Path("/etc/lab-pools.txt").write_text("{}:{}\n".format(*POOL))
             room = Room()
             plant(room)
-            triage = run_triage(PACK, room.engine)
-            facts = vars(collect(room.engine))
+            answer = {"examine": _examined, "follow": _followed}[what](room)
             room.clear()
-            print("ANSWER " + json.dumps({"triage": json_report.as_document(triage), "facts": facts}), flush=True)
+            print("ANSWER " + json.dumps(answer), flush=True)
         except BaseException:
             traceback.print_exc()
             os._exit(1)
@@ -150,5 +228,5 @@ def main(folder: str) -> int:
 
 if __name__ == "__main__":
     if sys.argv[1] == "--enter":
-        _enter(sys.argv[2])
-    sys.exit(_inside() if sys.argv[1] == "--inside" else main(sys.argv[1]))
+        _enter(sys.argv[2], sys.argv[3])
+    sys.exit(_inside(sys.argv[2]) if sys.argv[1] == "--inside" else main(sys.argv[1]))
