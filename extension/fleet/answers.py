@@ -1,0 +1,94 @@
+"""The tables behind all answers, worked out once in the engine: hosts, what is there now, and who reported what."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Optional
+
+import ibis.expr.types as ir
+from ibis import _
+
+from extension.fleet import state as states
+from extension.fleet.engines import Engine
+from extension.fleet.hosts import AHEAD, Host, Sender, fleet_now, identify, mark_clocks
+from extension.fleet.names import Names
+
+
+@dataclass
+class Ground:
+    """What every answer stands on. `now` is the moment at which the logs end."""
+
+    engine: Engine
+    names: Names
+    hosts: dict[str, Host]
+    now: int
+    results: ir.Table
+    batches: ir.Table
+    runs: ir.Table
+    latest: ir.Table
+    state: ir.Table
+    resets: dict[str, int] = field(default_factory=dict)
+
+    def of_kind(self, *kinds: str) -> ir.Table:
+        """The state of the queries of these kinds."""
+        return self.state.filter(_.query.isin(list(self.names.of_kind(*kinds))))
+
+
+def prepare(engine: Engine, names: Names, step: Callable[[str], None] = lambda _: None, now: Optional[int] = None) -> Ground:
+    """Tell hosts apart and reconstruct the state; `step` is told what is being done."""
+    step("hosts")
+    senders = engine.fetch(engine.table("senders").join(engine.table("spans"), "sender"))
+    hosts = identify(_sender(row) for row in senders)
+    now = now or fleet_now(hosts.values(), time.time())
+    mark_clocks(hosts.values(), now)
+    keys = [(sender, host.key) for host in hosts.values() for sender in host.senders]
+    owners = engine.take("owners", {"sender": str(engine.table("senders").sender.type()), "host": "string"}, keys)
+    jumping = jumping_hosts(hosts.values(), now)
+    for host in jumping:
+        host.notes.append("clock_changed")
+    clocks = engine.take("clocks", {"host": "string", "is_jumping": "boolean"}, [(host.key, True) for host in jumping])
+    step("state")
+    results = engine.keep("results", engine.table("logged").join(owners, "sender").drop("sender"))
+    batches = engine.keep("batches", states.batches(results))
+    runs = engine.keep("runs", states.runs(batches))
+    resets = engine.keep("resets", states.resets(runs))
+    taken = batches.left_join(clocks, "host").filter(lambda t: t.is_jumping.isnull() | (t.unix_time <= now + AHEAD))
+    latest = engine.keep("latest", states.latest_snapshots(taken))
+    read = results.filter(_.row_key.notnull() | (_.action == "empty"))
+    state = engine.keep("state", states.state(read, runs, resets, latest, clocks))
+    return Ground(
+        engine, names, hosts, now, results, batches, runs, latest, state,
+        {row["host"]: row["reset_time"] for row in engine.fetch(resets)},
+    )  # fmt: skip
+
+
+def jumping_hosts(hosts: Iterable[Host], now: int) -> list[Host]:
+    """Hosts whose clock was set by more than the logs are long: their lines are ordered by counter, not by time."""
+    firsts = sorted(host.first for host in hosts)
+    if not firsts:
+        return []
+    span = max(now - firsts[len(firsts) // 50], 0)
+    return [host for host in hosts if host.last - host.first > span + AHEAD and (host.clock_ahead or host.first < now - 2 * span - AHEAD)]
+
+
+def _sender(row: Mapping[str, Any]) -> Sender:
+    return Sender(row["sender"], row["identifier"] or "", decorations(row["decorations"]), row["first_time"], row["last_time"], row["lines"])
+
+
+def decorations(text: Optional[str]) -> dict[str, str]:
+    """Decorations from their JSON text; none when it is no mapping."""
+    try:
+        loaded = json.loads(text or "{}")
+    except ValueError:
+        return {}
+    return {str(key): str(value) for key, value in loaded.items()} if isinstance(loaded, dict) else {}
+
+
+def with_rows(ground: Ground, state: ir.Table) -> ir.Table:
+    """A part of the state with the columns of its rows."""
+    return state.join(ground.engine.table("rows"), ["query", "row_key"])
+
+

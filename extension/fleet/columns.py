@@ -1,0 +1,56 @@
+"""Which columns of the pack's results the fleet view reads in the engine, and what of an inventory is stacked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+# Texts, '' where a query has no such column.
+COLUMNS = (
+    "path", "command", "cmdline", "exe_path", "program_path", "package", "program_package", "sha256", "exe_sha256", "fingerprint",
+    "comment", "username", "account_uid", "shell", "unit", "directive", "mechanism", "trigger", "schedule", "scheduler", "run_as", "restart",
+    "module", "image", "container_id", "process_name", "service", "port", "address", "local_address", "remote_address", "remote",
+    "logged_in_at", "first_success", "last_success", "reasons", "program_reasons", "unit_reasons", "shadows", "failed_query", "why", "version",
+    "is_masked", "enabled",
+)  # fmt: skip
+
+
+class Stack(NamedTuple):
+    """What makes two rows of an inventory the same thing on two hosts.
+
+    `key` is normalised, `exact` is not; `program` is the column of the program behind it, `package` that of whose file it is.
+    """
+
+    kind: str
+    key: tuple[str, ...] = ()
+    exact: tuple[str, ...] = ()
+    program: str = ""
+    package: str = ""
+
+
+STACKS: Mapping[str, Stack] = {
+    "cron_jobs": Stack("job", ("command",), ("scheduler",), "program_path", "program_package"),
+    "cron_files": Stack("job file", ("path",), (), "path", "package"),
+    "systemd_units": Stack("unit", ("unit", "command"), (), "program_path", "program_package"),
+    "unit_files": Stack("unit file", ("path",), (), "path", "package"),
+    "startup_commands": Stack("start-up command", ("command",), ("mechanism",), "program_path", "program_package"),
+    "startup_files": Stack("start-up file", ("path",), (), "path", ""),
+    "rc_local_commands_present": Stack("rc.local", ("command",), (), "program_path", "program_package"),
+    "accounts": Stack("account", (), ("username", "shell")),
+    "authorized_keys": Stack("key", (), ("fingerprint",)),
+    "kernel_modules": Stack("kernel module", (), ("module",)),
+    "reachable_entry_services": Stack("listening service", ("process_name",), ("service", "port"), "exe_path", "package"),
+    "open_ports": Stack("listening port", ("exe_path",), ("port",), "exe_path", ""),
+}
+# Of an inventory that is not among these, the first of these columns that it has; an image before the command in it.
+ANY_STACK = ("image", "path", "module", "command", "exe_path", "fingerprint", "username")
+# Things that hosts of one campaign share, by the columns that have them.
+SHARED = {
+    "hash": ("sha256", "exe_sha256"),
+    "key": ("fingerprint",),
+    "command": ("command", "cmdline"),
+    "file": ("program_path", "exe_path", "path"),
+    "address": ("remote_address",),
+    "image": ("image",),
+    "module": ("module",),
+}

@@ -1,0 +1,205 @@
+"""Reads result files into DuckDB: any number of result files into three tables of one database.
+
+`logged` has a line per logged row, with keys in place of texts; `contents` each distinct row once; `senders` each distinct host
+identifier with its decorations. All is by the rows' own content, so that a line that comes twice changes nothing.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Optional
+
+import duckdb
+
+from extension.fleet.lines import Reading, rewrite
+from extension.fleet.names import Names
+from extension.fleet.sources import DOCUMENT, LINES, PARQUET, Problem, Source
+
+MEMORY = "1GB"
+_BATCH = 256 * 1024 * 1024
+# Packed, so many bytes of log are about one batch.
+_PACKING = 12
+_TEXT = ("name", "hostIdentifier", "unixTime", "calendarTime", "epoch", "counter", "action")
+_JSON = ("columns", "decorations", "snapshot", "diffResults")
+_COLUMNS = "{" + ", ".join([f"'{name}': 'VARCHAR'" for name in _TEXT] + [f"'{name}': 'JSON'" for name in _JSON]) + "}"
+_CALENDAR = "epoch(try_strptime(replace(calendarTime, ' UTC', ''), '%a %b %d %H:%M:%S %Y'))::BIGINT"
+_TIME = f"""CASE WHEN try_cast(unixTime AS BIGINT) IS NOT NULL THEN unixTime::BIGINT
+    ELSE coalesce(try_cast(unixTime AS DOUBLE)::BIGINT, {_CALENDAR}, 0) END"""
+
+
+@dataclass
+class Loaded:
+    """What was read: files, lines, and how many of those were broken, with the first of them by name."""
+
+    files: int = 0
+    lines: int = 0
+    broken: int = 0
+    size: int = 0
+    problems: list[Problem] = field(default_factory=list)
+
+
+class DuckFiles:
+    """One database in a temporary folder of its own, gone after `close`."""
+
+    def __init__(self, names: Names, memory: str = MEMORY) -> None:
+        self.names = names
+        self.folder = Path(tempfile.mkdtemp(prefix="minehunt-fleet-"))
+        settings = {"memory_limit": memory, "temp_directory": str(self.folder / "spill"), "preserve_insertion_order": "false"}
+        self.connection = duckdb.connect(str(self.folder / "fleet.duckdb"), config=settings)
+        self.run("""
+            CREATE TABLE names (logged VARCHAR, query VARCHAR, kind VARCHAR, is_read BOOLEAN);
+            CREATE TABLE senders (sender UBIGINT, identifier VARCHAR, decorations JSON);
+            CREATE TABLE contents (query VARCHAR, row_key UBIGINT, row_json JSON);
+            CREATE TABLE logged (
+                sender UBIGINT, query VARCHAR, epoch BIGINT, counter BIGINT, unix_time BIGINT, action VARCHAR, row_key UBIGINT
+            )""")
+
+    def close(self) -> None:
+        """Close the database and remove its folder."""
+        self.connection.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def run(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """The rows of a statement."""
+        return self.connection.execute(sql, list(values) or None).fetchall()
+
+    def load(self, sources: Iterable[Source], progress: Callable[[int], None] = lambda _: None) -> Loaded:
+        """Read files, telling `progress` the bytes done after each batch; a broken file or line stops nothing."""
+        loaded = Loaded()
+        for batch in _batches(sources):
+            loaded.files += len(batch)
+            self._batch(batch, loaded)
+            loaded.size += sum(source.size for source in batch)
+            progress(loaded.size)
+        self.run("DROP TABLE IF EXISTS stage")
+        return loaded
+
+    def _batch(self, batch: list[Source], loaded: Loaded) -> None:
+        if batch[0].form == DOCUMENT:
+            for source in batch:
+                self._slowly(source, loaded)
+            return
+        try:
+            self._stage(_reader(batch))
+        except (duckdb.Error, ValueError) as error:
+            if len(batch) > 1:
+                for source in batch:
+                    self._batch([source], loaded)
+            elif batch[0].form == LINES and "://" not in batch[0].path:
+                self._slowly(batch[0], loaded)
+            else:
+                loaded.broken += 1
+                loaded.problems.append(Problem(batch[0].path, str(error).splitlines()[0]))
+            return
+        odd = dict(self.run("SELECT file, count(*) FROM stage WHERE name IS NULL OR no_row GROUP BY file"))
+        by_path = {source.path: source for source in batch}
+        again = [by_path[path] for path in odd if path in by_path and "://" not in path and batch[0].form == LINES]
+        if again:
+            self.run("DELETE FROM stage WHERE list_contains(?, file)", [[source.path for source in again]])
+        loaded.lines += self._keep()
+        for source in again:
+            self._slowly(source, loaded)
+
+    def _slowly(self, source: Source, loaded: Loaded) -> None:
+        """Read a file through Python, which understands other forms and names broken lines."""
+        reading = Reading()
+        rewritten = self.folder / "rewritten.json"
+        with open(rewritten, "wb") as output:
+            rewrite(source, output, reading)
+        loaded.lines += reading.lines
+        loaded.broken += reading.broken
+        loaded.problems += reading.problems
+        if rewritten.stat().st_size:
+            self._stage(_reader([Source(str(rewritten), LINES, "", 0)]))
+            self._keep()
+        rewritten.unlink()
+
+    def _stage(self, reader: str) -> None:
+        self.run(f"""
+            CREATE OR REPLACE TEMP TABLE stage AS
+            SELECT *, md5_number_lower(identifier || decorations) AS sender, md5_number_lower(columns) AS row_key,
+                columns IS NULL AND snapshot IS NULL AND diff IS NULL AS no_row
+            FROM (
+                SELECT name, coalesce(hostIdentifier, '') AS identifier, coalesce(decorations, '{{}}') AS decorations,
+                    {_TIME} AS unix_time, coalesce(try_cast(epoch AS BIGINT), 0) AS epoch,
+                    coalesce(try_cast(counter AS BIGINT), 0) AS counter, action, columns, snapshot, diffResults AS diff, filename AS file
+                FROM {reader})""")  # noqa: S608  # a reader of our own making
+
+    def _keep(self) -> int:
+        """Take what is staged into the tables; the lines that were staged."""
+        self._name()
+        self.run("""
+            INSERT INTO senders SELECT sender, any_value(identifier), any_value(decorations)
+            FROM stage ANTI JOIN senders USING (sender) WHERE name IS NOT NULL GROUP BY sender""")
+        has_snapshots, has_batches, lines = self.run("SELECT count(snapshot) > 0, count(diff) > 0, count(*) FROM stage")[0]
+        self._take("stage", "lower(action)", "columns IS NOT NULL")
+        if has_snapshots:
+            self._take(_unnested("snapshot"), "'snapshot'")
+            self.run("""INSERT INTO logged SELECT sender, query, epoch, counter, unix_time, 'empty', NULL
+                FROM stage JOIN names ON name = logged WHERE json_array_length(snapshot) = 0""")
+        for side in ("removed", "added") if has_batches else ():
+            self._take(_unnested(f"(diff->'{side}')"), f"'{side}'")
+        return int(lines)
+
+    def _name(self) -> None:
+        """Learn what queries the names in the stage are."""
+        sql = "SELECT DISTINCT name FROM stage ANTI JOIN names ON name = logged WHERE name IS NOT NULL"
+        logged = [name for (name,) in self.run(sql)]
+        if logged:
+            bare = [self.names.bare(name) for name in logged]
+            kinds, read = [self.names.kind(name) for name in bare], [self.names.has_read_rows(name) for name in bare]
+            self.run("INSERT INTO names SELECT unnest(?), unnest(?), unnest(?), unnest(?)", [logged, bare, kinds, read])
+
+    def _take(self, stage: str, action: str, condition: str = "true") -> None:
+        source = f"FROM {stage} JOIN names ON name = logged WHERE {condition}"
+        self.run(f"""
+            INSERT INTO contents SELECT query, row_key, any_value(columns)
+            FROM (SELECT query, row_key, columns {source} AND is_read) ANTI JOIN contents USING (query, row_key) GROUP BY ALL""")  # noqa: S608
+        self.run(f"INSERT INTO logged SELECT sender, query, epoch, counter, unix_time, {action}, row_key {source} AND is_read")  # noqa: S608
+        # Of queries whose rows nobody reads, only when they were reported.
+        self.run(f"""
+            INSERT INTO logged SELECT DISTINCT sender, query, epoch, counter, unix_time, {action}, NULL::UBIGINT {source} AND NOT is_read""")  # noqa: S608
+
+
+def _unnested(array: str) -> str:
+    """The stage with a line per row of a JSON array of rows."""
+    return f"""(SELECT *, md5_number_lower(columns) AS row_key FROM (
+        SELECT * EXCLUDE (columns, row_key), unnest(from_json({array}, '["JSON"]')) AS columns FROM stage WHERE {array} IS NOT NULL))"""  # noqa: S608
+
+
+def _reader(batch: Sequence[Source]) -> str:
+    """The table function that reads files of one form."""
+    paths = "[" + ", ".join(_quoted(source.path) for source in batch) + "]"
+    if batch[0].form == PARQUET:
+        return f"read_parquet({paths}, filename = true, union_by_name = true)"
+    packed = batch[0].packed or "uncompressed"
+    return (
+        f"read_json({paths}, format = 'newline_delimited', columns = {_COLUMNS}, ignore_errors = true, filename = true, "
+        f"compression = '{packed}')"
+    )
+
+
+def _quoted(text: str) -> str:
+    # A glob's signs in a file's own name are its name.
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _batches(sources: Iterable[Source]) -> Iterable[list[Source]]:
+    """Files of one form together, so many that a batch fits into memory."""
+    batch: list[Source] = []
+    size = 0
+    key: Optional[tuple[str, str]] = None
+    for source in sorted(sources, key=lambda each: (each.form, each.packed)):
+        weight = source.size * (_PACKING if source.packed or source.form == PARQUET else 1)
+        if batch and (key != (source.form, source.packed) or size + weight > _BATCH):
+            yield batch
+            batch, size = [], 0
+        batch.append(source)
+        size += weight
+        key = (source.form, source.packed)
+    if batch:
+        yield batch

@@ -1,0 +1,47 @@
+"""What the fleet view asks of an engine: keep a result under a name, and hand a small one over to Python."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import ibis
+import ibis.expr.types as ir
+
+
+class Engine(Protocol):
+    """One of Ibis's backends, with the tables of the results in it.
+
+    `senders`: sender, identifier, decorations (JSON text); `spans`: sender, first_time, last_time, results; `logged`: sender, query,
+    epoch, counter, unix_time, action, row_key; `rows`: query, row_key and the columns of COLUMNS.
+    """
+
+    name: str
+
+    def table(self, name: str) -> ir.Table:
+        """A table by its name."""
+        ...
+
+    def keep(self, name: str, expression: ir.Table) -> ir.Table:
+        """Work the expression out once, in the engine."""
+        ...
+
+    def take(self, name: str, columns: dict[str, str], rows: list[tuple[Any, ...]]) -> ir.Table:
+        """A table made of rows of Python's, its columns as (name, type of Ibis)."""
+        ...
+
+    def fetch(self, expression: ir.Table) -> list[dict[str, Any]]:
+        """The rows of a small table."""
+        ...
+
+    def rows_of(self, state: ir.Table) -> list[tuple[str, str, int, dict[str, str]]]:
+        """(host, query, first time, all columns) of the rows that a small part of the state names."""
+        ...
+
+
+def memory(columns: dict[str, str], rows: list[tuple[Any, ...]]) -> Any:
+    """Rows of Python's as an Arrow table, which every backend takes."""
+    import pyarrow
+
+    schema = ibis.schema(columns).to_pyarrow()
+    values = zip(*rows) if rows else [[] for _ in columns]
+    return pyarrow.table([pyarrow.array(list(column), type=field.type) for column, field in zip(values, schema)], schema=schema)

@@ -1,0 +1,148 @@
+"""Which senders are one host, and whose clock can be believed.
+
+A sender is a host identifier with the decorations of its lines. Hosts are told apart by decorations' host_uuid where it is one
+host's; by hostIdentifier otherwise, as osquery itself was told to.
+"""
+
+from __future__ import annotations
+
+import bisect
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+# What machines without a serial number of their own say (DMI product_uuid of boards and clones).
+_NO_UUID = re.compile(r"0*|f*|03000200040005000006000700080009|4c4c4544000000000000000000000000|123456781234567812345678123456789?[0-9a-f]*")
+_DAY = 86400
+_HOUR = 3600
+# A clock that is so much ahead of everybody's is wrong.
+AHEAD = 2 * _HOUR
+
+
+@dataclass
+class Sender:
+    """What one sender said of itself, and when it was heard (unix seconds of its own clock)."""
+
+    sender: int
+    identifier: str
+    decorations: Mapping[str, str]
+    first: int
+    last: int
+    lines: int
+
+
+@dataclass
+class Host:
+    """One host: its key in every table, its names, and when it was heard by its own clock."""
+
+    key: str
+    name: str
+    names: tuple[str, ...]
+    decorations: Mapping[str, str]
+    first: int
+    last: int
+    lines: int
+    senders: tuple[int, ...]
+    notes: list[str] = field(default_factory=list)
+    clock_ahead: int = 0
+
+    @property
+    def version(self) -> str:
+        """minehunt's version there, "" when its lines do not say."""
+        return self.decorations.get("minehunt_version", "")
+
+
+def identify(senders: Iterable[Sender]) -> dict[str, Host]:
+    """The hosts behind the senders, by key; a name that two have, or a UUID that clones share, is told in their notes."""
+    groups: dict[str, list[Sender]] = defaultdict(list)
+    for sender in senders:
+        groups[_uuid(sender) or f"name:{sender.identifier}"].append(sender)
+    hosts: dict[str, Host] = {}
+    for group_key, members in groups.items():
+        for key, part, note in _apart(group_key, members):
+            newest = max(part, key=lambda sender: (sender.last, sender.lines, sender.sender))
+            names = tuple(dict.fromkeys(_name(sender) for sender in sorted(part, key=lambda each: -each.last)))
+            host = Host(
+                key, names[0], names, newest.decorations, min(s.first for s in part), max(s.last for s in part),
+                sum(s.lines for s in part), tuple(s.sender for s in part), [note] if note else [],
+            )  # fmt: skip
+            if len(names) > 1:
+                host.notes.append("renamed")
+            hosts[key] = host
+    _adopt(hosts)
+    _mark_twins(hosts)
+    return hosts
+
+
+def _uuid(sender: Sender) -> str:
+    uuid = sender.decorations.get("host_uuid", "").strip().lower() or (sender.identifier.lower() if _is_uuid(sender.identifier) else "")
+    return uuid if uuid and not _NO_UUID.fullmatch(uuid.replace("-", "")) else ""
+
+
+def _is_uuid(text: str) -> bool:
+    return re.fullmatch(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", text) is not None
+
+
+def _name(sender: Sender) -> str:
+    return sender.decorations.get("hostname") or sender.identifier
+
+
+def _apart(key: str, members: Sequence[Sender]) -> Iterable[tuple[str, list[Sender], str]]:
+    """The hosts that share a key: names that were heard at the same time for long are clones, one after the other a new name."""
+    by_name: dict[str, list[Sender]] = defaultdict(list)
+    for sender in members:
+        by_name[_name(sender)].append(sender)
+    spans = sorted((min(s.first for s in part), max(s.last for s in part)) for part in by_name.values())
+    is_one = all(after[0] >= before[1] - _HOUR for before, after in zip(spans, spans[1:]))
+    if is_one or key.startswith("name:"):
+        yield key, list(members), ""
+        return
+    for name, part in sorted(by_name.items()):
+        yield f"{key}/{name}", part, "shared_uuid"
+
+
+def _adopt(hosts: dict[str, Host]) -> None:
+    """A sender without a UUID (a triage, a line without decorations) belongs to the one host of its name."""
+    named: dict[str, list[Host]] = defaultdict(list)
+    for host in hosts.values():
+        if not host.key.startswith("name:"):
+            for name in {*host.names, host.decorations.get("hostname", "")}:
+                named[name].append(host)
+    for key in [key for key in hosts if key.startswith("name:")]:
+        owners = named.get(hosts[key].name, [])
+        if len(owners) == 1:
+            orphan, owner = hosts.pop(key), owners[0]
+            owner.senders += orphan.senders
+            owner.first, owner.last = min(owner.first, orphan.first), max(owner.last, orphan.last)
+            owner.lines += orphan.lines
+
+
+def _mark_twins(hosts: dict[str, Host]) -> None:
+    by_name: dict[str, list[Host]] = defaultdict(list)
+    for host in hosts.values():
+        by_name[host.name].append(host)
+    for same in by_name.values():
+        for host in same if len(same) > 1 else ():
+            host.notes.append("shared_name")
+
+
+def fleet_now(hosts: Iterable[Host], wall_clock: float) -> int:
+    """The moment at which the logs end: the last hour in which a fiftieth of the hosts spoke, whatever single clocks say."""
+    times = sorted(host.last for host in hosts)
+    if not times:
+        return int(wall_clock)
+    needed = max(2, len(times) // 50)
+    for index in range(len(times) - 1, -1, -1):
+        if index + 1 - bisect.bisect_left(times, times[index] - _DAY) >= needed:
+            return times[index]
+    believable = [time for time in times if time <= wall_clock + _DAY]
+    return max(believable or times)
+
+
+def mark_clocks(hosts: Iterable[Host], now: int) -> None:
+    """Note by how much a host's clock is ahead of the fleet's."""
+    for host in hosts:
+        if host.last > now + AHEAD:
+            host.clock_ahead = host.last - now
+            host.notes.append("clock_ahead")

@@ -1,0 +1,61 @@
+"""The pack's own name of a query in a log, whatever scheduled it, and what kind of query it is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Optional
+
+from extension.fleet.forms import STATUS
+from extension.pack.model import Pack, Query
+
+# Evidence whose rows the fleet view reads; of all other queries only that, and when, a host reported them.
+EVIDENCE = ("logins", "login_failures", "tcp_connections", "packages", STATUS)
+# What stands before it: nothing, Fleet's pack/Global/ or pack/team-7/, or a pack of this name or minehunt's; a query of
+# the same name in another pack is another query.
+_SCHEDULERS = re.compile(r"pack.(?:Global|team-[0-9]+)[/_:.|-]")
+_DELIMITERS = "_/:.|-"
+
+
+@dataclass(frozen=True)
+class Names:
+    """The pack's queries by name."""
+
+    queries: Mapping[str, Query]
+    packs: tuple[str, ...]
+
+    @classmethod
+    def of(cls, pack: Pack) -> Names:
+        """The names that a pack's queries go by."""
+        return cls({query.name: query for query in pack.queries()}, (pack.name, "minehunt"))
+
+    def bare(self, logged: str) -> str:
+        """The pack's name in a logged one (`pack_cryptominer_triage_X`, `pack/Global/cryptominer_triage_X`, `X`); itself when it has none."""
+        if logged in self.queries or logged == STATUS:
+            return logged
+        # From the left, so that the longest name wins: hidden_processes is none of `processes`.
+        for index, sign in enumerate(logged):
+            if sign in _DELIMITERS and logged[index + 1 :] in self.queries:
+                before = logged[:index]
+                is_ours = before.endswith(self.packs) or _SCHEDULERS.fullmatch(logged[: index + 1])
+                return logged[index + 1 :] if is_ours else logged
+        return logged
+
+    def kind(self, name: str) -> str:
+        """detection, inventory, policy, evidence, or "" for a query of another pack."""
+        query = self.queries.get(name)
+        return query.kind if query else "evidence" if name == STATUS else ""
+
+    def has_read_rows(self, name: str) -> bool:
+        """Whether the fleet view looks into the query's rows."""
+        return self.kind(name) in ("detection", "inventory") or name in EVIDENCE
+
+    def severity(self, name: str) -> Optional[str]:
+        """The severity of a query, None for one of another pack."""
+        query = self.queries.get(name)
+        return query.severity if query else None
+
+    def of_kind(self, *kinds: str) -> Iterable[str]:
+        """The names of all queries of these kinds."""
+        return [name for name, query in self.queries.items() if query.kind in kinds]

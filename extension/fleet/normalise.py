@@ -1,0 +1,58 @@
+"""Commands and paths without what differs from host to host: numbers, addresses, identifiers, random names.
+
+One list of replacements, applied by Python's `re` and, as an Ibis expression, by every engine: RE2's syntax, no look-around, and
+every repetition that could be tried again from elsewhere is bounded.
+"""
+
+from __future__ import annotations
+
+import re
+
+import ibis.expr.types as ir
+
+# More of a command says nothing about which one it is.
+MAX_TEXT = 2048
+REPLACEMENTS = (
+    # What everybody may write to, and what is hidden, is named at will.
+    (r"(/tmp|/var/tmp|/dev/shm|/run/shm)/[^\s'\";|&<>()]+", r"\1/*"),
+    (r"/\.[^/\s'\";|&<>()]+", "/.*"),
+    (r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}", "*"),
+    (r"[A-Za-z0-9+=]{24,}", "*"),
+    (r"\b[A-Za-z]{1,32}[0-9]{1,32}[A-Za-z][A-Za-z0-9]{0,64}\b", "*"),
+    (r"\b[0-9]{1,32}[A-Za-z]{1,32}[0-9][A-Za-z0-9]{0,64}\b", "*"),
+    (r"\b[0-9a-f]{8,}\b", "*"),
+    (r"\b[a-z]{0,16}[bcdfghjklmnpqrstvwxz]{6}[a-z]{0,32}\b", "*"),
+    (r"[0-9]+", "#"),
+    (r"\s+", " "),
+)
+_COMPILED = tuple((re.compile(pattern), replacement) for pattern, replacement in REPLACEMENTS)
+# What commands of the most different aims have in common.
+_TOOLS = frozenset(
+    "bin sbin usr local opt etc var tmp home root dev null shm sh bash dash python perl curl wget fetch http https ftp www com org net "
+    "chmod nohup sudo echo base sleep while true do done then fi exec eval cat grep awk sed tee nice setsid timeout busybox php node "
+    "fssl sfl silent output quiet insecure max time connect retry install script scripts lib run env cd mkdir rm cp mv start stop".split()
+)
+_WORD = re.compile(r"[A-Za-z]{3,}")
+_DISTINCT_LETTERS = 6
+
+
+def normalised(text: str) -> str:
+    """The text without its host-specific parts."""
+    text = text[:MAX_TEXT]
+    for pattern, replacement in _COMPILED:
+        text = pattern.sub(replacement, text)
+    return text.strip()
+
+
+def normalised_expression(text: ir.StringValue) -> ir.StringValue:
+    """The same of a column, in the engine."""
+    text = text.substr(0, MAX_TEXT)
+    for pattern, replacement in REPLACEMENTS:
+        text = text.re_replace(pattern, replacement)
+    return text.strip()
+
+
+def is_distinct(command: str) -> bool:
+    """Whether a normalised command says enough to be recognised: words beyond the tools that everybody uses."""
+    words = {word.lower() for word in _WORD.findall(command)} - _TOOLS
+    return sum(map(len, words)) >= _DISTINCT_LETTERS

@@ -1,0 +1,119 @@
+"""What is true now of each host and query, from results that were added, removed or taken as snapshots.
+
+Ibis expressions over the tables that every engine gives (engines.py):
+`results`: host, query, epoch, counter, unix_time, action, row_key; `clocks`: host, is_jumping.
+
+osquery (core/query.cpp): a new epoch, or a database that was lost, logs all rows with counter 0; each later difference counts one
+up, and what has no rows is not logged at all. Delivery is at least once and in any order, so nothing here rests on the order of
+lines, and a row that comes twice is one row.
+"""
+
+from __future__ import annotations
+
+import ibis
+import ibis.expr.types as ir
+from ibis import _
+
+_DIFFERENCES = ("added", "removed")
+_SNAPSHOTS = ("snapshot", "empty")
+# A second has room for so many counters in one sortable number.
+_COUNTERS = 1 << 20
+_DAY = 86400
+
+
+def batches(results: ir.Table) -> ir.Table:
+    """Each run of a query that logged anything: host, query, epoch, counter, unix_time, action."""
+    return results.select("host", "query", "epoch", "counter", "unix_time", "action").distinct()
+
+
+def runs(batches: ir.Table) -> ir.Table:
+    """The epoch in force of each host and differential query, and since when its rows count.
+
+    base_time is when its full set was logged, NULL when none was; last_time when it last said anything; lost how many differences
+    never arrived; starts_late whether the log begins in the middle.
+    """
+    differences = batches.filter(_.action.isin(_DIFFERENCES))
+    epochs = differences.group_by("host", "query", "epoch").agg(
+        first_time=_.unix_time.min(),
+        last_time=_.unix_time.max(),
+        base_time=ibis.ifelse(_.counter == 0, _.unix_time, ibis.null("int64")).max(),
+    )
+    newest = epochs.group_by("host", "query").agg(
+        epoch=_.epoch.argmax(_.last_time * 2 + ibis.ifelse(_.base_time.notnull(), 1, 0)), known_since=_.first_time.min()
+    )
+    current = epochs.join(newest, ["host", "query", "epoch"])
+    since = current.select("host", "query", "epoch", "base_time")
+    counted = (
+        differences.join(since, ["host", "query", "epoch"])
+        .filter(_.base_time.isnull() | (_.unix_time >= _.base_time))
+        .select("host", "query", "counter")
+        .distinct()
+        .group_by("host", "query")
+        .agg(least=_.counter.min(), most=_.counter.max(), seen=_.count())
+    )
+    joined = current.join(counted, ["host", "query"])
+    return joined.select(
+        "host", "query", "epoch", "base_time", "last_time", "known_since",
+        lost=joined.most - joined.least + 1 - joined.seen,
+        starts_late=joined.base_time.isnull() & (joined.least > 1),
+        is_new_base=joined.base_time.notnull() & (joined.base_time > joined.known_since),
+    )  # fmt: skip
+
+
+def resets(runs: ir.Table) -> ir.Table:
+    """Hosts whose osquery began anew (reinstalled, enrolled again, a new epoch), and when: what other queries said before is void.
+
+    A query whose answer was empty then logs nothing, so its rows of before would stand for ever.
+    """
+    anew = runs.filter(_.is_new_base)
+    last = anew.group_by("host").agg(last_base=_.base_time.max())
+    together = anew.join(last, "host").filter(lambda t: t.base_time >= t.last_base - _DAY)
+    return together.group_by("host").agg(reset_time=_.base_time.min(), queries=_.count()).filter(_.queries >= 2)
+
+
+def differential(results: ir.Table, runs: ir.Table, resets: ir.Table, clocks: ir.Table) -> ir.Table:
+    """The rows that differential queries say are there now: host, query, row_key, first_time, is_base (it was there at the start)."""
+    since = runs.left_join(resets, "host").select("host", "query", "epoch", "base_time", "last_time", "reset_time")
+    since = since.left_join(clocks, "host").select("host", "query", "epoch", "base_time", "last_time", "reset_time", "is_jumping")
+    since = since.filter(_.reset_time.isnull() | (_.last_time >= _.reset_time)).mutate(is_jumping=_.is_jumping.fill_null(False))
+    rows = results.filter(_.action.isin(_DIFFERENCES)).join(since, ["host", "query", "epoch"])
+    counter = ibis.least(rows.counter, _COUNTERS - 1)
+    order = ibis.ifelse(rows.is_jumping, counter, rows.unix_time * _COUNTERS + counter)
+    rows = rows.filter(rows.base_time.isnull() | rows.is_jumping | (rows.unix_time >= rows.base_time))
+    # Of one run's lines "added" is the later one.
+    rows = rows.mutate(order=order * 2 + ibis.ifelse(rows.action == "added", 1, 0))
+    added = ibis.ifelse(_.action == "added", _.unix_time, ibis.null("int64"))
+    kept = rows.group_by("host", "query", "row_key").agg(
+        last=_.order.max(), first_time=added.min(), is_base=(added == _.base_time).any()
+    )
+    return kept.filter(_.last % 2 == 1).select("host", "query", "row_key", "first_time", is_base=_.is_base.fill_null(False))
+
+
+def snapshots(results: ir.Table, latest: ir.Table) -> ir.Table:
+    """The rows of each query's last snapshot; `latest` has host, query and unix_time of it."""
+    rows = results.filter(_.action == "snapshot")
+    first = rows.group_by("host", "query", "row_key").agg(first_time=_.unix_time.min(), last_time=_.unix_time.max())
+    now = first.join(latest, ["host", "query"])
+    return now.filter(now.last_time == now.unix_time).select(
+        "host", "query", "row_key", "first_time", is_base=now.first_time == now.since
+    )
+
+
+def latest_snapshots(batches: ir.Table) -> ir.Table:
+    """When each host's queries were last and first taken as snapshots: host, query, unix_time, since."""
+    taken = batches.filter(_.action.isin(_SNAPSHOTS))
+    return taken.group_by("host", "query").agg(unix_time=_.unix_time.max(), since=_.unix_time.min())
+
+
+def state(results: ir.Table, runs: ir.Table, resets: ir.Table, latest: ir.Table, clocks: ir.Table) -> ir.Table:
+    """What is there now: host, query, row_key, first_time, is_base. A query that changed its kind counts as it was last logged."""
+    kinds = runs.select("host", "query", "last_time").outer_join(latest, ["host", "query"])
+    kinds = kinds.select(
+        host=ibis.coalesce(kinds.host, kinds.host_right),
+        query=ibis.coalesce(kinds.query, kinds.query_right),
+        is_snapshot=kinds.unix_time.notnull() & (kinds.last_time.isnull() | (kinds.unix_time > kinds.last_time)),
+    )
+    differences = differential(results, runs, resets, clocks).mutate(is_snapshot=ibis.literal(False))
+    taken = snapshots(results, latest).mutate(is_snapshot=ibis.literal(True))
+    both = ibis.union(differences, taken)
+    return both.join(kinds, ["host", "query", "is_snapshot"]).select("host", "query", "row_key", "first_time", "is_base")
