@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
+import ibis
 import ibis.expr.types as ir
 from ibis import _
 
@@ -17,9 +18,12 @@ from extension.fleet.hosts import AHEAD, Host, Sender, fleet_now, identify, mark
 from extension.fleet.names import Names
 
 
+_HOUR = 3600
+
+
 @dataclass
 class Ground:
-    """What every answer stands on. `now` is the moment at which the logs end."""
+    """What every answer stands on. `now` is the moment at which the logs end, `usual_gap` how long hosts are silent for anyway."""
 
     engine: Engine
     names: Names
@@ -30,6 +34,7 @@ class Ground:
     runs: ir.Table
     latest: ir.Table
     state: ir.Table
+    usual_gap: int
     resets: dict[str, int] = field(default_factory=dict)
 
     def of_kind(self, *kinds: str) -> ir.Table:
@@ -43,16 +48,14 @@ def prepare(engine: Engine, names: Names, step: Callable[[str], None] = lambda _
     senders = engine.fetch(engine.table("senders").join(engine.table("spans"), "sender"))
     hosts = identify(_sender(row) for row in senders)
     now = now or fleet_now(hosts.values(), time.time())
-    mark_clocks(hosts.values(), now)
     keys = [(sender, host.key) for host in hosts.values() for sender in host.senders]
     owners = engine.take("owners", {"sender": str(engine.table("senders").sender.type()), "host": "string"}, keys)
-    jumping = jumping_hosts(hosts.values(), now)
-    for host in jumping:
-        host.notes.append("clock_changed")
-    clocks = engine.take("clocks", {"host": "string", "is_jumping": "boolean"}, [(host.key, True) for host in jumping])
     step("state")
     results = engine.keep("results", engine.table("logged").join(owners, "sender").drop("sender"))
     batches = engine.keep("batches", states.batches(results))
+    gap = usual_gap(engine, batches)
+    jumping = mark_clocks(list(hosts.values()), now, gap)
+    clocks = engine.take("clocks", {"host": "string", "is_jumping": "boolean"}, [(host.key, True) for host in jumping])
     runs = engine.keep("runs", states.runs(batches))
     resets = engine.keep("resets", states.resets(runs))
     taken = batches.left_join(clocks, "host").filter(lambda t: t.is_jumping.isnull() | (t.unix_time <= now + AHEAD))
@@ -60,18 +63,18 @@ def prepare(engine: Engine, names: Names, step: Callable[[str], None] = lambda _
     read = results.filter(_.row_key.notnull() | (_.action == "empty"))
     state = engine.keep("state", states.state(read, runs, resets, latest, clocks))
     return Ground(
-        engine, names, hosts, now, results, batches, runs, latest, state,
+        engine, names, hosts, now, results, batches, runs, latest, state, gap,
         {row["host"]: row["reset_time"] for row in engine.fetch(resets)},
     )  # fmt: skip
 
 
-def jumping_hosts(hosts: Iterable[Host], now: int) -> list[Host]:
-    """Hosts whose clock was set by more than the logs are long: their lines are ordered by counter, not by time."""
-    firsts = sorted(host.first for host in hosts)
-    if not firsts:
-        return []
-    span = max(now - firsts[len(firsts) // 50], 0)
-    return [host for host in hosts if host.last - host.first > span + AHEAD and (host.clock_ahead or host.first < now - 2 * span - AHEAD)]
+def usual_gap(engine: Engine, batches: ir.Table) -> int:
+    """The longest silence that nine of ten hosts have between two hours in which they were heard (seconds)."""
+    hours = batches.select("host", hour=(_.unix_time / _HOUR).floor().cast("int64")).distinct()
+    window = ibis.window(group_by="host", order_by="hour")
+    steps = hours.mutate(gap=hours.hour - hours.hour.lag().over(window)).filter(_.gap.notnull())
+    gaps = sorted(row["gap"] for row in engine.fetch(steps.group_by("host").agg(gap=_.gap.max())))
+    return int(gaps[int(len(gaps) * 0.9)]) * _HOUR if gaps else 0
 
 
 def _sender(row: Mapping[str, Any]) -> Sender:

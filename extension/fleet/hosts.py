@@ -6,7 +6,6 @@ host's; by hostIdentifier otherwise, as osquery itself was told to.
 
 from __future__ import annotations
 
-import bisect
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,6 +17,8 @@ _DAY = 86400
 _HOUR = 3600
 # A clock that is so much ahead of everybody's is wrong.
 AHEAD = 2 * _HOUR
+# Among fewer hosts one that is ahead may be the only one that still speaks.
+_FEW = 20
 
 
 @dataclass
@@ -128,21 +129,29 @@ def _mark_twins(hosts: dict[str, Host]) -> None:
 
 
 def fleet_now(hosts: Iterable[Host], wall_clock: float) -> int:
-    """The moment at which the logs end: the last hour in which a fiftieth of the hosts spoke, whatever single clocks say."""
+    """The moment at which the logs end: when the last hosts spoke, but for a fiftieth whose clocks may be ahead."""
     times = sorted(host.last for host in hosts)
+    believable = [time for time in times if time <= wall_clock + _DAY]
+    times = believable if len(believable) * 2 >= len(times) else times
     if not times:
         return int(wall_clock)
-    needed = max(2, len(times) // 50)
-    for index in range(len(times) - 1, -1, -1):
-        if index + 1 - bisect.bisect_left(times, times[index] - _DAY) >= needed:
-            return times[index]
-    believable = [time for time in times if time <= wall_clock + _DAY]
-    return max(believable or times)
+    return times[-1] if len(times) < _FEW else times[-1 - max(1, len(times) // 50)]
 
 
-def mark_clocks(hosts: Iterable[Host], now: int) -> None:
-    """Note by how much a host's clock is ahead of the fleet's."""
+def mark_clocks(hosts: Sequence[Host], now: int, usual_gap: int) -> list[Host]:
+    """Note by how much clocks are ahead of the fleet's, and return those that were set by more than the logs are long.
+
+    The lines of these are in the order of their counters, not of their times. `usual_gap` is how long hosts are silent for anyway.
+    """
+    ahead = max(AHEAD, usual_gap)
+    firsts = sorted(host.first for host in hosts)
+    span = max(now - firsts[len(firsts) // 50], 0) if firsts else 0
+    jumping = []
     for host in hosts:
-        if host.last > now + AHEAD:
+        if host.last > now + ahead:
             host.clock_ahead = host.last - now
             host.notes.append("clock_ahead")
+        if host.last - host.first > span + ahead and (host.clock_ahead or host.first < now - 2 * span - ahead):
+            host.notes.append("clock_changed")
+            jumping.append(host)
+    return jumping

@@ -7,6 +7,7 @@ every repetition that could be tried again from elsewhere is bounded.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 import ibis.expr.types as ir
 
@@ -33,15 +34,48 @@ _TOOLS = frozenset(
     "fssl sfl silent output quiet insecure max time connect retry install script scripts lib run env cd mkdir rm cp mv start stop".split()
 )
 _WORD = re.compile(r"[A-Za-z]{3,}")
+_TOKEN = re.compile(r"[A-Za-z][A-Za-z_]+")
 _DISTINCT_LETTERS = 6
+# Shorter names stand in too many words.
+_NAME = 4
+_WORDS = 6
+_FAMILIES = 2000
 
 
-def normalised(text: str) -> str:
-    """The text without its host-specific parts."""
-    text = text[:MAX_TEXT]
+def normalised(text: str, names: Iterable[str] = ()) -> str:
+    """The text without its host-specific parts; `names` are the host's own."""
+    text = without_names(text[:MAX_TEXT], names)
     for pattern, replacement in _COMPILED:
         text = pattern.sub(replacement, text)
     return text.strip()
+
+
+def without_names(text: str, names: Iterable[str]) -> str:
+    """The text with HOST for the host's own names, also for what stands before their first dot."""
+    for name in sorted({part for name in names for part in (name, name.partition(".")[0]) if len(part) >= _NAME}, key=len, reverse=True):
+        text = text.replace(name, "HOST")
+    return text
+
+
+def families(commands: Iterable[str]) -> dict[str, str]:
+    """For each normalised command the one that stands for all that are nearly the same: most of their words are.
+
+    What attackers draw anew for each host is not always told from words; what they repeat is.
+    """
+    kept: list[tuple[str, frozenset[str]]] = []
+    found: dict[str, str] = {}
+    for command in sorted(set(commands)):
+        words = frozenset(_TOKEN.findall(command))
+        alike = next((other for other, theirs in kept if _is_alike(words, theirs)), None) if len(words) >= _WORDS else None
+        found[command] = alike or command
+        if alike is None and len(kept) < _FAMILIES:
+            kept.append((command, words))
+    return found
+
+
+def _is_alike(one: frozenset[str], other: frozenset[str]) -> bool:
+    both = one & other
+    return len(both) * 4 >= len(one | other) * 3 and is_distinct(" ".join(sorted(both)))
 
 
 def normalised_expression(text: ir.StringValue) -> ir.StringValue:

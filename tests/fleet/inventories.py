@@ -44,6 +44,9 @@ _JOBS = (
 _STARTS = "bash.bashrc profile.d/01-locale-fix.sh profile.d/bash_completion.sh update-motd.d/00-header update-motd.d/50-motd-news init.d/dbus"
 
 
+_SERVICES = {"dockerd": "docker", "redis-server": "redis", "postgres": "postgresql"}
+
+
 def sha(text: str) -> str:
     """A hash that stands for the content named."""
     import hashlib
@@ -105,7 +108,7 @@ def stock(image: Image, hostname: str) -> Iterator[tuple[str, Row]]:
         yield key_row(name)
     for process, port, path in image.services:
         yield "reachable_entry_services", {
-            "process_name": process, "exe_path": path, "owner_uid": "0", "service": process, "address": "0.0.0.0", "port": port, "auth_state": "required",
+            "process_name": process, "exe_path": path, "owner_uid": "0", "service": _SERVICES.get(process, process), "address": "0.0.0.0", "port": port, "auth_state": "required",
         }  # fmt: skip
 
 

@@ -32,7 +32,7 @@ def _miner(chance: random.Random, when: int, path: str, wallet: str, pool: str, 
     mining = {**process, "signals": "pool,wallet,argument", "pool": pool, "wallet": wallet, "coin": "XMR", "exe_sha256": hashed,
               "evidence": f"{name} has -o {pool}"}  # fmt: skip
     connection = {**process, "protocol": "tcp", "remote_address": host, "remote_port": port, "matched": pool, "pool": pool,
-                  "evidence": f"connected to {pool}"}  # fmt: skip
+                  "feed": "" if host[0].isdigit() else "minehunt", "evidence": f"connected to {pool}"}  # fmt: skip
     return [Event(when, "miner_process", (mining,)), Event(when + 300, "pool_connection", (connection,))]
 
 

@@ -24,6 +24,8 @@ START = 1795435200
 DAY = 86400
 _PACK = "pack_cryptominer_triage_"
 _FLEET = "pack/Global/cryptominer_triage_"
+# One that everybody uses, B and E among them.
+PUBLIC_POOL = "gulf.moneroocean.stream:10128"
 WALLETS = {name: "4" + sha(name)[:46] + sha(name + "2")[:46] + "Ax" for name in "ACEF"}
 
 
@@ -38,6 +40,7 @@ class Truth:
     misfired: list[str] = field(default_factory=list)
     enrolled_again: list[str] = field(default_factory=list)
     clocks: list[str] = field(default_factory=list)
+    next: list[str] = field(default_factory=list)
     twins: str = ""
     lines: int = 0
 
@@ -73,7 +76,7 @@ def fleet(count: int, days: int, seed: int = 1) -> tuple[list[SimulatedHost], Tr
     _everyday(hosts, days, chance)
     _rolled_out(hosts, chance, truth)
     _attacked(hosts, days, chance, truth)
-    attacked = {name for names in truth.campaigns.values() for name in names} | set(truth.insider) | set(truth.alone)
+    attacked = {name for names in truth.campaigns.values() for name in names} | set(truth.insider) | set(truth.alone) | set(truth.next)
     quiet = [host for host in hosts if host.name not in attacked]
     chance.shuffle(quiet)
     few = max(2, count // 150)
@@ -120,7 +123,7 @@ def _rolled_out(hosts: list[SimulatedHost], chance: random.Random, truth: Truth)
         if host.number % 20 == 7:
             row = dict(rows[0][1])
             found = {key: row[key] for key in ("unit", "path", "directive", "command", "program_path", "run_as", "restart", "wanted_by")}
-            found |= {"sha256": sha("acme-agent unit"), "mtime": str(when), "ctime": str(when), "evidence": f"acme-agent.service starts {agent}"}
+            found |= {"sha256": sha("/etc/systemd/system/acme-agent.service1"), "mtime": str(when), "ctime": str(when), "evidence": f"acme-agent.service starts {agent}"}
             host.events.append(Event(when + 900, "systemd_unpackaged_system_program", (found,)))
             truth.misfired.append(host.name)
         if host.number % 5 == 1 and host.number < 1000:
@@ -148,10 +151,15 @@ def _attacked(hosts: list[SimulatedHost], days: int, chance: random.Random, trut
         host.events += planted.worm(chance, host.name, when, WALLETS["A"])
         when += chance.randrange(2000, max(2001, (end - START - 2 * DAY) // size))
     truth.campaigns["A"] = [host.name for host in worm]
+    # Two more that it got into and did not stay on, or not yet.
+    for host in some(2):
+        login = {"username": "root", "tty": "pts/1", "remote": worm[-1].address, "logged_in_at": str(when - 100), "type_name": "user"}
+        host.logins.append(login)
+        truth.next.append(host.name)
     for name, members in (("B", some(size)), ("C", some(max(4, size // 2), "node"))):
         when = START + DAY + chance.randrange(DAY)
         for host in members:
-            host.events += planted.script(chance, host.name, when, "198.18.4.4:4444") if name == "B" else planted.container(chance, host.name, when, WALLETS["C"])
+            host.events += planted.script(chance, host.name, when, PUBLIC_POOL) if name == "B" else planted.container(chance, host.name, when, WALLETS["C"])
             when += chance.randrange(600, 9000)
         truth.campaigns[name] = [host.name for host in members]
     shared = some(1)
@@ -159,7 +167,7 @@ def _attacked(hosts: list[SimulatedHost], days: int, chance: random.Random, trut
         members = [*some(3), *shared]
         when = START + 3 * DAY + chance.randrange(DAY)
         for host in members:
-            host.events += planted.one_pool(chance, host.name, when, tag, WALLETS[name], "198.51.100.9:443" if name == "E" else "192.0.2.44:5555")
+            host.events += planted.one_pool(chance, host.name, when, tag, WALLETS[name], PUBLIC_POOL if name == "E" else "192.0.2.44:5555")
             when += chance.randrange(600, 9000)
         truth.campaigns[name] = [host.name for host in members]
     for host in some(3):

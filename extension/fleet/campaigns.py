@@ -1,0 +1,185 @@
+"""Which incidents of which hosts are one campaign, who was first, how it spread, and what to block."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Optional
+
+from extension.fleet.hosts import Host
+from extension.fleet.incidents import HostIncident
+from extension.fleet.logins import Login
+from extension.fleet.shared_things import Bonds, Shared
+from extension.pack.parts import SEVERITIES, Query
+
+_JOINS = 0.999
+# What a hunter can look for, in the order in which it is worth it.
+_HUNTED = ("wallet", "pool", "address", "hash", "key", "image", "command", "unit", "file", "module", "account")
+_MOST = 0.6
+
+
+@dataclass(eq=False)
+class Campaign:
+    """Incidents of two hosts or more that share what honest hosts do not have."""
+
+    name: str
+    members: tuple[HostIncident, ...]
+    things: dict[Shared, int]
+    logins: tuple[Login, ...] = ()
+    bonds: tuple[Shared, ...] = field(default=())
+
+    @cached_property
+    def hosts(self) -> tuple[Host, ...]:
+        """Its hosts in the order in which they fell; who was logged in to from another of them came after that one."""
+        began: dict[str, int] = {}
+        for member in self.members:
+            time = member.began or 0
+            began[member.host.key] = min(began.get(member.host.key, time), time)
+        by_key = {member.host.key: member.host for member in self.members}
+        order = sorted(by_key, key=lambda key: (began[key] == 0, began[key], key))
+        come_later = {login.to for login in self.logins}
+        first = next((key for key in order if key not in come_later), order[0])
+        return (by_key[first], *(by_key[key] for key in order if key != first))
+
+    @property
+    def first(self) -> HostIncident:
+        """The incident of its first host."""
+        return min((m for m in self.members if m.host is self.hosts[0]), key=lambda member: member.began or 0)
+
+    @property
+    def severity(self) -> str:
+        """The gravest of its incidents'."""
+        return min((member.incident.severity for member in self.members), key=SEVERITIES.index)
+
+    @property
+    def is_mining(self) -> bool:
+        """Whether anything was seen to mine."""
+        return any(member.incident.is_mining for member in self.members)
+
+    @property
+    def began(self) -> Optional[int]:
+        """When it came to the first host."""
+        return self.first.began
+
+    def spread(self) -> list[tuple[int, int]]:
+        """(unix seconds, hosts so far) for each further host."""
+        times: dict[str, int] = {}
+        for member in self.members:
+            if member.began:
+                times[member.host.key] = min(times.get(member.host.key, member.began), member.began)
+        return [(time, count) for count, time in enumerate(sorted(times.values()), 1)]
+
+    def shared(self) -> list[tuple[Shared, int]]:
+        """What most of its hosts have, with the number of hosts."""
+        found = [(thing, count) for thing, count in self.things.items() if count > 1 and thing.kind in _HUNTED]
+        return sorted(found, key=lambda each: (-each[1], _HUNTED.index(each[0].kind), each[0].value))
+
+    def variants(self) -> list[tuple[str, int]]:
+        """Kinds of things that differ from host to host, with the number of different ones: a polymorphic program, an account each."""
+        single = Counter(thing.kind for thing, count in self.things.items() if count == 1)
+        return [(kind, single[kind]) for kind in _HUNTED if single[kind] >= max(2, int(len(self.hosts) * _MOST))]
+
+    def indicators(self) -> list[Shared]:
+        """What to block and to hunt for: the wallets, pools, addresses, hashes and keys, also those of one host only."""
+        kinds = ("wallet", "pool", "address", "hash", "key", "image")
+        return sorted((thing for thing in self.things if thing.kind in kinds), key=lambda each: (kinds.index(each.kind), each.value))
+
+    def hiding(self) -> list[tuple[Query, int]]:
+        """The detections that found it hiding, with the number of hosts."""
+        counts = Counter(
+            {(finding.query.name, member.host.key): finding.query for member in self.members for finding in member.incident.chain.get("hiding", ())}.values()
+        )
+        return counts.most_common()
+
+
+@dataclass(eq=False)
+class Alike:
+    """One detection about one thing on many hosts, and nothing else there: a roll-out or a misfire until somebody says otherwise."""
+
+    query: Query
+    hosts: tuple[Host, ...]
+    things: tuple[Shared, ...]
+
+
+def campaigns(incidents: list[HostIncident], bonds: Bonds) -> tuple[list[Campaign], list[Alike]]:
+    """The campaigns, the gravest and largest first, and what only looks like one."""
+    found: list[Campaign] = []
+    alike: list[Alike] = []
+    for members in _joined(incidents, bonds):
+        indexes = sorted(members)
+        ours = [incidents[index] for index in indexes]
+        if len({one.host.key for one in ours}) < 2:
+            continue
+        things = _counted(indexes, incidents, bonds)
+        tied = tuple(thing for thing, count in things.items() if count > 1 and thing in bonds.worth)
+        if _is_campaign(ours):
+            found.append(Campaign("", tuple(ours), things, bonds=tied))
+        else:
+            query = ours[0].incident.findings[0].query
+            hosts = {one.host.key: one.host for one in ours}
+            alike.append(Alike(query, tuple(hosts[key] for key in sorted(hosts)), tied))
+    found.sort(key=lambda each: (SEVERITIES.index(each.severity), not each.is_mining, -len(each.hosts), each.began or 0))
+    for number, campaign in enumerate(found, 1):
+        campaign.name = f"C{number}"
+    return found, sorted(alike, key=lambda each: -len(each.hosts))
+
+
+def _is_campaign(members: list[HostIncident]) -> bool:
+    """Whether it is more than one detection that sees one thing everywhere."""
+    if not any(one.incident.is_compromise for one in members):
+        return False
+    if any(one.incident.is_mining or one.incident.severity == "critical" for one in members):
+        return True
+    stages = {stage for one in members for stage in one.incident.chain}
+    return len(frozenset().union(*(one.detections for one in members))) > 1 and len(stages) > 1
+
+
+def _counted(indexes: Iterable[int], incidents: list[HostIncident], bonds: Bonds) -> dict[Shared, int]:
+    hosts: dict[Shared, set[str]] = defaultdict(set)
+    for index in indexes:
+        for thing in bonds.things[index]:
+            # What honest hosts have as well is nothing to hunt for.
+            if thing in bonds.worth or not bonds.clean.get(thing):
+                hosts[thing].add(incidents[index].host.key)
+    return {thing: len(keys) for thing, keys in hosts.items()}
+
+
+def _joined(incidents: list[HostIncident], bonds: Bonds) -> list[set[int]]:
+    """Incidents that share a thing that joins by itself, and groups that share weaker ones of several kinds."""
+    leader = list(range(len(incidents)))
+
+    def find(number: int) -> int:
+        while leader[number] != number:
+            leader[number] = leader[leader[number]]
+            number = leader[number]
+        return number
+
+    having = bonds.having()
+    weak = []
+    for thing, worth in sorted(bonds.worth.items()):
+        # Two incidents of one host that share nothing there are two stories, and no third host's thing makes them one.
+        owners = having[thing]
+        if worth >= _JOINS / 2 and _is_strong(thing, worth):
+            for owner in owners[1:]:
+                leader[find(owner)] = find(owners[0])
+        else:
+            weak.append((thing, worth))
+    ties: dict[tuple[int, int], dict[str, float]] = defaultdict(dict)
+    for thing, worth in weak:
+        roots = sorted({find(owner) for owner in having[thing]})
+        for other in roots[1:]:
+            kinds = ties[roots[0], other]
+            kinds[thing.kind] = max(kinds.get(thing.kind, 0.0), worth)
+    for (one, other), kinds in ties.items():
+        if sum(kinds.values()) >= _JOINS and len(kinds) > 1:
+            leader[find(other)] = find(one)
+    groups: dict[int, set[int]] = defaultdict(set)
+    for number in range(len(incidents)):
+        groups[find(number)].add(number)
+    return list(groups.values())
+
+
+def _is_strong(thing: Shared, worth: float) -> bool:
+    return worth > 0.6 and thing.kind not in ("pool", "unit", "file", "folder", "account")

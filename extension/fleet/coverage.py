@@ -1,0 +1,127 @@
+"""Who was heard, of what, and how long ago: "no findings" is said of hosts that looked, never of those that are silent."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+
+from ibis import _
+
+from extension.fleet.answers import Ground, with_rows
+from extension.fleet.forms import STATUS
+from extension.fleet.hosts import Host
+
+_HOUR, _DAY = 3600, 86400
+# Without a regular heartbeat in the logs nobody can tell a quiet host from a dead one within less than this.
+_LEAST_SILENCE = 26 * _HOUR
+_HEALTH = {"minehunt_healthy": "unhealthy", "minehunt_not_denylisted": "denylisted", "minehunt_indicators_loaded": "no_indicators"}
+_LOADED = ("minehunt_loaded",)
+
+
+@dataclass
+class HostCoverage:
+    """What is known of one host's reporting. `state` is reporting, silent or blind (heard, but not of minehunt's detections)."""
+
+    host: Host
+    last_heard: int
+    state: str
+    queries: int
+    problems: list[tuple[str, str]] = field(default_factory=list)
+
+
+@dataclass
+class Coverage:
+    """The fleet's reporting: every host once, by key, and what holds for all."""
+
+    hosts: dict[str, HostCoverage]
+    silence: int
+    has_heartbeat: bool
+    versions: dict[str, int]
+    failing: dict[str, int]
+    without_removed: tuple[str, ...]
+    cut: dict[str, int] = field(default_factory=dict)
+
+    def of_state(self, state: str) -> list[HostCoverage]:
+        """The hosts in a state, by name."""
+        return sorted((one for one in self.hosts.values() if one.state == state), key=lambda one: (one.host.name, one.host.key))
+
+
+def coverage(ground: Ground) -> Coverage:
+    """Work it out from what each host reported and when."""
+    silence = max(_LEAST_SILENCE, int(ground.usual_gap * 1.5))
+    heard = _heard(ground)
+    hosts = {key: _host(ground, host, heard.get(key, {}), silence) for key, host in ground.hosts.items()}
+    newest = max((_version(host.version) for host in ground.hosts.values() if host.version), default=())
+    for one in hosts.values():
+        if one.host.version and _version(one.host.version) < newest:
+            one.problems.append(("old_version", one.host.version))
+    _lost(ground, hosts)
+    failing = _failing(ground, hosts)
+    versions = Counter(host.version for host in ground.hosts.values())
+    return Coverage(hosts, silence, ground.usual_gap <= 2 * _DAY, dict(sorted(versions.items())), failing, _without_removed(ground))
+
+
+def _host(ground: Ground, host: Host, heard: dict[str, int], silence: int) -> HostCoverage:
+    last = min(host.last - host.clock_ahead, ground.now)
+    if "clock_changed" in host.notes:
+        last = min(max((time for time in heard.values() if time <= ground.now + _DAY), default=last), ground.now)
+    kinds = {ground.names.kind(query) for query in heard}
+    is_silent = ground.now - last > silence
+    one = HostCoverage(host, last, "silent" if is_silent else "reporting", len(heard))
+    one.problems += [(note, "") for note in host.notes]
+    if host.decorations.get("user", "root") != "root":
+        one.problems.append(("no_root", host.decorations["user"]))
+    has_minehunt = bool(host.version) or any(query.endswith(_LOADED) for query in heard) or "detection" in kinds
+    if not has_minehunt and not kinds & {"inventory", "policy"}:
+        one.state = one.state if is_silent else "blind"
+        one.problems.append(("no_extension", ""))
+    policies = [time for query, time in heard.items() if ground.names.kind(query) == "policy"]
+    for query, problem in _HEALTH.items():
+        # A policy that holds has a row each hour; where others were logged since, this one no longer holds.
+        if policies and max(policies) - heard.get(query, 0) > 3 * _HOUR + 600:
+            one.problems.append((problem, ""))
+    if host.key in ground.resets:
+        one.problems.append(("enrolled_again", str(ground.resets[host.key])))
+    return one
+
+
+def _heard(ground: Ground) -> dict[str, dict[str, int]]:
+    """When each host was last heard of each query."""
+    last = ground.batches.filter(_.action != "empty").group_by("host", "query").agg(time=_.unix_time.max())
+    heard: dict[str, dict[str, int]] = defaultdict(dict)
+    for row in ground.engine.fetch(last):
+        heard[row["host"]][row["query"]] = row["time"]
+    return heard
+
+
+def _lost(ground: Ground, hosts: dict[str, HostCoverage]) -> None:
+    """Note differences that never arrived: what they added or removed is not known."""
+    odd = ground.runs.filter((_.lost > 0) | _.starts_late)
+    for row in ground.engine.fetch(odd.select("host", "query", "lost", "starts_late").order_by(["host", "query"])):
+        if row["host"] in hosts and ground.names.kind(row["query"]):
+            kind = "lost_results" if row["lost"] > 0 else "starts_late"
+            hosts[row["host"]].problems.append((kind, f"{row['query']} ({row['lost']})" if row["lost"] > 0 else row["query"]))
+
+
+def _failing(ground: Ground, hosts: dict[str, HostCoverage]) -> dict[str, int]:
+    """Queries that failed, were cut or needed root, with the number of hosts; noted at each host."""
+    rows = with_rows(ground, ground.state.filter(_.query == STATUS)).select("host", "failed_query", "why").distinct()
+    counts: Counter[str] = Counter()
+    for row in ground.engine.fetch(rows.order_by(["host", "failed_query", "why"])):
+        name = ground.names.bare(row["failed_query"])
+        counts[name] += 1
+        if row["host"] in hosts:
+            hosts[row["host"]].problems.append(("no_root" if row["why"] == "needs-root" else "failing", f"{name}: {row['why']}"))
+    return dict(counts.most_common())
+
+
+def _without_removed(ground: Ground) -> tuple[str, ...]:
+    """Differential queries of which many changes were logged and never a removed row: what is gone is not logged either."""
+    changes = ground.batches.filter(_.action.isin(("added", "removed")) & (_.counter > 0))
+    counts = changes.group_by("query").agg(added=(_.action == "added").sum(), removed=(_.action == "removed").sum())
+    suspects = ground.engine.fetch(counts.filter((_.removed == 0) & (_.added >= 200)).order_by("query"))
+    return tuple(row["query"] for row in suspects if ground.names.kind(row["query"]) == "")
+
+
+def _version(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split("+")[0].split("-")[0].split(".") if part.isdigit())

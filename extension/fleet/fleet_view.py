@@ -1,0 +1,80 @@
+"""All answers about a fleet, worked out together."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Optional
+
+from extension.fleet.answers import Ground, prepare
+from extension.fleet.campaigns import Alike, Campaign, campaigns
+from extension.fleet.coverage import Coverage, coverage
+from extension.fleet.engines import Engine
+from extension.fleet.incidents import HostIncident, host_incidents
+from extension.fleet.logins import Login, addresses, logins
+from extension.fleet.names import Names
+from extension.fleet.next_hosts import Next, next_hosts
+from extension.fleet.rare import Rarity, rare
+from extension.fleet.roles import roles
+from extension.fleet.shared_things import bonds
+
+STEPS = ("hosts", "state", "coverage", "incidents", "campaigns", "rare")
+
+
+@dataclass(frozen=True)
+class FleetView:
+    """The answers; `roles` names each host's kind, `outside` has logins to campaigns' hosts from elsewhere."""
+
+    ground: Ground
+    coverage: Coverage
+    incidents: tuple[HostIncident, ...]
+    campaigns: tuple[Campaign, ...]
+    alike: tuple[Alike, ...]
+    rare: tuple[Rarity, ...]
+    next: tuple[Next, ...]
+    outside: tuple[Login, ...]
+    roles: dict[str, str]
+
+    @property
+    def compromised(self) -> set[str]:
+        """Keys of the hosts that must be taken for compromised."""
+        return {one.host.key for one in self.incidents if one.incident.is_compromise}
+
+    def campaign_of(self, one: HostIncident) -> Optional[Campaign]:
+        """The campaign that an incident belongs to."""
+        return next((campaign for campaign in self.campaigns if one in campaign.members), None)
+
+
+def look(engine: Engine, names: Names, step: Callable[[str], None] = lambda _: None, now: Optional[int] = None) -> FleetView:
+    """Answer everything about the results in the engine, telling `step` what is being done."""
+    ground = prepare(engine, names, step, now)
+    step("coverage")
+    covered = coverage(ground)
+    step("incidents")
+    incidents, covered.cut = host_incidents(ground)
+    step("campaigns")
+    found, alike = campaigns(incidents, bonds(ground, incidents))
+    inside, outside = _told_logins(ground, found)
+    following = next_hosts(ground, found, incidents, inside)
+    step("rare")
+    kinds = roles(ground)
+    rarities = rare(ground, kinds, {one.host.key for one in incidents if one.incident.is_compromise})
+    return FleetView(ground, covered, tuple(incidents), tuple(found), tuple(alike), tuple(rarities), tuple(following), tuple(outside), kinds)
+
+
+def _told_logins(ground: Ground, found: list[Campaign]) -> tuple[list[Login], list[Login]]:
+    """The logins from and to the campaigns' hosts; each campaign gets those between its own."""
+    members: dict[str, set[str]] = {campaign.name: {one.host.key for one in campaign.members} for campaign in found}
+    everybody = set().union(*members.values()) if members else set()
+    if not everybody:
+        return [], []
+    inside, outside = logins(ground, everybody, addresses(ground))
+    own: dict[str, list[Login]] = defaultdict(list)
+    for login in inside:
+        for name, keys in members.items():
+            if login.source in keys and login.to in keys:
+                own[name].append(login)
+    for campaign in found:
+        campaign.logins = tuple(own[campaign.name])
+    return inside, outside

@@ -1,0 +1,91 @@
+"""Hosts without a compromise that share the way in of a campaign: the same exposed service, the same key, a login from it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+import ibis
+from ibis import _
+
+from extension.fleet.answers import Ground, with_rows
+from extension.fleet.campaigns import Campaign
+from extension.fleet.hosts import Host
+from extension.fleet.incidents import HostIncident
+from extension.fleet.logins import Login
+
+_EXPOSED = ("exposed_entry_service", "reachable_entry_services")
+_STRENGTH = {"login": 4, "key": 3, "exposed": 2, "reachable": 1}
+
+
+@dataclass
+class Next:
+    """One host that may be next, with why: (login, key, exposed or reachable; by which campaign; what)."""
+
+    host: Host
+    reasons: list[tuple[str, str, str]] = field(default_factory=list)
+
+    @property
+    def strength(self) -> int:
+        """How near it is."""
+        return sum(_STRENGTH[kind] for kind, _campaign, _what in self.reasons)
+
+
+def next_hosts(ground: Ground, campaigns: list[Campaign], incidents: list[HostIncident], logins: list[Login]) -> list[Next]:
+    """The hosts that may be next, the nearest first."""
+    taken = {one.host.key for one in incidents if one.incident.is_compromise}
+    found: dict[str, Next] = {}
+
+    def add(key: str, kind: str, campaign: str, what: str) -> None:
+        if key not in taken and key in ground.hosts:
+            reasons = found.setdefault(key, Next(ground.hosts[key])).reasons
+            if (kind, campaign, what) not in reasons:
+                reasons.append((kind, campaign, what))
+
+    by_host: dict[str, list[str]] = defaultdict(list)
+    for campaign in campaigns:
+        for host in campaign.hosts:
+            by_host[host.key].append(campaign.name)
+    for login in logins:
+        for name in by_host.get(login.source, ()):
+            add(login.to, "login", name, f"{ground.hosts[login.source].name} ({login.username})")
+    for host, kind, campaign, what in _same_way(ground, campaigns):
+        add(host, kind, campaign, what)
+    return sorted(found.values(), key=lambda each: (-each.strength, each.host.name, each.host.key))
+
+
+def _same_way(ground: Ground, campaigns: list[Campaign]) -> list[tuple[str, str, str, str]]:
+    """(host, kind, campaign, what) of hosts with a campaign's key or its exposed service; found in the engine."""
+    ways = [("key", campaign.name, thing.value) for campaign in campaigns for thing in campaign.things if thing.kind == "key"]
+    for campaign in campaigns:
+        services = {
+            finding.row["service"]
+            for one in campaign.members
+            for finding in one.incident.chain.get("weakness", ()) + one.incident.chain.get("entry", ())
+            if finding.query.name in _EXPOSED and finding.row.get("service")
+        }
+        services |= {row["service"] for row in _exposed_there(ground, campaign)}
+        ways += [("service", campaign.name, service) for service in sorted(services)]
+    if not ways:
+        return []
+    wanted = ground.engine.take("ways", {"kind": "string", "campaign": "string", "value": "string"}, sorted(set(ways)))
+    rows = ground.engine.table("rows")
+    keys = rows.filter(_.fingerprint != "").select("query", "row_key", kind=ibis.literal("key"), value=_.fingerprint)
+    services_ = rows.filter(_.query.isin(_EXPOSED) & (_.service != "")).select(
+        "query", "row_key", kind=ibis.literal("service"), value=_.service
+    )
+    same = ibis.union(keys, services_).join(wanted, ["kind", "value"])
+    there = ground.state.join(same, ["query", "row_key"]).select("host", "query", "kind", "campaign", "value").distinct()
+    return [(row["host"], _kind(row["kind"], row["query"]), row["campaign"], row["value"]) for row in ground.engine.fetch(there)]
+
+
+def _kind(kind: str, query: str) -> str:
+    return "key" if kind == "key" else "exposed" if query == _EXPOSED[0] else "reachable"
+
+
+def _exposed_there(ground: Ground, campaign: Campaign) -> list[dict[str, str]]:
+    """Services that ask for nothing on most of the campaign's hosts, found or not to be its way in."""
+    keys = ground.engine.take("campaign_hosts", {"host": "string"}, [(host.key,) for host in campaign.hosts])
+    exposed = ground.state.filter(_.query == _EXPOSED[0]).semi_join(keys, "host")
+    counted = with_rows(ground, exposed).filter(_.service != "").select("host", "service").distinct().group_by("service").agg(hosts=_.count())
+    return ground.engine.fetch(counted.filter(_.hosts * 2 >= len(campaign.hosts)).select("service"))

@@ -1,0 +1,160 @@
+"""What stands on few hosts and on no other: things of the inventories, stacked over the fleet after normalising.
+
+What came to the same few hosts together (a unit, its program, a job that looks after it) is one rarity. Ranked by how few of
+the hosts of its kind have it, whether it is new, and how odd it is; nothing here is a finding.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import defaultdict
+from dataclasses import dataclass
+
+import ibis
+import ibis.expr.types as ir
+from ibis import _
+
+from extension.fleet.answers import Ground
+from extension.fleet.columns import ANY_STACK, STACKS, Stack
+from extension.fleet.hosts import Host
+from extension.fleet.normalise import normalised_expression, without_names
+
+# Rarer than this share of the hosts that reported the query, and never more hosts than so many.
+_SHARE = 0.01
+_FEW, _MANY = 5, 60
+_CANDIDATES = 20_000
+_HOUR = 3600
+_ODD_PLACE = re.compile(r"^(/tmp|/var/tmp|/dev/shm|/home|/root|/opt|/usr/local|/srv|/var/lib)/|/\.[^/]")
+
+
+@dataclass(frozen=True)
+class RareThing:
+    """One thing of an inventory: its kind, its normalised text, and one text as it stands there."""
+
+    kind: str
+    text: str
+    example: str
+    program: str
+    reasons: str
+    is_packaged: bool
+
+
+@dataclass(frozen=True)
+class Rarity:
+    """Things that the same few hosts have, with when the first of them was seen and how much they call for a look."""
+
+    hosts: tuple[Host, ...]
+    things: tuple[RareThing, ...]
+    first_time: int
+    is_new: bool
+    role: str
+    role_size: int
+    reported: int
+    score: float
+
+
+def stacked(ground: Ground) -> ir.Table:
+    """(host, kind, text, example, program, package, reasons, first_time, is_base) of all that the inventories stack."""
+    rows = ground.engine.table("rows")
+    parts = []
+    for query in (*ground.names.of_kind("inventory"), "open_ports"):
+        stack = STACKS.get(query, Stack("", ANY_STACK[:2]))
+        own = rows.filter(_.query == query)
+        keys = [normalised_expression(own[column]) for column in stack.key] + [own[column] for column in stack.exact]
+        raw = [own[column] for column in (*stack.key, *stack.exact)]
+        program = own[stack.program] if stack.program else ibis.literal("")
+        parts.append(
+            own.select(
+                "query", "row_key", kind=ibis.literal(stack.kind or query), text=_joined(keys), example=_joined(raw), program=program,
+                package=own[stack.package] if stack.package else ibis.literal(""),
+                reasons=own.reasons + own.program_reasons + own.unit_reasons,
+            )
+        )  # fmt: skip
+    things = ground.engine.keep("stackable", ibis.union(*parts).filter(_.text.strip() != ""))
+    return ground.state.join(things, ["query", "row_key"])
+
+
+def _joined(parts: list[ir.StringValue]) -> ir.StringValue:
+    text = parts[0]
+    for part in parts[1:]:
+        text = text + ibis.literal(" ") + part
+    return text
+
+
+def rare(ground: Ground, roles: dict[str, str], infected: set[str]) -> list[Rarity]:
+    """The rarities, what calls most for a look first; hosts with an incident are told elsewhere and left out."""
+    edges = stacked(ground)
+    # Distinct pairs are counted, since what Ibis calls nunique is an estimate on some engines.
+    pairs = ground.engine.keep("stacked", edges.select("host", "kind", "text").distinct())
+    reporting = {row["kind"]: row["hosts"] for row in ground.engine.fetch(pairs.select("host", "kind").distinct().group_by("kind").agg(hosts=_.count()))}
+    if not reporting:
+        return []
+    counts = pairs.group_by("kind", "text").agg(hosts=_.count())
+    least = max(_FEW, min(_MANY, int(max(reporting.values()) * _SHARE)))
+    few = ground.engine.keep("few", counts.filter(_.hosts <= least))
+    # The same on two hosts says more than anything that one host alone has, of which every fleet is full.
+    chosen = few.order_by([ibis.desc(_.hosts > 1), _.kind, _.text]).limit(_CANDIDATES)
+    grouped = edges.semi_join(chosen, ["kind", "text"]).group_by("host", "kind", "text").agg(
+        example=_.example.min(), program=_.program.max(), package=_.package.max(), reasons=_.reasons.max(),
+        first_time=_.first_time.min(), is_base=_.is_base.any(),
+    )  # fmt: skip
+    by_thing: dict[tuple[str, str], dict[str, dict]] = defaultdict(dict)
+    for row in ground.engine.fetch(grouped):
+        if row["host"] in ground.hosts:
+            by_thing[row["kind"], without_names(row["text"], ground.hosts[row["host"]].names)][row["host"]] = row
+    by_hosts: dict[frozenset[str], list[tuple[str, str]]] = defaultdict(list)
+    for thing, holders in by_thing.items():
+        # Only the hosts' own names had made it rare.
+        if len(holders) <= least and not holders.keys() <= infected:
+            by_hosts[frozenset(holders)].append(thing)
+    found = []
+    sizes = _sizes(ground, roles)
+    for holders, things in by_hosts.items():
+        found.append(_rarity(ground, sorted(holders), [(thing, by_thing[thing]) for thing in things], roles, sizes, reporting))
+    return sorted(found, key=lambda each: (-each.score, each.things[0].kind, each.things[0].text))
+
+
+def _sizes(ground: Ground, roles: dict[str, str]) -> dict[str, int]:
+    sizes: dict[str, int] = defaultdict(int)
+    for key in ground.hosts:
+        sizes[roles.get(key, "")] += 1
+    return sizes
+
+
+def _rarity(ground: Ground, holders: list[str], things: list, roles: dict[str, str], sizes: dict[str, int], reporting: dict[str, int]) -> Rarity:
+    rows = [row for _thing, by_host in things for row in by_host.values()]
+    kinds = {roles.get(key, "") for key in holders}
+    role = kinds.pop() if len(kinds) == 1 else ""
+    listed = tuple(
+        RareThing(kind, text, _any(by_host, "example"), _any(by_host, "program"), _any(by_host, "reasons"), bool(_any(by_host, "package")))
+        for (kind, text), by_host in sorted(things)
+    )
+    is_new = not any(row["is_base"] for row in rows)
+    times = [row["first_time"] for row in rows]
+    reported = max(reporting[thing.kind] for thing in listed)
+    size = sizes[role] if role else reported
+    score = _score(listed, len(holders), size, is_new, max(times) - min(times))
+    return Rarity(tuple(ground.hosts[key] for key in holders), listed, min(times), is_new, role, size, reported, round(score, 2))
+
+
+def _any(by_host: dict[str, dict], name: str) -> str:
+    return next((row[name] for _key, row in sorted(by_host.items()) if row[name]), "")
+
+
+def _score(things: tuple[RareThing, ...], hosts: int, size: int, is_new: bool, spread: int) -> float:
+    rarity = math.log2(max(2.0, size / hosts)) / 3
+    several = 1.6 if hosts > 1 else 0.4
+    odd = 1.0
+    for thing in things:
+        if thing.program and not thing.is_packaged:
+            odd += 0.8
+        if thing.reasons:
+            odd += 1.0
+        if _ODD_PLACE.search(thing.program or thing.example):
+            odd += 0.4
+        if thing.is_packaged:
+            odd -= 0.6
+    breadth = 1 + math.log2(len({thing.kind for thing in things}))
+    together = 1.3 if hosts > 1 and spread < 3 * 86400 else 1.0
+    return rarity * several * max(odd, 0.2) ** 0.5 * breadth * together * (1.5 if is_new else 1.0)
