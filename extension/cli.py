@@ -34,6 +34,7 @@ _COMMANDS = {
     "watch": ("extension.watch.commands", "watch"),
     "export": ("extension.export.commands", "export"),
     "baseline": ("extension.baseline.commands", "baseline"),
+    "fleet": ("extension.fleet.commands", "fleet"),
     "intel": ("extension.intel.commands", "intel"),
 }
 

@@ -17,7 +17,6 @@ from extension.fleet.engines import Engine
 from extension.fleet.hosts import AHEAD, Host, Sender, fleet_now, identify, mark_clocks
 from extension.fleet.names import Names
 
-
 _HOUR = 3600
 
 
@@ -78,7 +77,9 @@ def usual_gap(engine: Engine, batches: ir.Table) -> int:
 
 
 def _sender(row: Mapping[str, Any]) -> Sender:
-    return Sender(row["sender"], row["identifier"] or "", decorations(row["decorations"]), row["first_time"], row["last_time"], row["lines"])
+    return Sender(
+        row["sender"], row["identifier"] or "", decorations(row["decorations"]), row["first_time"], row["last_time"], row["lines"]
+    )
 
 
 def decorations(text: Optional[str]) -> dict[str, str]:
@@ -93,5 +94,3 @@ def decorations(text: Optional[str]) -> dict[str, str]:
 def with_rows(ground: Ground, state: ir.Table) -> ir.Table:
     """A part of the state with the columns of its rows."""
     return state.join(ground.engine.table("rows"), ["query", "row_key"])
-
-

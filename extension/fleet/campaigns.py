@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Optional
 
@@ -18,6 +18,8 @@ _JOINS = 0.999
 # What a hunter can look for, in the order in which it is worth it.
 _HUNTED = ("wallet", "pool", "address", "hash", "key", "image", "command", "unit", "file", "module", "account")
 _MOST = 0.6
+# So many hosts with one finding and no other are told as one.
+_MANY = 5
 
 
 @dataclass(eq=False)
@@ -28,7 +30,6 @@ class Campaign:
     members: tuple[HostIncident, ...]
     things: dict[Shared, int]
     logins: tuple[Login, ...] = ()
-    bonds: tuple[Shared, ...] = field(default=())
 
     @cached_property
     def hosts(self) -> tuple[Host, ...]:
@@ -84,19 +85,25 @@ class Campaign:
     def indicators(self) -> list[Shared]:
         """What to block and to hunt for: the wallets, pools, addresses, hashes and keys, also those of one host only."""
         kinds = ("wallet", "pool", "address", "hash", "key", "image")
-        return sorted((thing for thing in self.things if thing.kind in kinds), key=lambda each: (kinds.index(each.kind), each.value))
+        return sorted(
+            (thing for thing in self.things if thing.kind in kinds), key=lambda each: (kinds.index(each.kind), each.value)
+        )
 
     def hiding(self) -> list[tuple[Query, int]]:
         """The detections that found it hiding, with the number of hosts."""
         counts = Counter(
-            {(finding.query.name, member.host.key): finding.query for member in self.members for finding in member.incident.chain.get("hiding", ())}.values()
+            {
+                (finding.query.name, member.host.key): finding.query
+                for member in self.members
+                for finding in member.incident.chain.get("hiding", ())
+            }.values()
         )
         return counts.most_common()
 
 
 @dataclass(eq=False)
 class Alike:
-    """One detection about one thing on many hosts, and nothing else there: a roll-out or a misfire until somebody says otherwise."""
+    """One detection on many hosts, and nothing else there: a roll-out or a misfire until somebody says otherwise."""
 
     query: Query
     hosts: tuple[Host, ...]
@@ -104,26 +111,35 @@ class Alike:
 
 
 def campaigns(incidents: list[HostIncident], bonds: Bonds) -> tuple[list[Campaign], list[Alike]]:
-    """The campaigns, the gravest and largest first, and what only looks like one."""
+    """The campaigns, the gravest and largest first, and the detections that only look like one."""
     found: list[Campaign] = []
-    alike: list[Alike] = []
-    for members in _joined(incidents, bonds):
-        indexes = sorted(members)
-        ours = [incidents[index] for index in indexes]
-        if len({one.host.key for one in ours}) < 2:
-            continue
-        things = _counted(indexes, incidents, bonds)
-        tied = tuple(thing for thing, count in things.items() if count > 1 and thing in bonds.worth)
-        if _is_campaign(ours):
-            found.append(Campaign("", tuple(ours), things, bonds=tied))
-        else:
-            query = ours[0].incident.findings[0].query
-            hosts = {one.host.key: one.host for one in ours}
-            alike.append(Alike(query, tuple(hosts[key] for key in sorted(hosts)), tied))
+    members: set[int] = set()
+    for group in _joined(incidents, bonds):
+        ours = [incidents[index] for index in sorted(group)]
+        if len({one.host.key for one in ours}) > 1 and _is_campaign(ours):
+            found.append(Campaign("", tuple(ours), _counted(sorted(group), incidents, bonds)))
+            members |= group
     found.sort(key=lambda each: (SEVERITIES.index(each.severity), not each.is_mining, -len(each.hosts), each.began or 0))
     for number, campaign in enumerate(found, 1):
         campaign.name = f"C{number}"
-    return found, sorted(alike, key=lambda each: -len(each.hosts))
+    return found, _alike([(one, bonds.things[i]) for i, one in enumerate(incidents) if i not in members])
+
+
+def _alike(others: list[tuple[HostIncident, frozenset[Shared]]]) -> list[Alike]:
+    """Detections that, alone, have found something on many hosts, the widest first."""
+    by_query: dict[str, list[tuple[HostIncident, frozenset[Shared]]]] = defaultdict(list)
+    for one, things in others:
+        if len(one.detections) == 1:
+            by_query[min(one.detections)].append((one, things))
+    found = []
+    for _name, members in sorted(by_query.items()):
+        hosts = {one.host.key: one.host for one, _things in members}
+        if len(hosts) >= _MANY:
+            counts = Counter(thing for _one, things in members for thing in things)
+            common = tuple(thing for thing, count in counts.most_common(10) if count * 2 > len(members))
+            query = members[0][0].incident.findings[0].query
+            found.append(Alike(query, tuple(sorted(hosts.values(), key=lambda host: (host.name, host.key))), common))
+    return sorted(found, key=lambda each: -len(each.hosts))
 
 
 def _is_campaign(members: list[HostIncident]) -> bool:

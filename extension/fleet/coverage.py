@@ -14,7 +14,11 @@ from extension.fleet.hosts import Host
 _HOUR, _DAY = 3600, 86400
 # Without a regular heartbeat in the logs nobody can tell a quiet host from a dead one within less than this.
 _LEAST_SILENCE = 26 * _HOUR
-_HEALTH = {"minehunt_healthy": "unhealthy", "minehunt_not_denylisted": "denylisted", "minehunt_indicators_loaded": "no_indicators"}
+_HEALTH = {
+    "minehunt_healthy": "unhealthy",
+    "minehunt_not_denylisted": "denylisted",
+    "minehunt_indicators_loaded": "no_indicators",
+}
 _LOADED = ("minehunt_loaded",)
 
 
@@ -58,7 +62,9 @@ def coverage(ground: Ground) -> Coverage:
     _lost(ground, hosts)
     failing = _failing(ground, hosts)
     versions = Counter(host.version for host in ground.hosts.values())
-    return Coverage(hosts, silence, ground.usual_gap <= 2 * _DAY, dict(sorted(versions.items())), failing, _without_removed(ground))
+    return Coverage(
+        hosts, silence, ground.usual_gap <= 2 * _DAY, dict(sorted(versions.items())), failing, _without_removed(ground)
+    )
 
 
 def _host(ground: Ground, host: Host, heard: dict[str, int], silence: int) -> HostCoverage:

@@ -30,13 +30,17 @@ class Duck(DuckFiles):
             FROM logged GROUP BY sender""")
         self.ibis = ibis.duckdb.from_connection(self.connection)
 
+    def has_results(self) -> bool:
+        """Whether anything was loaded."""
+        return bool(self.run("SELECT count(*) FROM logged")[0][0])
+
     def table(self, name: str) -> ir.Table:
         """A table of the database."""
         return self.ibis.table(name)
 
     def keep(self, name: str, expression: ir.Table) -> ir.Table:
         """The expression's result as a table of the database."""
-        self.run(f'CREATE OR REPLACE TABLE "{name}" AS {self.ibis.compile(expression)}')  # noqa: S608  # names of our own
+        self.run(f'CREATE OR REPLACE TABLE "{name}" AS {self.ibis.compile(expression)}')  # names of our own
         return self.ibis.table(name)
 
     def take(self, name: str, columns: dict[str, str], rows: list[tuple[Any, ...]]) -> ir.Table:
@@ -60,7 +64,11 @@ class Duck(DuckFiles):
 
 def _strings(row: str) -> dict[str, str]:
     loaded = json.loads(row)
-    return {str(key): value if isinstance(value, str) else _text(value) for key, value in loaded.items()} if isinstance(loaded, dict) else {}
+    return (
+        {str(key): value if isinstance(value, str) else _text(value) for key, value in loaded.items()}
+        if isinstance(loaded, dict)
+        else {}
+    )
 
 
 def _text(value: Any) -> str:

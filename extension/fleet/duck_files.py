@@ -31,6 +31,10 @@ _TIME = f"""CASE WHEN try_cast(unixTime AS BIGINT) IS NOT NULL THEN unixTime::BI
     ELSE coalesce(try_cast(unixTime AS DOUBLE)::BIGINT, {_CALENDAR}, 0) END"""
 
 
+# Days of clocks beyond it are all one day.
+_LAST_DAY = 4102444800
+
+
 @dataclass
 class Loaded:
     """What was read: files, lines, and how many of those were broken, with the first of them by name."""
@@ -50,6 +54,7 @@ class DuckFiles:
         self.folder = Path(tempfile.mkdtemp(prefix="minehunt-fleet-"))
         settings = {"memory_limit": memory, "temp_directory": str(self.folder / "spill"), "preserve_insertion_order": "false"}
         self.connection = duckdb.connect(str(self.folder / "fleet.duckdb"), config=settings)
+        self._keeper: Callable[[], int] = self._keep
         self.run("""
             CREATE TABLE names (logged VARCHAR, query VARCHAR, kind VARCHAR, is_read BOOLEAN);
             CREATE TABLE senders (sender UBIGINT, identifier VARCHAR, decorations JSON);
@@ -78,13 +83,32 @@ class DuckFiles:
         self.run("DROP TABLE IF EXISTS stage")
         return loaded
 
+    def convert(self, source: Source, folder: Path, name: str) -> Loaded:
+        """Write a file's results, as osquery's own lines, into Parquet files `day=…/NAME_….parquet` below `folder`."""
+        loaded = Loaded()
+
+        def write() -> int:
+            self.run(f"""
+                COPY (SELECT name, identifier AS hostIdentifier, unix_time AS unixTime, epoch, counter, action, columns, decorations, snapshot,
+                    diff AS diffResults, strftime(make_timestamp(greatest(least(unix_time, {_LAST_DAY}), 0) * 1000000), '%Y-%m-%d') AS day
+                    FROM stage WHERE name IS NOT NULL)
+                TO '{folder}' (FORMAT parquet, COMPRESSION zstd, PARTITION_BY (day), FILENAME_PATTERN '{name}_{{uuid}}', APPEND)""")  # noqa: S608
+            return int(self.run("SELECT count(*) FROM stage")[0][0])
+
+        self._keeper, keeper = write, self._keeper
+        try:
+            self._batch([source], loaded)
+        finally:
+            self._keeper = keeper
+        return loaded
+
     def _batch(self, batch: list[Source], loaded: Loaded) -> None:
         if batch[0].form == DOCUMENT:
             for source in batch:
                 self._slowly(source, loaded)
             return
         try:
-            self._stage(_reader(batch))
+            self._stage(self._parquet(batch) if batch[0].form == PARQUET else _reader(batch))
         except (duckdb.Error, ValueError) as error:
             if len(batch) > 1:
                 for source in batch:
@@ -100,30 +124,38 @@ class DuckFiles:
         again = [by_path[path] for path in odd if path in by_path and "://" not in path and batch[0].form == LINES]
         if again:
             self.run("DELETE FROM stage WHERE list_contains(?, file)", [[source.path for source in again]])
-        loaded.lines += self._keep()
+        loaded.lines += self._keeper()
         for source in again:
             self._slowly(source, loaded)
+
+    def _parquet(self, batch: Sequence[Source]) -> str:
+        """A reader of Parquet files with osquery's columns, whichever of them there are and whatever type they have."""
+        files = f"read_parquet({_paths(batch)}, filename = true, union_by_name = true, hive_partitioning = false)"
+        types = {str(name).lower(): str(kind) for name, kind, *_rest in self.run(f"DESCRIBE SELECT * FROM {files}")}  # noqa: S608
+        columns = [f"{name}::VARCHAR AS {name}" if name.lower() in types else f"NULL::VARCHAR AS {name}" for name in _TEXT]
+        for name in _JSON:
+            kind = types.get(name.lower(), "")
+            told = f"{name}::JSON" if kind in ("JSON", "VARCHAR") else f"to_json({name})" if kind else "NULL::JSON"
+            columns.append(f"{told} AS {name}")
+        return f"(SELECT {', '.join(columns)}, filename FROM {files})"  # noqa: S608  # column names of our own
 
     def _slowly(self, source: Source, loaded: Loaded) -> None:
         """Read a file through Python, which understands other forms and names broken lines."""
         reading = Reading()
         rewritten = self.folder / "rewritten.json"
-        with open(rewritten, "wb") as output:
+        with rewritten.open("wb") as output:
             rewrite(source, output, reading)
         loaded.lines += reading.lines
         loaded.broken += reading.broken
         loaded.problems += reading.problems
         if rewritten.stat().st_size:
             self._stage(_reader([Source(str(rewritten), LINES, "", 0)]))
-            self._keep()
+            self._keeper()
         rewritten.unlink()
 
     def _stage(self, reader: str) -> None:
         self.run(f"""
-            CREATE OR REPLACE TEMP TABLE stage AS
-            SELECT *, md5_number_lower(identifier || decorations) AS sender, md5_number_lower(columns) AS row_key,
-                columns IS NULL AND snapshot IS NULL AND diff IS NULL AS no_row
-            FROM (
+            CREATE OR REPLACE TEMP TABLE stage AS SELECT *, columns IS NULL AND snapshot IS NULL AND diff IS NULL AS no_row FROM (
                 SELECT name, coalesce(hostIdentifier, '') AS identifier, coalesce(decorations, '{{}}') AS decorations,
                     {_TIME} AS unix_time, coalesce(try_cast(epoch AS BIGINT), 0) AS epoch,
                     coalesce(try_cast(counter AS BIGINT), 0) AS counter, action, columns, snapshot, diffResults AS diff, filename AS file
@@ -133,14 +165,15 @@ class DuckFiles:
         """Take what is staged into the tables; the lines that were staged."""
         self._name()
         self.run("""
-            INSERT INTO senders SELECT sender, any_value(identifier), any_value(decorations)
-            FROM stage ANTI JOIN senders USING (sender) WHERE name IS NOT NULL GROUP BY sender""")
+            CREATE OR REPLACE TEMP TABLE heard AS SELECT *, md5_number_lower(identifier || decorations) AS sender
+            FROM (SELECT DISTINCT identifier, decorations FROM stage WHERE name IS NOT NULL)""")
+        self.run("INSERT INTO senders SELECT sender, identifier, decorations FROM heard ANTI JOIN senders USING (sender)")
         has_snapshots, has_batches, lines = self.run("SELECT count(snapshot) > 0, count(diff) > 0, count(*) FROM stage")[0]
         self._take("stage", "lower(action)", "columns IS NOT NULL")
         if has_snapshots:
             self._take(_unnested("snapshot"), "'snapshot'")
             self.run("""INSERT INTO logged SELECT sender, query, epoch, counter, unix_time, 'empty', NULL
-                FROM stage JOIN names ON name = logged WHERE json_array_length(snapshot) = 0""")
+                FROM stage JOIN heard USING (identifier, decorations) JOIN names ON name = logged WHERE json_array_length(snapshot) = 0""")
         for side in ("removed", "added") if has_batches else ():
             self._take(_unnested(f"(diff->'{side}')"), f"'{side}'")
         return int(lines)
@@ -155,32 +188,38 @@ class DuckFiles:
             self.run("INSERT INTO names SELECT unnest(?), unnest(?), unnest(?), unnest(?)", [logged, bare, kinds, read])
 
     def _take(self, stage: str, action: str, condition: str = "true") -> None:
+        """Take rows; what is the same on many hosts is hashed once a batch, and met by its text."""
         source = f"FROM {stage} JOIN names ON name = logged WHERE {condition}"
         self.run(f"""
-            INSERT INTO contents SELECT query, row_key, any_value(columns)
-            FROM (SELECT query, row_key, columns {source} AND is_read) ANTI JOIN contents USING (query, row_key) GROUP BY ALL""")  # noqa: S608
-        self.run(f"INSERT INTO logged SELECT sender, query, epoch, counter, unix_time, {action}, row_key {source} AND is_read")  # noqa: S608
+            CREATE OR REPLACE TEMP TABLE fresh AS SELECT query, columns, md5_number_lower(columns) AS row_key
+            FROM (SELECT DISTINCT query, columns {source} AND is_read)""")  # noqa: S608  # SQL of our own making
+        self.run("INSERT INTO contents SELECT query, row_key, columns FROM fresh ANTI JOIN contents USING (query, row_key)")
+        taken = f"SELECT sender, query, epoch, counter, unix_time, {action}"
+        told = "JOIN heard USING (identifier, decorations)"
+        self.run(
+            f"INSERT INTO logged {taken}, row_key FROM (SELECT * {source} AND is_read) JOIN fresh USING (query, columns) {told}"
+        )
         # Of queries whose rows nobody reads, only when they were reported.
         self.run(f"""
-            INSERT INTO logged SELECT DISTINCT sender, query, epoch, counter, unix_time, {action}, NULL::UBIGINT {source} AND NOT is_read""")  # noqa: S608
+            INSERT INTO logged SELECT DISTINCT * FROM ({taken}, NULL::UBIGINT FROM (SELECT * {source} AND NOT is_read) {told})""")  # noqa: S608
 
 
 def _unnested(array: str) -> str:
     """The stage with a line per row of a JSON array of rows."""
-    return f"""(SELECT *, md5_number_lower(columns) AS row_key FROM (
-        SELECT * EXCLUDE (columns, row_key), unnest(from_json({array}, '["JSON"]')) AS columns FROM stage WHERE {array} IS NOT NULL))"""  # noqa: S608
+    return f"""(SELECT * EXCLUDE (columns), unnest(from_json({array}, '["JSON"]')) AS columns FROM stage WHERE {array} IS NOT NULL)"""  # noqa: S608
 
 
 def _reader(batch: Sequence[Source]) -> str:
-    """The table function that reads files of one form."""
-    paths = "[" + ", ".join(_quoted(source.path) for source in batch) + "]"
-    if batch[0].form == PARQUET:
-        return f"read_parquet({paths}, filename = true, union_by_name = true)"
+    """The table function that reads files of lines, packed in one way."""
     packed = batch[0].packed or "uncompressed"
     return (
-        f"read_json({paths}, format = 'newline_delimited', columns = {_COLUMNS}, ignore_errors = true, filename = true, "
+        f"read_json({_paths(batch)}, format = 'newline_delimited', columns = {_COLUMNS}, ignore_errors = true, filename = true, "
         f"compression = '{packed}')"
     )
+
+
+def _paths(batch: Sequence[Source]) -> str:
+    return "[" + ", ".join(_quoted(source.path) for source in batch) + "]"
 
 
 def _quoted(text: str) -> str:

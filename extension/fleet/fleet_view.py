@@ -60,7 +60,9 @@ def look(engine: Engine, names: Names, step: Callable[[str], None] = lambda _: N
     step("rare")
     kinds = roles(ground)
     rarities = rare(ground, kinds, {one.host.key for one in incidents if one.incident.is_compromise})
-    return FleetView(ground, covered, tuple(incidents), tuple(found), tuple(alike), tuple(rarities), tuple(following), tuple(outside), kinds)
+    return FleetView(
+        ground, covered, tuple(incidents), tuple(found), tuple(alike), tuple(rarities), tuple(following), tuple(outside), kinds
+    )
 
 
 def _told_logins(ground: Ground, found: list[Campaign]) -> tuple[list[Login], list[Login]]:

@@ -18,7 +18,22 @@ Record = dict[str, Any]
 STATUS = "osquery_status"
 _FAILED = "Error executing scheduled query "
 # Where shippers put the line that they carry, as text or as an object (Filebeat, Fluentd, Kafka, Splunk, Elasticsearch, Kinesis).
-_CARRIERS = ("_source", "event", "message", "log", "value", "data", "Data", "payload", "record", "result", "line", "_raw", "json", "osquery")
+_CARRIERS = (
+    "_source",
+    "event",
+    "message",
+    "log",
+    "value",
+    "data",
+    "Data",
+    "payload",
+    "record",
+    "result",
+    "line",
+    "_raw",
+    "json",
+    "osquery",
+)
 _MAX_DEPTH = 4
 
 
@@ -98,7 +113,9 @@ def _elastic(document: Mapping[str, Any]) -> Optional[Record]:
             "action": flat.get(prefix + "action") or flat.get("event.action") or "added",
         }  # fmt: skip
     name = flat.get("schedule_id") or flat.get("action_data.id")
-    managed = {key[8:]: value for key, value in flat.items() if key.startswith("osquery.") and not key.startswith("osquery.result")}
+    managed = {
+        key[8:]: value for key, value in flat.items() if key.startswith("osquery.") and not key.startswith("osquery.result")
+    }
     if isinstance(name, str) and managed:
         # osquery_manager: one document a row of a snapshot.
         return {

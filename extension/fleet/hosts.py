@@ -12,7 +12,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 # What machines without a serial number of their own say (DMI product_uuid of boards and clones).
-_NO_UUID = re.compile(r"0*|f*|03000200040005000006000700080009|4c4c4544000000000000000000000000|123456781234567812345678123456789?[0-9a-f]*")
+_NO_UUID = re.compile(
+    r"0*|f*|03000200040005000006000700080009|4c4c4544000000000000000000000000|123456781234567812345678123456789?[0-9a-f]*"
+)
 _DAY = 86400
 _HOUR = 3600
 # A clock that is so much ahead of everybody's is wrong.
@@ -50,7 +52,7 @@ class Host:
 
     @property
     def version(self) -> str:
-        """minehunt's version there, "" when its lines do not say."""
+        """Minehunt's version there, "" when its lines do not say."""
         return self.decorations.get("minehunt_version", "")
 
 
@@ -77,7 +79,9 @@ def identify(senders: Iterable[Sender]) -> dict[str, Host]:
 
 
 def _uuid(sender: Sender) -> str:
-    uuid = sender.decorations.get("host_uuid", "").strip().lower() or (sender.identifier.lower() if _is_uuid(sender.identifier) else "")
+    uuid = sender.decorations.get("host_uuid", "").strip().lower() or (
+        sender.identifier.lower() if _is_uuid(sender.identifier) else ""
+    )
     return uuid if uuid and not _NO_UUID.fullmatch(uuid.replace("-", "")) else ""
 
 

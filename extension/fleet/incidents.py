@@ -12,6 +12,7 @@ from ibis import _
 from extension.fleet.answers import Ground
 from extension.fleet.hosts import Host
 from extension.incidents import Finding, Incident, group
+from extension.pack.parts import WEAKNESS
 
 # A host with more findings than this is told by the gravest of them.
 MAX_FINDINGS = 5000
@@ -28,7 +29,9 @@ class HostIncident:
     @cached_property
     def began(self) -> Optional[int]:
         """When it began, by the fleet's clock: the earliest time in its rows, or when they were logged (unix seconds)."""
-        times = [_began(finding) for finding in self.incident.findings]
+        # What stood open did so long before anybody came.
+        signs = [finding for finding in self.incident.findings if finding.query.stage != WEAKNESS] or self.incident.findings
+        times = [_began(finding) for finding in signs]
         first = min((time for time in times if time), default=None)
         return first - self.host.clock_ahead if first else None
 

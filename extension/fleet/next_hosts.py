@@ -87,5 +87,12 @@ def _exposed_there(ground: Ground, campaign: Campaign) -> list[dict[str, str]]:
     """Services that ask for nothing on most of the campaign's hosts, found or not to be its way in."""
     keys = ground.engine.take("campaign_hosts", {"host": "string"}, [(host.key,) for host in campaign.hosts])
     exposed = ground.state.filter(_.query == _EXPOSED[0]).semi_join(keys, "host")
-    counted = with_rows(ground, exposed).filter(_.service != "").select("host", "service").distinct().group_by("service").agg(hosts=_.count())
+    counted = (
+        with_rows(ground, exposed)
+        .filter(_.service != "")
+        .select("host", "service")
+        .distinct()
+        .group_by("service")
+        .agg(hosts=_.count())
+    )
     return ground.engine.fetch(counted.filter(_.hosts * 2 >= len(campaign.hosts)).select("service"))

@@ -29,9 +29,84 @@ REPLACEMENTS = (
 _COMPILED = tuple((re.compile(pattern), replacement) for pattern, replacement in REPLACEMENTS)
 # What commands of the most different aims have in common.
 _TOOLS = frozenset(
-    "bin sbin usr local opt etc var tmp home root dev null shm sh bash dash python perl curl wget fetch http https ftp www com org net "
-    "chmod nohup sudo echo base sleep while true do done then fi exec eval cat grep awk sed tee nice setsid timeout busybox php node "
-    "fssl sfl silent output quiet insecure max time connect retry install script scripts lib run env cd mkdir rm cp mv start stop".split()
+    [
+        "bin",
+        "sbin",
+        "usr",
+        "local",
+        "opt",
+        "etc",
+        "var",
+        "tmp",
+        "home",
+        "root",
+        "dev",
+        "null",
+        "shm",
+        "sh",
+        "bash",
+        "dash",
+        "python",
+        "perl",
+        "curl",
+        "wget",
+        "fetch",
+        "http",
+        "https",
+        "ftp",
+        "www",
+        "com",
+        "org",
+        "net",
+        "chmod",
+        "nohup",
+        "sudo",
+        "echo",
+        "base",
+        "sleep",
+        "while",
+        "true",
+        "do",
+        "done",
+        "then",
+        "fi",
+        "exec",
+        "eval",
+        "cat",
+        "grep",
+        "awk",
+        "sed",
+        "tee",
+        "nice",
+        "setsid",
+        "timeout",
+        "busybox",
+        "php",
+        "node",
+        "fssl",
+        "sfl",
+        "silent",
+        "output",
+        "quiet",
+        "insecure",
+        "max",
+        "time",
+        "connect",
+        "retry",
+        "install",
+        "script",
+        "scripts",
+        "lib",
+        "run",
+        "env",
+        "cd",
+        "mkdir",
+        "rm",
+        "cp",
+        "mv",
+        "start",
+        "stop",
+    ]
 )
 _WORD = re.compile(r"[A-Za-z]{3,}")
 _TOKEN = re.compile(r"[A-Za-z][A-Za-z_]+")
@@ -52,7 +127,9 @@ def normalised(text: str, names: Iterable[str] = ()) -> str:
 
 def without_names(text: str, names: Iterable[str]) -> str:
     """The text with HOST for the host's own names, also for what stands before their first dot."""
-    for name in sorted({part for name in names for part in (name, name.partition(".")[0]) if len(part) >= _NAME}, key=len, reverse=True):
+    for name in sorted(
+        {part for name in names for part in (name, name.partition(".")[0]) if len(part) >= _NAME}, key=len, reverse=True
+    ):
         text = text.replace(name, "HOST")
     return text
 

@@ -87,7 +87,10 @@ def rare(ground: Ground, roles: dict[str, str], infected: set[str]) -> list[Rari
     edges = stacked(ground)
     # Distinct pairs are counted, since what Ibis calls nunique is an estimate on some engines.
     pairs = ground.engine.keep("stacked", edges.select("host", "kind", "text").distinct())
-    reporting = {row["kind"]: row["hosts"] for row in ground.engine.fetch(pairs.select("host", "kind").distinct().group_by("kind").agg(hosts=_.count()))}
+    reporting = {
+        row["kind"]: row["hosts"]
+        for row in ground.engine.fetch(pairs.select("host", "kind").distinct().group_by("kind").agg(hosts=_.count()))
+    }
     if not reporting:
         return []
     counts = pairs.group_by("kind", "text").agg(hosts=_.count())
@@ -122,12 +125,21 @@ def _sizes(ground: Ground, roles: dict[str, str]) -> dict[str, int]:
     return sizes
 
 
-def _rarity(ground: Ground, holders: list[str], things: list, roles: dict[str, str], sizes: dict[str, int], reporting: dict[str, int]) -> Rarity:
+def _rarity(
+    ground: Ground, holders: list[str], things: list, roles: dict[str, str], sizes: dict[str, int], reporting: dict[str, int]
+) -> Rarity:
     rows = [row for _thing, by_host in things for row in by_host.values()]
     kinds = {roles.get(key, "") for key in holders}
     role = kinds.pop() if len(kinds) == 1 else ""
     listed = tuple(
-        RareThing(kind, text, _any(by_host, "example"), _any(by_host, "program"), _any(by_host, "reasons"), bool(_any(by_host, "package")))
+        RareThing(
+            kind,
+            text,
+            _any(by_host, "example"),
+            _any(by_host, "program"),
+            _any(by_host, "reasons"),
+            bool(_any(by_host, "package")),
+        )
         for (kind, text), by_host in sorted(things)
     )
     is_new = not any(row["is_base"] for row in rows)

@@ -38,7 +38,11 @@ def _by_packages(ground: Ground) -> dict[str, str]:
         pairs = rows.filter(rows[column] != "").select("host", thing=rows[column]).distinct()
         counts = pairs.group_by("thing").agg(hosts=_.count())
         total = len(ground.hosts)
-        likely = counts.filter((_.hosts * 20 > total) & (_.hosts * 20 < total * 19)).order_by([(_.hosts * 2 - total).abs(), _.thing]).limit(40)
+        likely = (
+            counts.filter((_.hosts * 20 > total) & (_.hosts * 20 < total * 19))
+            .order_by([(_.hosts * 2 - total).abs(), _.thing])
+            .limit(40)
+        )
         having: dict[str, set[str]] = defaultdict(set)
         for row in ground.engine.fetch(pairs.semi_join(likely, "thing")):
             having[row["thing"]].add(row["host"])

@@ -71,13 +71,18 @@ def bonds(ground: Ground, incidents: list[HostIncident]) -> Bonds:
 
 def _in_families(things: list[frozenset[Shared]]) -> list[frozenset[Shared]]:
     family = families(thing.value for each in things for thing in each if thing.kind == "command")
-    return [frozenset(Shared("command", family[thing.value]) if thing.kind == "command" else thing for thing in each) for each in things]
+    return [
+        frozenset(Shared("command", family[thing.value]) if thing.kind == "command" else thing for thing in each)
+        for each in things
+    ]
 
 
 def _public_pools(incidents: list[HostIncident]) -> frozenset[str]:
     """Addresses that a list of pools names, as the findings say that compared with one."""
     rows = (finding.row for one in incidents for finding in one.incident.findings if finding.row.get("feed"))
-    return frozenset(value for row in rows for value in (row.get("remote_address", ""), row.get("matched", "").rpartition(":")[0]) if value)
+    return frozenset(
+        value for row in rows for value in (row.get("remote_address", ""), row.get("matched", "").rpartition(":")[0]) if value
+    )
 
 
 def _is_public(host: str, public: frozenset[str]) -> bool:

@@ -47,7 +47,9 @@ def discover(arguments: Iterable[str]) -> tuple[list[Source], list[Problem]]:
     for argument in arguments:
         paths = list(_paths(argument))
         if not paths:
-            raise NoSourceError(f"{argument}: no such file, and no file there ends in {', '.join(_ENDINGS)} (or these and .gz, .zst)")
+            raise NoSourceError(
+                f"{argument}: no such file, and no file there ends in {', '.join(_ENDINGS)} (or these and .gz, .zst)"
+            )
         for path in paths:
             key = path if "://" in path else os.path.realpath(path)
             if key in found:
@@ -85,7 +87,7 @@ def _below(folder: Path) -> Iterator[str]:
 def is_result_file(name: str) -> bool:
     """Whether a file's name is one of a log of results, rotated (`.log.1`, `.log-20261123`) and packed ones included."""
     for ending in _PACKED:
-        name = name[: -len(ending)] if name.endswith(ending) else name
+        name = name.removesuffix(ending)
     stem, dot, rest = name.rpartition(".log")
     return name.endswith(_ENDINGS) or bool(dot and stem and rest[:1] in (".", "-") and rest[1:].replace("-", "").isdigit())
 
@@ -97,7 +99,7 @@ def _source(path: str) -> Source:
     if not os.path.isfile(path):
         raise OSError(0, "not a regular file")
     size = os.path.getsize(path)
-    with open(path, "rb") as file:
+    with Path(path).open("rb") as file:
         head = file.read(_HEAD)
     if head.startswith(_PARQUET):
         return Source(path, PARQUET, "", size)

@@ -33,7 +33,9 @@ IMAGES = (
     Image("app", "rhel", 18, f"{_EL_UNITS} httpd tomcat java-heapwatch", (("java", "8080", "/usr/lib/jvm/jre-17/bin/java"),)),
     Image("cache", "debian", 8, f"{_BASE_UNITS} redis-server haproxy keepalived", (("redis-server", "6379", "/usr/bin/redis-server"),)),
 )  # fmt: skip
-_ACCOUNTS = "root daemon bin sys sync games man lp mail news uucp proxy www-data backup list irc nobody systemd-network messagebus sshd"
+_ACCOUNTS = (
+    "root daemon bin sys sync games man lp mail news uucp proxy www-data backup list irc nobody systemd-network messagebus sshd"
+)
 _MODULES = "ext4 xfs nf_tables nf_conntrack overlay br_netfilter virtio_net virtio_blk dm_mod raid6_pq crc32c_intel aesni_intel tls fuse loop"
 _JOBS = (
     ("/etc/crontab", "17 * * * *", "cd / && run-parts --report /etc/cron.hourly"),
@@ -64,7 +66,19 @@ def unit_rows(name: str, program: str, package: str, version: str = "1", **more:
         "shadows": "", "package": package, "program_path": program, "program_package": package, "reasons": "", "unit_reasons": "",
     }  # fmt: skip
     if not package or version != "1":
-        yield "unit_files", {"path": path, "unit": f"{name}.service", "scope": "system", "is_enabled": "1", "package": package, "owner_uid": "0", "mode": "0644", "sha256": sha(path + version)}
+        yield (
+            "unit_files",
+            {
+                "path": path,
+                "unit": f"{name}.service",
+                "scope": "system",
+                "is_enabled": "1",
+                "package": package,
+                "owner_uid": "0",
+                "mode": "0644",
+                "sha256": sha(path + version),
+            },
+        )
 
 
 def job_rows(path: str, schedule: str, command: str, package: str = "") -> Iterator[tuple[str, Row]]:
@@ -74,7 +88,18 @@ def job_rows(path: str, schedule: str, command: str, package: str = "") -> Itera
         "program_path": next((word for word in command.split() if word.startswith("/")), ""), "program_package": package, "enabled": "1",
         "reasons": "", "program_reasons": "",
     }  # fmt: skip
-    yield "cron_files", {"scheduler": "cron", "path": path, "owner_uid": "0", "mode": "0644", "sha256": sha(path), "package": package, "enabled": "1"}
+    yield (
+        "cron_files",
+        {
+            "scheduler": "cron",
+            "path": path,
+            "owner_uid": "0",
+            "mode": "0644",
+            "sha256": sha(path),
+            "package": package,
+            "enabled": "1",
+        },
+    )
 
 
 def key_row(name: str, user: str = "root") -> tuple[str, Row]:
@@ -92,9 +117,23 @@ def stock(image: Image, hostname: str) -> Iterator[tuple[str, Row]]:
     for path, schedule, command in _JOBS:
         yield from job_rows(path, schedule, command, "cron")
     # As configuration management writes it: the host's own name is in it.
-    yield from job_rows("/etc/cron.d/backup", f"{sum(hostname.encode()) % 60} 2 * * *", f"/usr/local/sbin/backup --host {hostname} --to s3://backups/{hostname}")
+    yield from job_rows(
+        "/etc/cron.d/backup",
+        f"{sum(hostname.encode()) % 60} 2 * * *",
+        f"/usr/local/sbin/backup --host {hostname} --to s3://backups/{hostname}",
+    )
     for name in _ACCOUNTS.split():
-        yield "accounts", {"username": name, "kind": "account", "account_uid": str(sum(name.encode()) % 900), "shell": "/usr/sbin/nologin", "home": "/nonexistent", "password_state": "locked"}
+        yield (
+            "accounts",
+            {
+                "username": name,
+                "kind": "account",
+                "account_uid": str(sum(name.encode()) % 900),
+                "shell": "/usr/sbin/nologin",
+                "home": "/nonexistent",
+                "password_state": "locked",
+            },
+        )
     for name in _MODULES.split():
         yield "kernel_modules", {"module": name}
     for name in _STARTS.split():
@@ -103,7 +142,17 @@ def stock(image: Image, hostname: str) -> Iterator[tuple[str, Row]]:
             "command": f"/etc/{name}", "program_path": f"/etc/{name}", "package": "base-files", "program_package": "base-files", "sha256": sha(name),
         }  # fmt: skip
     for path in ("/etc/fstab", "/etc/ld.so.conf", "/etc/environment", "/etc/modules"):
-        yield "startup_files", {"path": path, "owner_uid": "0", "mode": "0644", "file_size": "400", "mtime": "1690000000", "sha256": sha(path + hostname)}
+        yield (
+            "startup_files",
+            {
+                "path": path,
+                "owner_uid": "0",
+                "mode": "0644",
+                "file_size": "400",
+                "mtime": "1690000000",
+                "sha256": sha(path + hostname),
+            },
+        )
     for name in ("deploy", "ops-jump-host"):
         yield key_row(name)
     for process, port, path in image.services:
@@ -114,5 +163,12 @@ def stock(image: Image, hostname: str) -> Iterator[tuple[str, Row]]:
 
 def packages(image: Image) -> list[Row]:
     """Some of the installed packages, by which hosts of one kind are known."""
-    names = {name.split("@")[0] for name in image.units.split()} | {"bash", "coreutils", "openssl", "libc6", "sudo", f"{image.name}-role"}
+    names = {name.split("@")[0] for name in image.units.split()} | {
+        "bash",
+        "coreutils",
+        "openssl",
+        "libc6",
+        "sudo",
+        f"{image.name}-role",
+    }
     return [{"package_format": "deb", "package": name, "version": "1.0", "arch": "amd64"} for name in sorted(names)]

@@ -68,7 +68,15 @@ def container(chance: random.Random, host: str, when: int, wallet: str) -> list[
     """Campaign C: containers of one image through an open Docker API."""
     api = _process(chance, "dockerd", "/usr/bin/dockerd", when - 900000, service="docker", address="0.0.0.0", port="2375",
                    reasons="no_authentication", evidence="Docker API on 0.0.0.0:2375 asks for nothing")  # fmt: skip
-    events = _miner(chance, when, "/usr/bin/autominer", wallet, "192.0.2.199:14444", sha("image of campaign C"), container_id=chance.randbytes(32).hex())
+    events = _miner(
+        chance,
+        when,
+        "/usr/bin/autominer",
+        wallet,
+        "192.0.2.199:14444",
+        sha("image of campaign C"),
+        container_id=chance.randbytes(32).hex(),
+    )
     return [Event(when - 4000, "exposed_entry_service", (api,)), *events]
 
 
@@ -88,6 +96,10 @@ def insider(chance: random.Random, host: str, when: int) -> list[Event]:
     program = "/usr/local/lib/telemetry/metricsd"
     rows = [
         *unit_rows("host-telemetry", program, "", restart="always", arguments=f"--shard {chance.randrange(1, 99)} --quota 85"),
-        *job_rows("/etc/cron.d/host-telemetry", "*/15 * * * *", "systemctl is-active -q host-telemetry || systemctl start host-telemetry"),
+        *job_rows(
+            "/etc/cron.d/host-telemetry",
+            "*/15 * * * *",
+            "systemctl is-active -q host-telemetry || systemctl start host-telemetry",
+        ),
     ]
     return [Event(when, query, (row,)) for query, row in rows]

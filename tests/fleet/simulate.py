@@ -71,12 +71,16 @@ def fleet(count: int, days: int, seed: int = 1) -> tuple[list[SimulatedHost], Tr
     hosts = []
     for number in range(count):
         image = kinds[chance.randrange(100)]
-        hosts.append(SimulatedHost(number, image, f"{image.name}-{number:05}", f"{chance.randbytes(4).hex()}-0000-4000-8000-{number:012x}"))
+        hosts.append(
+            SimulatedHost(number, image, f"{image.name}-{number:05}", f"{chance.randbytes(4).hex()}-0000-4000-8000-{number:012x}")
+        )
     truth = Truth()
     _everyday(hosts, days, chance)
     _rolled_out(hosts, chance, truth)
     _attacked(hosts, days, chance, truth)
-    attacked = {name for names in truth.campaigns.values() for name in names} | set(truth.insider) | set(truth.alone) | set(truth.next)
+    attacked = (
+        {name for names in truth.campaigns.values() for name in names} | set(truth.insider) | set(truth.alone) | set(truth.next)
+    )
     quiet = [host for host in hosts if host.name not in attacked]
     chance.shuffle(quiet)
     few = max(2, count // 150)
@@ -96,12 +100,29 @@ def fleet(count: int, days: int, seed: int = 1) -> tuple[list[SimulatedHost], Tr
 
 def _everyday(hosts: list[SimulatedHost], days: int, chance: random.Random) -> None:
     """What admins and upgrades do."""
-    words = "report sync cleanup rotate export mirror index vacuum refresh audit archive notify".split()
+    words = [
+        "report",
+        "sync",
+        "cleanup",
+        "rotate",
+        "export",
+        "mirror",
+        "index",
+        "vacuum",
+        "refresh",
+        "audit",
+        "archive",
+        "notify",
+    ]
     for host in hosts:
         for day in range(1, days):
             when = START + day * DAY + chance.randrange(DAY)
             if chance.random() < 0.04:
-                rows = job_rows(f"/etc/cron.d/{chance.choice(words)}-{host.number}", f"{chance.randrange(60)} 4 * * *", f"/opt/{chance.choice(words)}/{chance.choice(words)}-{chance.choice(words)}.sh")
+                rows = job_rows(
+                    f"/etc/cron.d/{chance.choice(words)}-{host.number}",
+                    f"{chance.randrange(60)} 4 * * *",
+                    f"/opt/{chance.choice(words)}/{chance.choice(words)}-{chance.choice(words)}.sh",
+                )
                 host.events += [Event(when, query, (row,)) for query, row in rows]
             if chance.random() < 0.03:
                 host.events.append(Event(when, "authorized_keys", (key_row(f"admin {host.number} {day}", f"user{day}")[1],)))
@@ -122,8 +143,16 @@ def _rolled_out(hosts: list[SimulatedHost], chance: random.Random, truth: Truth)
         host.events += [Event(when, query, (row,)) for query, row in rows]
         if host.number % 20 == 7:
             row = dict(rows[0][1])
-            found = {key: row[key] for key in ("unit", "path", "directive", "command", "program_path", "run_as", "restart", "wanted_by")}
-            found |= {"sha256": sha("/etc/systemd/system/acme-agent.service1"), "mtime": str(when), "ctime": str(when), "evidence": f"acme-agent.service starts {agent}"}
+            found = {
+                key: row[key]
+                for key in ("unit", "path", "directive", "command", "program_path", "run_as", "restart", "wanted_by")
+            }
+            found |= {
+                "sha256": sha("/etc/systemd/system/acme-agent.service1"),
+                "mtime": str(when),
+                "ctime": str(when),
+                "evidence": f"acme-agent.service starts {agent}",
+            }
             host.events.append(Event(when + 900, "systemd_unpackaged_system_program", (found,)))
             truth.misfired.append(host.name)
         if host.number % 5 == 1 and host.number < 1000:
@@ -147,19 +176,37 @@ def _attacked(hosts: list[SimulatedHost], days: int, chance: random.Random, trut
     for index, host in enumerate(worm):
         if index:
             source = worm[(index - 1) // 2]
-            host.logins.append({"username": "root", "tty": "pts/0", "remote": source.address, "logged_in_at": str(when - 400), "type_name": "user"})
+            host.logins.append(
+                {
+                    "username": "root",
+                    "tty": "pts/0",
+                    "remote": source.address,
+                    "logged_in_at": str(when - 400),
+                    "type_name": "user",
+                }
+            )
         host.events += planted.worm(chance, host.name, when, WALLETS["A"])
         when += chance.randrange(2000, max(2001, (end - START - 2 * DAY) // size))
     truth.campaigns["A"] = [host.name for host in worm]
     # Two more that it got into and did not stay on, or not yet.
     for host in some(2):
-        login = {"username": "root", "tty": "pts/1", "remote": worm[-1].address, "logged_in_at": str(when - 100), "type_name": "user"}
+        login = {
+            "username": "root",
+            "tty": "pts/1",
+            "remote": worm[-1].address,
+            "logged_in_at": str(when - 100),
+            "type_name": "user",
+        }
         host.logins.append(login)
         truth.next.append(host.name)
     for name, members in (("B", some(size)), ("C", some(max(4, size // 2), "node"))):
         when = START + DAY + chance.randrange(DAY)
         for host in members:
-            host.events += planted.script(chance, host.name, when, PUBLIC_POOL) if name == "B" else planted.container(chance, host.name, when, WALLETS["C"])
+            host.events += (
+                planted.script(chance, host.name, when, PUBLIC_POOL)
+                if name == "B"
+                else planted.container(chance, host.name, when, WALLETS["C"])
+            )
             when += chance.randrange(600, 9000)
         truth.campaigns[name] = [host.name for host in members]
     shared = some(1)
@@ -167,14 +214,18 @@ def _attacked(hosts: list[SimulatedHost], days: int, chance: random.Random, trut
         members = [*some(3), *shared]
         when = START + 3 * DAY + chance.randrange(DAY)
         for host in members:
-            host.events += planted.one_pool(chance, host.name, when, tag, WALLETS[name], PUBLIC_POOL if name == "E" else "192.0.2.44:5555")
+            host.events += planted.one_pool(
+                chance, host.name, when, tag, WALLETS[name], PUBLIC_POOL if name == "E" else "192.0.2.44:5555"
+            )
             when += chance.randrange(600, 9000)
         truth.campaigns[name] = [host.name for host in members]
     for host in some(3):
         host.events += planted.insider(chance, host.name, START + 5 * DAY + chance.randrange(DAY))
         truth.insider.append(host.name)
     for host in some(1):
-        host.events += planted.one_pool(chance, host.name, START + 4 * DAY, "solitaire-cache", "4" + sha("alone")[:60] + sha("b")[:34], "198.51.100.200:80")
+        host.events += planted.one_pool(
+            chance, host.name, START + 4 * DAY, "solitaire-cache", "4" + sha("alone")[:60] + sha("b")[:34], "198.51.100.200:80"
+        )
         truth.alone.append(host.name)
 
 
@@ -233,18 +284,28 @@ def log_lines(host: SimulatedHost, days: int, beat: int, chance: random.Random) 
                 yield line(when, "logins", 0, columns=login, action="snapshot")
 
 
-def write(folder: Path, hosts: list[SimulatedHost], days: int, truth: Truth, beat: int = 3600, seed: int = 1, shards: int = 4) -> None:
+def write(
+    folder: Path, hosts: list[SimulatedHost], days: int, truth: Truth, beat: int = 3600, seed: int = 1, shards: int = 4
+) -> None:
     """Write the logs, one file a shard, in different forms, with lines twice and in disorder, and truth.json beside them."""
     chance = random.Random(seed + 1)
     folder.mkdir(parents=True, exist_ok=True)
     for shard in range(shards):
         own = hosts[shard::shards]
         name = folder / f"osqueryd.results-{shard}.log"
-        with gzip.open(f"{name}.gz", "wt", compresslevel=1, encoding="utf-8") if shard % 4 == 3 else open(name, "w", encoding="utf-8") as file:
+        with (
+            gzip.open(f"{name}.gz", "wt", compresslevel=1, encoding="utf-8")
+            if shard % 4 == 3
+            else open(name, "w", encoding="utf-8") as file
+        ):
             for host in own:
                 lines = []
                 for when, record in log_lines(host, days, beat, chance):
-                    record["name"] = (_FLEET if shard % 4 == 1 else _PACK) + record["name"] if record["name"] != "minehunt_loaded" else record["name"]
+                    record["name"] = (
+                        (_FLEET if shard % 4 == 1 else _PACK) + record["name"]
+                        if record["name"] != "minehunt_loaded"
+                        else record["name"]
+                    )
                     text = json.dumps(_formed(record, shard), ensure_ascii=False, separators=(",", ":")) + "\n"
                     lines.append((when + chance.randrange(-900, 900), text))
                     if chance.random() < 0.02:

@@ -1,0 +1,269 @@
+"""`minehunt fleet`: the command line of the fleet view."""
+
+from __future__ import annotations
+
+import csv
+import functools
+import io
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Optional
+
+import click
+from rich.console import Console
+from rich.table import Table as Grid
+from rich.text import Text
+
+from extension import private_file
+from extension.command_line import FOUND, CannotRunError, open_pack, pack_option
+from extension.fleet.sources import NoSourceError, Problem, Source, discover
+
+if TYPE_CHECKING:
+    from extension.fleet.report.document import Document
+
+_EXTRAS = {"pyspark": "spark"}
+_NAMES = ("incidents", "campaigns", "rare", "hosts", "coverage")
+
+
+class _Fleet(click.Group):
+    """The group, which says what to install where its engine is missing."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except ModuleNotFoundError as error:
+            missing = (error.name or "").partition(".")[0]
+            if missing in ("extension", "tables"):
+                raise
+            extra = _EXTRAS.get(missing, "fleet")
+            version = "" if sys.version_info >= (3, 10) else "; it needs Python 3.10 or newer"
+            raise CannotRunError(
+                f"the fleet view needs the Python package {missing}: pip install 'minehunt[{extra}]'{version}"
+            ) from None
+
+
+@click.group(cls=_Fleet)
+def fleet() -> None:
+    """Look at the results of all hosts together: incidents, campaigns, rare things, who is next, who is silent.
+
+    SOURCE is a file, folder, glob or URL of results (.log .json .ndjson .gz .zst .parquet) as osqueryd, Fleet, Elastic, Filebeat
+    or `minehunt triage --format json` write them, or a folder that `fleet load` wrote.
+    """
+
+
+def _source_options(command: Callable[..., None]) -> Callable[..., None]:
+    options = (
+        click.argument("sources", nargs=-1, required=True, metavar="SOURCE..."),
+        click.option(
+            "--engine", default="duckdb", show_default=True, metavar="ENGINE", help="duckdb, spark, or spark://HOST:PORT."
+        ),
+        click.option(
+            "--memory", default="1GB", show_default=True, metavar="SIZE", help="What DuckDB may take before it uses the disk."
+        ),
+        pack_option,
+    )
+
+    @functools.wraps(command)
+    def run(*args: Any, **values: Any) -> None:
+        command(*args, **values)
+
+    for option in reversed(options):
+        run = option(run)
+    return run
+
+
+@fleet.command()
+@_source_options
+@click.option("--format", "form", type=click.Choice(["text", "html", "md", "json"]), default="text", show_default=True)
+@click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="Write the report there instead of printing it.")
+@click.option("--lang", type=click.Choice(["en", "zh"]), default="en", show_default=True)
+def report(
+    sources: tuple[str, ...], engine: str, memory: str, folder: Optional[Path], form: str, output: Optional[Path], lang: str
+) -> None:
+    """Report on the fleet: exit 0 = no host is compromised, 1 = some are, 2 = could not run."""
+    if output is not None:
+        _to_file(private_file.check, output)
+    document = _document(sources, engine, memory, folder)
+    if form == "text" and output is None:
+        from extension.fleet.report import text
+
+        text.show(document, lang, sys.stdout)
+    else:
+        rendered = _render(document, form, lang)
+        click.echo(rendered, nl=False) if output is None else _to_file(private_file.write, output, rendered)
+    if document["summary"]["compromised"]:
+        sys.exit(FOUND)
+
+
+def _listing(name: str) -> click.Command:
+    @click.command(name, help=f"List the fleet's {name}, one a row.")
+    @_source_options
+    @click.option("--format", "form", type=click.Choice(["table", "csv", "jsonl"]), default="table", show_default=True)
+    @click.option("--lang", type=click.Choice(["en", "zh"]), default="en", show_default=True)
+    def command(sources: tuple[str, ...], engine: str, memory: str, folder: Optional[Path], form: str, lang: str) -> None:
+        from extension.fleet.listing import LISTS
+
+        rows = list(LISTS[name](_document(sources, engine, memory, folder), lang))
+        if form == "jsonl":
+            for row in rows:
+                click.echo(json.dumps(row, ensure_ascii=False))
+        else:
+            click.echo(_as_csv(rows) if form == "csv" else _as_table(rows), nl=False)
+
+    return command
+
+
+for _name in _NAMES:
+    fleet.add_command(_listing(_name))
+
+
+@fleet.command()
+@_source_options
+@click.option(
+    "--campaign", "names", multiple=True, metavar="NAME", help="Only this campaign (repeatable), as `fleet campaigns` names it."
+)
+@click.option("--format", "form", type=click.Choice(["stix", "misp", "csv", "minehunt"]), default="minehunt", show_default=True)
+@click.option(
+    "--output", type=click.Path(path_type=Path), metavar="FILE", help="Write the indicators there instead of printing them."
+)
+def export(
+    sources: tuple[str, ...],
+    engine: str,
+    memory: str,
+    folder: Optional[Path],
+    names: tuple[str, ...],
+    form: str,
+    output: Optional[Path],
+) -> None:
+    """Give away the indicators of campaigns; `minehunt intel import FILE` takes what --format minehunt, stix and misp write."""
+    from extension.fleet.export import render
+
+    document = _document(sources, engine, memory, folder)
+    try:
+        rendered = render(document, names, form)
+    except KeyError as error:
+        known = ", ".join(one["name"] for one in document["campaigns"]) or "none"
+        raise CannotRunError(f"no campaign {error}; there are: {known}") from None
+    click.echo(rendered, nl=False) if output is None else _to_file(private_file.write, output, rendered)
+
+
+@fleet.command()
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
+@click.option("--into", type=click.Path(path_type=Path), required=True, metavar="DIR", help="The data set to write or to add to.")
+@click.option("--memory", default="1GB", show_default=True, metavar="SIZE", help="What DuckDB may take before it uses the disk.")
+@pack_option
+def load(sources: tuple[str, ...], into: Path, memory: str, folder: Optional[Path]) -> None:
+    """Write results into a Parquet data set, partitioned by day; a file that is in it already changes nothing."""
+    from extension.fleet.duck import Duck
+    from extension.fleet.load import NoDataSetError
+    from extension.fleet.load import load as load_into
+    from extension.fleet.names import Names
+
+    files, problems = _discovered(sources)
+    engine = Duck(Names.of(open_pack(folder)), memory)
+    try:
+        with _progress(sum(source.size for source in files)) as advance:
+            loaded, known = load_into(engine, files, into, advance)
+    except NoDataSetError as error:
+        raise CannotRunError(str(error)) from None
+    except OSError as error:
+        raise CannotRunError(f"{into}: {error.strerror or error}") from None
+    finally:
+        engine.close()
+    for problem in problems + loaded.problems:
+        click.echo(str(Text(str(problem))), err=True)
+    click.echo(f"{loaded.files} files loaded, {loaded.lines} lines, {loaded.broken} broken; {known} files were there already")
+
+
+def _document(sources: tuple[str, ...], engine: str, memory: str, folder: Optional[Path]) -> Document:
+    from extension.fleet.fleet_view import look
+    from extension.fleet.names import Names
+    from extension.fleet.open_engine import EngineRefusedError, open_engine
+    from extension.fleet.report.document import document
+
+    files, problems = _discovered(sources)
+    names = Names.of(open_pack(folder))
+    try:
+        opened = open_engine(engine, names, memory)
+    except EngineRefusedError as error:
+        raise CannotRunError(str(error)) from None
+    try:
+        with _progress(sum(source.size for source in files)) as advance:
+            loaded = opened.load(files, advance)
+        loaded.problems[:0] = problems
+        if not opened.has_results():
+            why = f"; {loaded.problems[0]}" if loaded.problems else ""
+            raise CannotRunError(f"no result of osquery in what was read ({loaded.files} files, {loaded.lines} lines){why}")
+        opened.ready()
+        console = Console(stderr=True)
+        with console.status("") as status:
+            view = look(opened, names, status.update)
+            return document(view, loaded)
+    except EngineRefusedError as error:
+        raise CannotRunError(str(error)) from None
+    finally:
+        opened.close()
+
+
+def _discovered(sources: tuple[str, ...]) -> tuple[list[Source], list[Problem]]:
+    try:
+        return discover(sources)
+    except NoSourceError as error:
+        raise CannotRunError(str(error)) from None
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[int], None]]:
+    """A bar on the terminal's standard error while files are read; nothing where there is none."""
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda _done: None
+        return
+    with Progress(
+        TextColumn("reading"), BarColumn(), DownloadColumn(), TimeRemainingColumn(), console=console, transient=True
+    ) as bar:
+        task = bar.add_task("reading", total=total)
+        yield lambda done: bar.update(task, completed=done)
+
+
+def _render(document: Document, form: str, lang: str) -> str:
+    from extension.fleet.report import html, markdown, text
+
+    if form == "json":
+        return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    return {"html": html.render, "md": markdown.render, "text": text.render}[form](document, lang)
+
+
+def _as_csv(rows: list[dict[str, str]]) -> str:
+    buffer = io.StringIO()
+    if rows:
+        writer = csv.DictWriter(buffer, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    return buffer.getvalue()
+
+
+def _as_table(rows: list[dict[str, str]]) -> str:
+    if not rows:
+        return "none\n"
+    grid = Grid(box=None, pad_edge=False)
+    for name in rows[0]:
+        grid.add_column(name, overflow="fold")
+    for row in rows:
+        grid.add_row(*(Text(value) for value in row.values()))
+    console = Console(file=io.StringIO(), highlight=False, width=max(Console().width, 100))
+    console.print(grid)
+    text: str = console.file.getvalue()  # type: ignore[attr-defined]  # the StringIO given above
+    return text
+
+
+def _to_file(action: Callable[..., None], path: Path, *arguments: str) -> None:
+    try:
+        action(path, *arguments)
+    except OSError as error:
+        raise CannotRunError(f"{path}: {error.strerror}") from None

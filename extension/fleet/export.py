@@ -1,0 +1,164 @@
+"""A campaign's indicators for others: STIX 2.1, MISP's core format, CSV, and the plain list that `minehunt intel import` reads.
+
+Formats: OASIS STIX 2.1 (cs01), MISP core format (draft-dulaunoy-misp-core-format). Identifiers follow from the content, so that
+the same campaign exported twice is the same object.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import ipaddress
+import json
+import uuid
+from collections.abc import Iterator
+from typing import Any, Optional
+
+from extension.fleet.report.document import Document
+
+FORMATS = ("stix", "misp", "csv", "minehunt")
+_SPACE = uuid.UUID("6f1c5b3e-2f0b-5c0e-9a52-9d5a1f0c7e11")
+_MISP = {"wallet": ("Financial fraud", "xmr"), "hash": ("Payload delivery", "sha256"), "key": ("Persistence mechanism", "text"),
+         "image": ("Payload delivery", "text")}  # fmt: skip
+_FOREVER = "1970-01-01T00:00:00Z"
+Indicator = dict[str, str]
+
+
+def render(document: Document, names: tuple[str, ...], form: str) -> str:
+    """The indicators of these campaigns (of all where none is named) in a format; KeyError for one that there is not."""
+    campaigns = {one["name"]: one for one in document["campaigns"]}
+    chosen = [campaigns[name] for name in names] if names else list(campaigns.values())
+    if form == "csv":
+        return _csv(chosen)
+    if form == "minehunt":
+        return _list(chosen)
+    told = _stix(chosen, document["now"]) if form == "stix" else _misp(chosen, document["now"])
+    return json.dumps(told, indent=2, ensure_ascii=False) + "\n"
+
+
+def _csv(campaigns: list[Document]) -> str:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(("campaign", "kind", "indicator", "first_seen", "hosts"))
+    for one in campaigns:
+        for each in one["indicators"]:
+            writer.writerow((one["name"], each["kind"], _cell(each["value"]), one["began"] or "", len(one["hosts"])))
+    return buffer.getvalue()
+
+
+def _cell(text: str) -> str:
+    # A spreadsheet takes these for the beginning of a formula.
+    return "'" + text if text[:1] in "=+-@\t\r" else text
+
+
+def _list(campaigns: list[Document]) -> str:
+    lines = []
+    for one in campaigns:
+        lines.append(f"# campaign {one['name']}, {len(one['hosts'])} hosts, since {one['began'] or 'unknown'}")
+        values = sorted({value for each in one["indicators"] if (value := _endpoint(each)) is not None})
+        # An address with its port is hunted by both; without one, on every port.
+        with_port = {value.rpartition(":")[0].strip("[]") for value in values if ":" in value and not _is_address(value)}
+        lines += [value for value in values if value not in with_port]
+    return "\n".join(lines) + "\n"
+
+
+def _endpoint(each: Indicator) -> Optional[str]:
+    return each["value"] if each["kind"] in ("pool", "address") and not any(sign.isspace() for sign in each["value"]) else None
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _stix(campaigns: list[Document], now: str) -> dict[str, Any]:
+    objects: list[dict[str, Any]] = []
+    for one in campaigns:
+        began = one["began"] or _FOREVER
+        campaign_id = f"campaign--{uuid.uuid5(_SPACE, json.dumps(one['indicators'], sort_keys=True))}"
+        common = {"spec_version": "2.1", "created": began, "modified": now}
+        objects.append(
+            {
+                "type": "campaign",
+                "id": campaign_id,
+                **common,
+                "name": one["name"],
+                "description": one["sentence"]["en"],
+                "first_seen": began,
+            }
+        )
+        for each in one["indicators"]:
+            pattern = _pattern(each)
+            if pattern is None:
+                continue
+            indicator_id = f"indicator--{uuid.uuid5(_SPACE, pattern)}"
+            objects.append({
+                "type": "indicator", "id": indicator_id, **common, "name": f"{each['kind']} {each['value']}"[:250], "pattern": pattern,
+                "pattern_type": "stix", "valid_from": began, "indicator_types": ["malicious-activity"],
+            })  # fmt: skip
+            relation = uuid.uuid5(_SPACE, indicator_id + campaign_id)
+            objects.append({
+                "type": "relationship", "id": f"relationship--{relation}", **common, "relationship_type": "indicates",
+                "source_ref": indicator_id, "target_ref": campaign_id,
+            })  # fmt: skip
+    unique = {each["id"]: each for each in objects}
+    return {"type": "bundle", "id": f"bundle--{uuid.uuid5(_SPACE, ' '.join(unique))}", "objects": list(unique.values())}
+
+
+def _pattern(each: Indicator) -> Optional[str]:
+    value = each["value"].replace("\\", "\\\\").replace("'", "\\'")
+    kind = each["kind"]
+    if kind == "hash":
+        return f"[file:hashes.'SHA-256' = '{value}']"
+    if kind == "address":
+        return _host_pattern(value)
+    if kind == "pool":
+        host, _, port = value.rpartition(":")
+        host = host.strip("[]")
+        if not port.isdigit() or not host:
+            return _host_pattern(value)
+        kind = "domain-name" if not _is_address(host) else "ipv6-addr" if ":" in host else "ipv4-addr"
+        return f"[network-traffic:dst_ref.type = '{kind}' AND network-traffic:dst_ref.value = '{host}' AND network-traffic:dst_port = {port}]"
+    if kind == "wallet":
+        return f"[process:command_line LIKE '%{value}%']"
+    return None
+
+
+def _host_pattern(value: str) -> str:
+    kind = "domain-name" if not _is_address(value) else "ipv6-addr" if ":" in value else "ipv4-addr"
+    return f"[{kind}:value = '{value}']"
+
+
+def _misp(campaigns: list[Document], now: str) -> dict[str, Any]:
+    events = []
+    for one in campaigns:
+        attributes = list(_attributes(one))
+        events.append({"Event": {
+            "uuid": str(uuid.uuid5(_SPACE, json.dumps(one["indicators"], sort_keys=True))), "info": f"Cryptominer campaign {one['name']}: {one['sentence']['en']}"[:1000],
+            "date": (one["began"] or now)[:10], "threat_level_id": "1" if one["severity"] == "critical" else "2", "analysis": "1",
+            "distribution": "0", "published": False, "Attribute": attributes,
+        }})  # fmt: skip
+    return events[0] if len(events) == 1 else {"response": events}
+
+
+def _attributes(one: Document) -> Iterator[dict[str, Any]]:
+    for each in one["indicators"]:
+        value, kind = each["value"], each["kind"]
+        if kind in ("address", "pool"):
+            host, _, port = value.rpartition(":")
+            has_port = kind == "pool" and port.isdigit() and bool(host)
+            host = host.strip("[]") if has_port else value
+            told = "ip-dst" if _is_address(host) else "hostname"
+            category, told = "Network activity", f"{told}|port" if has_port else told
+            value = f"{host}|{port}" if has_port else host
+        elif kind in _MISP:
+            category, told = _MISP[kind]
+        else:
+            continue
+        yield {
+            "uuid": str(uuid.uuid5(_SPACE, f"{one['name']} {told} {value}")), "type": told, "category": category, "value": value,
+            "to_ids": told != "text", "comment": each["kind"],
+        }  # fmt: skip

@@ -1,0 +1,35 @@
+"""Which engine a name on the command line means."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Union
+
+from extension.fleet.names import Names
+
+if TYPE_CHECKING:
+    from extension.fleet.duck import Duck
+    from extension.fleet.spark import Spark
+
+
+class EngineRefusedError(Exception):
+    """There is no such engine here, or it cannot read what it was given; the message says why."""
+
+
+def open_engine(name: str, names: Names, memory: str) -> Union[Duck, Spark]:
+    """The engine by its name: duckdb, spark (of this machine) or spark://HOST:PORT; EngineRefusedError for another."""
+    if name == "duckdb":
+        import duckdb
+
+        from extension.fleet.duck import Duck
+
+        try:
+            return Duck(names, memory)
+        except duckdb.Error as error:
+            raise EngineRefusedError(f"--memory {memory}: {str(error).splitlines()[0]}") from None
+    if name == "spark" or name.startswith(("spark://", "local[")):
+        from extension.fleet.spark import Spark
+
+        return Spark(names, name)
+    raise EngineRefusedError(
+        f"no engine {name!r}; there are duckdb, spark and spark://HOST:PORT; a warehouse runs dist/warehouse/ instead"
+    )
