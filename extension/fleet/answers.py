@@ -52,7 +52,7 @@ def prepare(engine: Engine, names: Names, step: Callable[[str], None] = lambda _
     step("state")
     results = engine.keep("results", engine.table("logged").join(owners, "sender").drop("sender"))
     batches = engine.keep("batches", states.batches(results))
-    gap = usual_gap(engine, batches)
+    gap = usual_gap(engine, batches, len(hosts))
     jumping = mark_clocks(list(hosts.values()), now, gap)
     clocks = engine.take("clocks", {"host": "string", "is_jumping": "boolean"}, [(host.key, True) for host in jumping])
     runs = engine.keep("runs", states.runs(batches))
@@ -67,13 +67,15 @@ def prepare(engine: Engine, names: Names, step: Callable[[str], None] = lambda _
     )  # fmt: skip
 
 
-def usual_gap(engine: Engine, batches: ir.Table) -> int:
+def usual_gap(engine: Engine, batches: ir.Table, hosts: int) -> int:
     """The longest silence that nine of ten hosts have between two hours in which they were heard (seconds)."""
     hours = batches.select("host", hour=(_.unix_time / _HOUR).floor().cast("int64")).distinct()
     window = ibis.window(group_by="host", order_by="hour")
     steps = hours.mutate(gap=hours.hour - hours.hour.lag().over(window)).filter(_.gap.notnull())
     gaps = sorted(row["gap"] for row in engine.fetch(steps.group_by("host").agg(gap=_.gap.max())))
-    return int(gaps[int(len(gaps) * 0.9)]) * _HOUR if gaps else 0
+    # Hosts that were heard in one hour only have none.
+    gaps = [0] * (hosts - len(gaps)) + gaps
+    return int(gaps[(len(gaps) - 1) * 9 // 10]) * _HOUR if gaps else 0
 
 
 def _sender(row: Mapping[str, Any]) -> Sender:

@@ -136,7 +136,7 @@ def _alike(others: list[tuple[HostIncident, frozenset[Shared]]]) -> list[Alike]:
         hosts = {one.host.key: one.host for one, _things in members}
         if len(hosts) >= _MANY:
             counts = Counter(thing for _one, things in members for thing in things)
-            common = tuple(thing for thing, count in counts.most_common(10) if count * 2 > len(members))
+            common = tuple(sorted(thing for thing, count in counts.items() if count * 2 > len(members)))
             query = members[0][0].incident.findings[0].query
             found.append(Alike(query, tuple(sorted(hosts.values(), key=lambda host: (host.name, host.key))), common))
     return sorted(found, key=lambda each: -len(each.hosts))
