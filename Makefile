@@ -64,6 +64,8 @@ lock: $(VENV)/.dev ## renew the lock files (needs the Python package uv on PATH)
 	  --custom-compile-command 'make lock' pyproject.toml build/requirements.in -o build/requirements.lock
 	uv pip compile --universal --python-version 3.9 --generate-hashes --no-emit-index-url --quiet \
 	  --custom-compile-command 'make lock' build/requirements-dev.in -o build/requirements-dev.lock
+	uv pip compile --universal --python-version 3.9 --generate-hashes --no-emit-index-url --quiet \
+	  --custom-compile-command 'make lock' build/requirements-fleet.in -o build/requirements-fleet.lock
 	uv pip compile --python-version 3.9 --generate-hashes --no-emit-index-url --quiet \
 	  --custom-compile-command 'make lock' build/requirements-ext.in -o build/requirements-ext.lock
 
@@ -80,6 +82,7 @@ $(VENV)/.runtime: $(VENV)/.venv build/requirements.lock pyproject.toml
 	$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.runtime build/requirements-dev.lock
+$(VENV)/.dev: $(VENV)/.runtime build/requirements-dev.lock build/requirements-fleet.lock
 	$(PIP) --require-hashes -r build/requirements-dev.lock
+	$(PIP) --require-hashes -r build/requirements-fleet.lock
 	@touch $@

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from build import extension, fleet, osquery_pack, packages, sbom, siem
+from build import extension, fleet, osquery_pack, packages, sbom, siem, warehouse
 from build.deliver import PACK, ROOT, BuildError, sha256_sums, whole
 from extension.engines.embedded import EmbeddedEngine
 from extension.pack.check import check_pack
@@ -22,7 +22,7 @@ def build(destination: Path, indicators: Sequence[Path] = ()) -> None:
     """
     check()
     with whole(destination) as new:
-        for name in ("osquery", "fleet", "packages", "siem", "sbom"):
+        for name in ("osquery", "fleet", "packages", "siem", "sbom", "warehouse"):
             (new / name).mkdir()
         extension_file = extension.build(new)
         osquery_pack.build(new / "osquery")
@@ -30,6 +30,7 @@ def build(destination: Path, indicators: Sequence[Path] = ()) -> None:
         packages.pack(new / "packages", extension_file, new / "osquery", indicators)
         siem.build(new / "siem")
         sbom.build(new / "sbom")
+        warehouse.build(new / "warehouse")
         (new / "SHA256SUMS").write_text(sha256_sums(new))
 
 

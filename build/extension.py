@@ -32,6 +32,8 @@ _CARRIED = {
     "rich": r"rich/",
     "thrift": r"thrift/(?!TTornado|TSCons|TZlib|server/TNonblocking|server/THttp|transport/T(Http|SSL|Twisted|Zlib|Sasl))",
 }
+# The fleet view's engine is no pure Python; of it only the commands are carried, which say so.
+_LEFT_OUT = re.compile(r"extension/fleet/(?!(__init__|commands|sources)\.py$)")
 _LICENCE = re.compile(r"(licen[cs]e|copying|notice)[^/]*$", re.IGNORECASE)
 
 
@@ -59,8 +61,10 @@ def build(destination: Path) -> Path:
 def _own_files() -> Iterator[tuple[str, bytes]]:
     for folder, endings in _OWN.items():
         for path in sorted((ROOT / folder).rglob("*")):
-            if path.suffix in endings and path.name != "README.md" and "__pycache__" not in path.parts:
-                yield str(path.relative_to(ROOT)), path.read_bytes()
+            name = str(path.relative_to(ROOT))
+            is_left_out = path.name == "README.md" or "__pycache__" in path.parts or _LEFT_OUT.match(name)
+            if path.suffix in endings and not is_left_out:
+                yield name, path.read_bytes()
     for name in ("LICENSE", "NOTICE"):
         yield name, (ROOT / name).read_bytes()
 

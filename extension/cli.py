@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import importlib
 import importlib.util
-import io
 import json
 import sys
 from contextlib import closing
@@ -13,17 +11,15 @@ from pathlib import Path
 from typing import Any, Optional
 
 import click
-from rich.console import Console
-from rich.table import Table as Grid
-from rich.text import Text
 
 import tables as minehunt_tables
 from extension import __version__
 from extension.command_line import FOUND, CannotRunError, EngineOptions, engine_options, open_embedded, open_pack, pack_option
 from extension.engines import EngineError, ResultRow
+from extension.tabular import as_csv, as_grid
 from extension.terminal import prepare_streams
 from tables.host import Host
-from tables.schema import Table, clean_text
+from tables.schema import Table
 
 # Commands that are loaded when asked for: module and name. Those that are not in the one file say so.
 _COMMANDS = {
@@ -75,7 +71,7 @@ def query(sql: str, form: str, options: EngineOptions) -> None:
             rows = opened.query(sql)
         except EngineError as error:
             raise CannotRunError(str(error)) from None
-    click.echo({"table": _as_grid, "json": _as_json, "csv": _as_csv}[form](rows), nl=False)
+    click.echo({"table": as_grid, "json": _as_json, "csv": as_csv}[form](rows), nl=False)
 
 
 @main.command("tables")
@@ -129,29 +125,6 @@ def extension(arguments: tuple[str, ...]) -> None:
 
 def _as_json(rows: list[ResultRow]) -> str:
     return json.dumps(rows, indent=2, ensure_ascii=False) + "\n"
-
-
-def _as_csv(rows: list[ResultRow]) -> str:
-    buffer = io.StringIO()
-    if rows:
-        writer = csv.DictWriter(buffer, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-    return buffer.getvalue()
-
-
-def _as_grid(rows: list[ResultRow]) -> str:
-    if not rows:
-        return "no rows\n"
-    grid = Grid(box=None, pad_edge=False)
-    for name in rows[0]:
-        grid.add_column(name, overflow="fold")
-    for row in rows:
-        grid.add_row(*(Text(clean_text(value)) for value in row.values()))
-    console = Console(file=io.StringIO(), highlight=False, width=Console().width)
-    console.print(grid)
-    text: str = console.file.getvalue()  # type: ignore[attr-defined]  # the StringIO given above
-    return text
 
 
 def _describe(table: Table) -> dict[str, Any]:

@@ -22,7 +22,7 @@ _HOUR = 3600
 
 @dataclass
 class Ground:
-    """What every answer stands on. `now` is the moment at which the logs end, `usual_gap` how long hosts are silent for anyway."""
+    """What every answer stands on. `now` is when the logs end, `usual_gap` how long hosts are silent for anyway (seconds)."""
 
     engine: Engine
     names: Names
@@ -62,9 +62,18 @@ def prepare(engine: Engine, names: Names, step: Callable[[str], None] = lambda _
     read = results.filter(_.row_key.notnull() | (_.action == "empty"))
     state = engine.keep("state", states.state(read, runs, resets, latest, clocks))
     return Ground(
-        engine, names, hosts, now, results, batches, runs, latest, state, gap,
+        engine,
+        names,
+        hosts,
+        now,
+        results,
+        batches,
+        runs,
+        latest,
+        state,
+        gap,
         {row["host"]: row["reset_time"] for row in engine.fetch(resets)},
-    )  # fmt: skip
+    )
 
 
 def usual_gap(engine: Engine, batches: ir.Table, hosts: int) -> int:

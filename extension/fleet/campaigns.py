@@ -78,7 +78,7 @@ class Campaign:
         return sorted(found, key=lambda each: (-each[1], _HUNTED.index(each[0].kind), each[0].value))
 
     def variants(self) -> list[tuple[str, int]]:
-        """Kinds of things that differ from host to host, with the number of different ones: a polymorphic program, an account each."""
+        """Kinds of things that differ from host to host (a polymorphic program, an account each), and how many there are."""
         single = Counter(thing.kind for thing, count in self.things.items() if count == 1)
         return [(kind, single[kind]) for kind in _HUNTED if single[kind] >= max(2, int(len(self.hosts) * _MOST))]
 

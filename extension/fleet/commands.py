@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import functools
-import io
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -14,12 +12,12 @@ from typing import TYPE_CHECKING, Any, Optional
 
 import click
 from rich.console import Console
-from rich.table import Table as Grid
 from rich.text import Text
 
 from extension import private_file
 from extension.command_line import FOUND, CannotRunError, open_pack, pack_option
 from extension.fleet.sources import NoSourceError, Problem, Source, discover
+from extension.tabular import as_csv, as_grid
 
 if TYPE_CHECKING:
     from extension.fleet.report.document import Document
@@ -36,13 +34,12 @@ class _Fleet(click.Group):
             return super().invoke(ctx)
         except ModuleNotFoundError as error:
             missing = (error.name or "").partition(".")[0]
-            if missing in ("extension", "tables"):
+            if missing == "tables":
                 raise
             extra = _EXTRAS.get(missing, "fleet")
-            version = "" if sys.version_info >= (3, 10) else "; it needs Python 3.10 or newer"
-            raise CannotRunError(
-                f"the fleet view needs the Python package {missing}: pip install 'minehunt[{extra}]'{version}"
-            ) from None
+            lacks = "what this file does not carry" if missing == "extension" else f"the Python package {missing}"
+            version = "" if sys.version_info >= (3, 10) else " (with Python 3.10 or newer)"
+            raise CannotRunError(f"the fleet view needs {lacks}: pip install 'minehunt[{extra}]'{version}") from None
 
 
 @click.group(cls=_Fleet)
@@ -111,7 +108,7 @@ def _listing(name: str) -> click.Command:
             for row in rows:
                 click.echo(json.dumps(row, ensure_ascii=False))
         else:
-            click.echo(_as_csv(rows) if form == "csv" else _as_table(rows), nl=False)
+            click.echo(as_csv(rows) if form == "csv" else as_grid(rows), nl=False)
 
     return command
 
@@ -237,29 +234,6 @@ def _render(document: Document, form: str, lang: str) -> str:
     if form == "json":
         return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
     return {"html": html.render, "md": markdown.render, "text": text.render}[form](document, lang)
-
-
-def _as_csv(rows: list[dict[str, str]]) -> str:
-    buffer = io.StringIO()
-    if rows:
-        writer = csv.DictWriter(buffer, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    return buffer.getvalue()
-
-
-def _as_table(rows: list[dict[str, str]]) -> str:
-    if not rows:
-        return "none\n"
-    grid = Grid(box=None, pad_edge=False)
-    for name in rows[0]:
-        grid.add_column(name, overflow="fold")
-    for row in rows:
-        grid.add_row(*(Text(value) for value in row.values()))
-    console = Console(file=io.StringIO(), highlight=False, width=max(Console().width, 100))
-    console.print(grid)
-    text: str = console.file.getvalue()  # type: ignore[attr-defined]  # the StringIO given above
-    return text
 
 
 def _to_file(action: Callable[..., None], path: Path, *arguments: str) -> None:

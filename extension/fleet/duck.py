@@ -10,7 +10,7 @@ import ibis.expr.types as ir
 
 from extension.fleet.columns import COLUMNS
 from extension.fleet.duck_files import DuckFiles
-from extension.fleet.engines import memory
+from extension.fleet.engines import memory, texts
 
 
 class Duck(DuckFiles):
@@ -26,7 +26,8 @@ class Duck(DuckFiles):
             CREATE OR REPLACE TABLE rows AS SELECT query, row_key, {columns}
             FROM (SELECT query, row_key, json_transform(row_json, '{structure}') AS c FROM contents)""")  # noqa: S608
         self.run("""
-            CREATE OR REPLACE TABLE spans AS SELECT sender, min(unix_time) AS first_time, max(unix_time) AS last_time, count(*) AS lines
+            CREATE OR REPLACE TABLE spans AS
+            SELECT sender, min(unix_time) AS first_time, max(unix_time) AS last_time, count(*) AS lines
             FROM logged GROUP BY sender""")
         self.ibis = ibis.duckdb.from_connection(self.connection)
 
@@ -58,18 +59,7 @@ class Duck(DuckFiles):
     def rows_of(self, state: ir.Table) -> list[tuple[str, str, int, dict[str, str]]]:
         """(host, query, first time, all columns) of the rows that a small part of the state names."""
         self.keep("wanted", state)
-        sql = "SELECT host, query, first_time, row_json FROM wanted JOIN contents USING (query, row_key) ORDER BY ALL"
-        return [(host, query, first, _strings(row)) for host, query, first, row in self.run(sql)]
-
-
-def _strings(row: str) -> dict[str, str]:
-    loaded = json.loads(row)
-    return (
-        {str(key): value if isinstance(value, str) else _text(value) for key, value in loaded.items()}
-        if isinstance(loaded, dict)
-        else {}
-    )
-
-
-def _text(value: Any) -> str:
-    return "" if value is None else str(value)
+        told = self.run("SELECT host, query, first_time, row_json FROM wanted JOIN contents USING (query, row_key)")
+        return sorted(
+            ((host, query, first, texts(row)) for host, query, first, row in told), key=lambda row: (*row[:3], json.dumps(row[3]))
+        )

@@ -53,7 +53,7 @@ class DuckFiles:
         self.names = names
         self.folder = Path(tempfile.mkdtemp(prefix="minehunt-fleet-"))
         settings = {"memory_limit": memory, "temp_directory": str(self.folder / "spill"), "preserve_insertion_order": "false"}
-        self.connection = duckdb.connect(str(self.folder / "fleet.duckdb"), config=settings)
+        self.connection = duckdb.connect(str(self.folder / "fleet.duckdb"), config=dict(settings))
         self._keeper: Callable[[], int] = self._keep
         self.run("""
             CREATE TABLE names (logged VARCHAR, query VARCHAR, kind VARCHAR, is_read BOOLEAN);
@@ -70,7 +70,8 @@ class DuckFiles:
 
     def run(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """The rows of a statement."""
-        return self.connection.execute(sql, list(values) or None).fetchall()
+        rows: list[tuple[Any, ...]] = self.connection.execute(sql, list(values) or None).fetchall()
+        return rows
 
     def load(self, sources: Iterable[Source], progress: Callable[[int], None] = lambda _: None) -> Loaded:
         """Read files, telling `progress` the bytes done after each batch; a broken file or line stops nothing."""
@@ -89,10 +90,14 @@ class DuckFiles:
 
         def write() -> int:
             self.run(f"""
-                COPY (SELECT name, identifier AS hostIdentifier, unix_time AS unixTime, epoch, counter, action, columns, decorations, snapshot,
-                    diff AS diffResults, strftime(make_timestamp(greatest(least(unix_time, {_LAST_DAY}), 0) * 1000000), '%Y-%m-%d') AS day
-                    FROM stage WHERE name IS NOT NULL)
-                TO '{folder}' (FORMAT parquet, COMPRESSION zstd, PARTITION_BY (day), FILENAME_PATTERN '{name}_{{uuid}}', APPEND)""")  # noqa: S608
+                COPY (
+                    SELECT name, identifier AS hostIdentifier, unix_time AS unixTime, epoch, counter, action, columns,
+                        decorations, snapshot, diff AS diffResults,
+                        strftime(make_timestamp(greatest(least(unix_time, {_LAST_DAY}), 0) * 1000000), '%Y-%m-%d') AS day
+                    FROM stage WHERE name IS NOT NULL
+                ) TO {_quoted(str(folder))} (
+                    FORMAT parquet, COMPRESSION zstd, PARTITION_BY (day), FILENAME_PATTERN '{name}_{{uuid}}', APPEND
+                )""")  # noqa: S608  # SQL of our own making
             return int(self.run("SELECT count(*) FROM stage")[0][0])
 
         self._keeper, keeper = write, self._keeper
@@ -158,7 +163,8 @@ class DuckFiles:
             CREATE OR REPLACE TEMP TABLE stage AS SELECT *, columns IS NULL AND snapshot IS NULL AND diff IS NULL AS no_row FROM (
                 SELECT name, coalesce(hostIdentifier, '') AS identifier, coalesce(decorations, '{{}}') AS decorations,
                     {_TIME} AS unix_time, coalesce(try_cast(epoch AS BIGINT), 0) AS epoch,
-                    coalesce(try_cast(counter AS BIGINT), 0) AS counter, action, columns, snapshot, diffResults AS diff, filename AS file
+                    coalesce(try_cast(counter AS BIGINT), 0) AS counter, action, columns, snapshot, diffResults AS diff,
+                    filename AS file
                 FROM {reader})""")  # noqa: S608  # a reader of our own making
 
     def _keep(self) -> int:
@@ -173,7 +179,8 @@ class DuckFiles:
         if has_snapshots:
             self._take(_unnested("snapshot"), "'snapshot'")
             self.run("""INSERT INTO logged SELECT sender, query, epoch, counter, unix_time, 'empty', NULL
-                FROM stage JOIN heard USING (identifier, decorations) JOIN names ON name = logged WHERE json_array_length(snapshot) = 0""")
+                FROM stage JOIN heard USING (identifier, decorations) JOIN names ON name = logged
+                WHERE json_array_length(snapshot) = 0""")
         for side in ("removed", "added") if has_batches else ():
             self._take(_unnested(f"(diff->'{side}')"), f"'{side}'")
         return int(lines)
@@ -206,7 +213,8 @@ class DuckFiles:
 
 def _unnested(array: str) -> str:
     """The stage with a line per row of a JSON array of rows."""
-    return f"""(SELECT * EXCLUDE (columns), unnest(from_json({array}, '["JSON"]')) AS columns FROM stage WHERE {array} IS NOT NULL)"""  # noqa: S608
+    unnested = f"""SELECT * EXCLUDE (columns), unnest(from_json({array}, '["JSON"]')) AS columns FROM stage"""  # noqa: S608
+    return f"({unnested} WHERE {array} IS NOT NULL)"
 
 
 def _reader(batch: Sequence[Source]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Protocol
 
 import ibis
@@ -11,8 +12,8 @@ import ibis.expr.types as ir
 class Engine(Protocol):
     """One of Ibis's backends, with the tables of the results in it.
 
-    `senders`: sender, identifier, decorations (JSON text); `spans`: sender, first_time, last_time, results; `logged`: sender, query,
-    epoch, counter, unix_time, action, row_key; `rows`: query, row_key and the columns of COLUMNS.
+    `senders`: sender, identifier, decorations (JSON text); `spans`: sender, first_time, last_time, lines; `logged`: sender,
+    query, epoch, counter, unix_time, action, row_key; `rows`: query, row_key and the columns of COLUMNS.
     """
 
     name: str
@@ -45,3 +46,11 @@ def memory(columns: dict[str, str], rows: list[tuple[Any, ...]]) -> Any:
     schema = ibis.schema(columns).to_pyarrow()
     values = zip(*rows) if rows else [[] for _ in columns]
     return pyarrow.table([pyarrow.array(list(column), type=field.type) for column, field in zip(values, schema)], schema=schema)
+
+
+def texts(row: str) -> dict[str, str]:
+    """A row from its JSON text, every value a text as osquery has it."""
+    loaded = json.loads(row)
+    if not isinstance(loaded, dict):
+        return {}
+    return {str(key): value if isinstance(value, str) else "" if value is None else str(value) for key, value in loaded.items()}

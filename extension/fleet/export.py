@@ -18,8 +18,12 @@ from extension.fleet.report.document import Document
 
 FORMATS = ("stix", "misp", "csv", "minehunt")
 _SPACE = uuid.UUID("6f1c5b3e-2f0b-5c0e-9a52-9d5a1f0c7e11")
-_MISP = {"wallet": ("Financial fraud", "xmr"), "hash": ("Payload delivery", "sha256"), "key": ("Persistence mechanism", "text"),
-         "image": ("Payload delivery", "text")}  # fmt: skip
+_MISP = {
+    "wallet": ("Financial fraud", "xmr"),
+    "hash": ("Payload delivery", "sha256"),
+    "key": ("Persistence mechanism", "text"),
+    "image": ("Payload delivery", "text"),
+}
 _FOREVER = "1970-01-01T00:00:00Z"
 Indicator = dict[str, str]
 
@@ -95,15 +99,29 @@ def _stix(campaigns: list[Document], now: str) -> dict[str, Any]:
             if pattern is None:
                 continue
             indicator_id = f"indicator--{uuid.uuid5(_SPACE, pattern)}"
-            objects.append({
-                "type": "indicator", "id": indicator_id, **common, "name": f"{each['kind']} {each['value']}"[:250], "pattern": pattern,
-                "pattern_type": "stix", "valid_from": began, "indicator_types": ["malicious-activity"],
-            })  # fmt: skip
+            objects.append(
+                {
+                    "type": "indicator",
+                    "id": indicator_id,
+                    **common,
+                    "name": f"{each['kind']} {each['value']}"[:250],
+                    "pattern": pattern,
+                    "pattern_type": "stix",
+                    "valid_from": began,
+                    "indicator_types": ["malicious-activity"],
+                }
+            )
             relation = uuid.uuid5(_SPACE, indicator_id + campaign_id)
-            objects.append({
-                "type": "relationship", "id": f"relationship--{relation}", **common, "relationship_type": "indicates",
-                "source_ref": indicator_id, "target_ref": campaign_id,
-            })  # fmt: skip
+            objects.append(
+                {
+                    "type": "relationship",
+                    "id": f"relationship--{relation}",
+                    **common,
+                    "relationship_type": "indicates",
+                    "source_ref": indicator_id,
+                    "target_ref": campaign_id,
+                }
+            )
     unique = {each["id"]: each for each in objects}
     return {"type": "bundle", "id": f"bundle--{uuid.uuid5(_SPACE, ' '.join(unique))}", "objects": list(unique.values())}
 
@@ -121,7 +139,8 @@ def _pattern(each: Indicator) -> Optional[str]:
         if not port.isdigit() or not host:
             return _host_pattern(value)
         kind = "domain-name" if not _is_address(host) else "ipv6-addr" if ":" in host else "ipv4-addr"
-        return f"[network-traffic:dst_ref.type = '{kind}' AND network-traffic:dst_ref.value = '{host}' AND network-traffic:dst_port = {port}]"
+        target = f"network-traffic:dst_ref.type = '{kind}' AND network-traffic:dst_ref.value = '{host}'"
+        return f"[{target} AND network-traffic:dst_port = {port}]"
     if kind == "wallet":
         return f"[process:command_line LIKE '%{value}%']"
     return None
@@ -136,11 +155,20 @@ def _misp(campaigns: list[Document], now: str) -> dict[str, Any]:
     events = []
     for one in campaigns:
         attributes = list(_attributes(one))
-        events.append({"Event": {
-            "uuid": str(uuid.uuid5(_SPACE, json.dumps(one["indicators"], sort_keys=True))), "info": f"Cryptominer campaign {one['name']}: {one['sentence']['en']}"[:1000],
-            "date": (one["began"] or now)[:10], "threat_level_id": "1" if one["severity"] == "critical" else "2", "analysis": "1",
-            "distribution": "0", "published": False, "Attribute": attributes,
-        }})  # fmt: skip
+        events.append(
+            {
+                "Event": {
+                    "uuid": str(uuid.uuid5(_SPACE, json.dumps(one["indicators"], sort_keys=True))),
+                    "info": f"Cryptominer campaign {one['name']}: {one['sentence']['en']}"[:1000],
+                    "date": (one["began"] or now)[:10],
+                    "threat_level_id": "1" if one["severity"] == "critical" else "2",
+                    "analysis": "1",
+                    "distribution": "0",
+                    "published": False,
+                    "Attribute": attributes,
+                }
+            }
+        )
     return events[0] if len(events) == 1 else {"response": events}
 
 
@@ -159,6 +187,10 @@ def _attributes(one: Document) -> Iterator[dict[str, Any]]:
         else:
             continue
         yield {
-            "uuid": str(uuid.uuid5(_SPACE, f"{one['name']} {told} {value}")), "type": told, "category": category, "value": value,
-            "to_ids": told != "text", "comment": each["kind"],
-        }  # fmt: skip
+            "uuid": str(uuid.uuid5(_SPACE, f"{one['name']} {told} {value}")),
+            "type": told,
+            "category": category,
+            "value": value,
+            "to_ids": told != "text",
+            "comment": each["kind"],
+        }

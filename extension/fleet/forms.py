@@ -90,10 +90,13 @@ def _json_text(text: str) -> Optional[Union[dict[str, Any], list[Any]]]:
 def _failure(document: Mapping[str, Any]) -> Record:
     query, _, why = str(document["message"])[len(_FAILED) :].partition(": ")
     return {
-        "name": STATUS, "hostIdentifier": document.get("hostIdentifier", ""), "unixTime": document.get("unixTime", 0),
-        "decorations": document.get("decorations", {}), "action": "snapshot",
+        "name": STATUS,
+        "hostIdentifier": document.get("hostIdentifier", ""),
+        "unixTime": document.get("unixTime", 0),
+        "decorations": document.get("decorations", {}),
+        "action": "snapshot",
         "columns": {"failed_query": query, "why": why},
-    }  # fmt: skip
+    }
 
 
 def _elastic(document: Mapping[str, Any]) -> Optional[Record]:
@@ -107,11 +110,15 @@ def _elastic(document: Mapping[str, Any]) -> Optional[Record]:
         if flat.get("host.id"):
             decorations.setdefault("host_uuid", flat["host.id"])
         return {
-            "name": name, "hostIdentifier": flat.get(prefix + "host_identifier") or flat.get("host.hostname", ""),
-            "unixTime": flat.get(prefix + "unix_time") or _seconds(flat.get("@timestamp")), "epoch": flat.get(prefix + "epoch", 0),
-            "counter": flat.get(prefix + "counter", 0), "decorations": decorations, "columns": columns,
+            "name": name,
+            "hostIdentifier": flat.get(prefix + "host_identifier") or flat.get("host.hostname", ""),
+            "unixTime": flat.get(prefix + "unix_time") or _seconds(flat.get("@timestamp")),
+            "epoch": flat.get(prefix + "epoch", 0),
+            "counter": flat.get(prefix + "counter", 0),
+            "decorations": decorations,
+            "columns": columns,
             "action": flat.get(prefix + "action") or flat.get("event.action") or "added",
-        }  # fmt: skip
+        }
     name = flat.get("schedule_id") or flat.get("action_data.id")
     managed = {
         key[8:]: value for key, value in flat.items() if key.startswith("osquery.") and not key.startswith("osquery.result")
@@ -119,10 +126,13 @@ def _elastic(document: Mapping[str, Any]) -> Optional[Record]:
     if isinstance(name, str) and managed:
         # osquery_manager: one document a row of a snapshot.
         return {
-            "name": name, "hostIdentifier": flat.get("host.hostname") or flat.get("agent.name", ""), "action": "snapshot",
-            "unixTime": _seconds(flat.get("@timestamp")), "columns": managed,
+            "name": name,
+            "hostIdentifier": flat.get("host.hostname") or flat.get("agent.name", ""),
+            "action": "snapshot",
+            "unixTime": _seconds(flat.get("@timestamp")),
+            "columns": managed,
             "decorations": {"host_uuid": flat["host.id"]} if flat.get("host.id") else {},
-        }  # fmt: skip
+        }
     return None
 
 
@@ -149,10 +159,11 @@ def _seconds(moment: Any) -> int:
 def _triage(document: Mapping[str, Any]) -> Iterator[Record]:
     """A report of `minehunt triage --format json` (triage.schema.json): each query's rows are one snapshot."""
     host = {key: str(value) for key, value in document["host"].items() if isinstance(value, (str, int))}
-    common = {
-        "hostIdentifier": host.get("hostname", ""), "unixTime": _seconds(document.get("finished") or document.get("started")),
+    common: dict[str, Any] = {
+        "hostIdentifier": host.get("hostname", ""),
+        "unixTime": _seconds(document.get("finished") or document.get("started")),
         "decorations": {"minehunt_triage": "1", **{key: host[key] for key in ("hostname", "host_uuid", "uuid") if host.get(key)}},
-    }  # fmt: skip
+    }
     common["decorations"]["minehunt_version"] = str(document.get("minehunt", ""))
     if host.get("user"):
         common["decorations"]["user"] = host["user"]

@@ -145,7 +145,7 @@ def fleet_now(hosts: Iterable[Host], wall_clock: float) -> int:
 def mark_clocks(hosts: Sequence[Host], now: int, usual_gap: int) -> list[Host]:
     """Note by how much clocks are ahead of the fleet's, and return those that were set by more than the logs are long.
 
-    The lines of these are in the order of their counters, not of their times. `usual_gap` is how long hosts are silent for anyway.
+    The lines of these are in the order of their counters, not of their times. `usual_gap`: how long hosts are silent for anyway.
     """
     ahead = max(AHEAD, usual_gap)
     firsts = sorted(host.first for host in hosts)

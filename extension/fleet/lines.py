@@ -11,7 +11,8 @@ import json
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import IO, Any, Callable
+from pathlib import Path
+from typing import IO, Any, Callable, cast
 
 from extension.fleet.forms import records
 from extension.fleet.sources import DOCUMENT, Problem, Source
@@ -112,13 +113,13 @@ def _lines(source: Source) -> Iterator[bytes]:
 
 def _opened(source: Source) -> IO[bytes]:
     if source.packed == "gzip":
-        return gzip.open(source.path)
+        return cast(IO[bytes], gzip.open(source.path))
     if source.packed == "zstd":
         from pyarrow import CompressedInputStream, OSFile
 
         stream: Callable[[Any], IO[bytes]] = io.BufferedReader
         return stream(_Readable(CompressedInputStream(OSFile(source.path), "zstd")))
-    return open(source.path, "rb")
+    return Path(source.path).open("rb")
 
 
 class _Readable(io.RawIOBase):

@@ -77,7 +77,7 @@ def _known(folder: Path) -> dict[str, str]:
 
 def _hash(path: str) -> str:
     digest = hashlib.sha256()
-    with open(path, "rb") as file:
+    with Path(path).open("rb") as file:
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
     return digest.hexdigest()

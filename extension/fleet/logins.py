@@ -45,7 +45,7 @@ def is_own(text: str) -> bool:
 
 
 def logins(ground: Ground, hosts: Iterable[str], known: dict[str, str]) -> tuple[list[Login], list[Login]]:
-    """The logins from and to these hosts: those from another host of the fleet, and those from elsewhere (source is the address)."""
+    """The logins from and to these hosts: from another host of the fleet, and from elsewhere (source is the address)."""
     ours = set(hosts)
     from_them = [(address,) for address, key in sorted(known.items()) if key in ours]
     sources = ground.engine.take("login_sources", {"remote": "string"}, from_them)
@@ -53,7 +53,8 @@ def logins(ground: Ground, hosts: Iterable[str], known: dict[str, str]) -> tuple
     rows = with_rows(ground, ground.state.filter(_.query == "logins")).filter(_.remote != "")
     chosen = rows.select("host", "remote", "username", "logged_in_at")
     near = chosen.semi_join(sources, "remote").union(chosen.semi_join(targets, "host"), distinct=True)
-    inside, outside = [], []
+    inside: list[Login] = []
+    outside: list[Login] = []
     for row in ground.engine.fetch(near):
         source = known.get(row["remote"])
         time = int(row["logged_in_at"]) if row["logged_in_at"].isdigit() and len(row["logged_in_at"]) < 12 else 0

@@ -31,7 +31,7 @@ class Names:
         return cls({query.name: query for query in pack.queries()}, (pack.name, "minehunt"))
 
     def bare(self, logged: str) -> str:
-        """The pack's name in a logged one (`pack_cryptominer_triage_X`, `pack/Global/cryptominer_triage_X`, `X`); itself when it has none."""
+        """The pack's name in a logged one: X of `pack_cryptominer_triage_X`, `pack/Global/cryptominer_triage_X` and `X`."""
         if logged in self.queries or logged == STATUS:
             return logged
         # From the left, so that the longest name wins: hidden_processes is none of `processes`.

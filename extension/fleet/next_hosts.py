@@ -49,8 +49,8 @@ def next_hosts(ground: Ground, campaigns: list[Campaign], incidents: list[HostIn
     for login in logins:
         for name in by_host.get(login.source, ()):
             add(login.to, "login", name, f"{ground.hosts[login.source].name} ({login.username})")
-    for host, kind, campaign, what in _same_way(ground, campaigns):
-        add(host, kind, campaign, what)
+    for key, kind, name, what in _same_way(ground, campaigns):
+        add(key, kind, name, what)
     return sorted(found.values(), key=lambda each: (-each.strength, each.host.name, each.host.key))
 
 

@@ -127,10 +127,9 @@ def normalised(text: str, names: Iterable[str] = ()) -> str:
 
 def without_names(text: str, names: Iterable[str]) -> str:
     """The text with HOST for the host's own names, also for what stands before their first dot."""
-    for name in sorted(
-        {part for name in names for part in (name, name.partition(".")[0]) if len(part) >= _NAME}, key=len, reverse=True
-    ):
-        text = text.replace(name, "HOST")
+    parts = {part for name in names for part in (name, name.partition(".")[0]) if len(part) >= _NAME}
+    for part in sorted(parts, key=lambda each: (-len(each), each)):
+        text = text.replace(part, "HOST")
     return text
 
 

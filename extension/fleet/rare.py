@@ -9,7 +9,9 @@ from __future__ import annotations
 import math
 import re
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import ibis
 import ibis.expr.types as ir
@@ -24,6 +26,7 @@ from extension.fleet.normalise import normalised_expression, without_names
 _SHARE = 0.01
 _FEW, _MANY = 5, 60
 _CANDIDATES = 20_000
+Row = dict[str, Any]
 _HOUR = 3600
 _ODD_PLACE = re.compile(r"^(/tmp|/var/tmp|/dev/shm|/home|/root|/opt|/usr/local|/srv|/var/lib)/|/\.[^/]")
 
@@ -54,25 +57,26 @@ class Rarity:
     score: float
 
 
-def stacked(ground: Ground) -> ir.Table:
-    """(host, kind, text, example, program, package, reasons, first_time, is_base) of all that the inventories stack."""
-    rows = ground.engine.table("rows")
+def stackable(rows: ir.Table, inventories: Iterable[str]) -> ir.Table:
+    """(query, row_key, kind, text, example, program, package, reasons): what of the rows of inventories is stacked."""
     parts = []
-    for query in (*ground.names.of_kind("inventory"), "open_ports"):
+    for query in (*inventories, "open_ports"):
         stack = STACKS.get(query, Stack("", ANY_STACK[:2]))
         own = rows.filter(_.query == query)
         keys = [normalised_expression(own[column]) for column in stack.key] + [own[column] for column in stack.exact]
-        raw = [own[column] for column in (*stack.key, *stack.exact)]
-        program = own[stack.program] if stack.program else ibis.literal("")
         parts.append(
             own.select(
-                "query", "row_key", kind=ibis.literal(stack.kind or query), text=_joined(keys), example=_joined(raw), program=program,
+                "query",
+                "row_key",
+                kind=ibis.literal(stack.kind or query),
+                text=_joined(keys),
+                example=_joined([own[column] for column in (*stack.key, *stack.exact)]),
+                program=own[stack.program] if stack.program else ibis.literal(""),
                 package=own[stack.package] if stack.package else ibis.literal(""),
                 reasons=own.reasons + own.program_reasons + own.unit_reasons,
             )
-        )  # fmt: skip
-    things = ground.engine.keep("stackable", ibis.union(*parts).filter(_.text.strip() != ""))
-    return ground.state.join(things, ["query", "row_key"])
+        )
+    return ibis.union(*parts).filter(_.text.strip() != "")
 
 
 def _joined(parts: list[ir.StringValue]) -> ir.StringValue:
@@ -84,7 +88,8 @@ def _joined(parts: list[ir.StringValue]) -> ir.StringValue:
 
 def rare(ground: Ground, roles: dict[str, str], infected: set[str]) -> list[Rarity]:
     """The rarities, what calls most for a look first; hosts with an incident are told elsewhere and left out."""
-    edges = stacked(ground)
+    things = ground.engine.keep("stackable", stackable(ground.engine.table("rows"), ground.names.of_kind("inventory")))
+    edges = ground.state.join(things, ["query", "row_key"])
     # Distinct pairs are counted, since what Ibis calls nunique is an estimate on some engines.
     pairs = ground.engine.keep("stacked", edges.select("host", "kind", "text").distinct())
     reporting = {
@@ -98,11 +103,19 @@ def rare(ground: Ground, roles: dict[str, str], infected: set[str]) -> list[Rari
     few = ground.engine.keep("few", counts.filter(_.hosts <= least))
     # The same on two hosts says more than anything that one host alone has, of which every fleet is full.
     chosen = few.order_by([ibis.desc(_.hosts > 1), _.kind, _.text]).limit(_CANDIDATES)
-    grouped = edges.semi_join(chosen, ["kind", "text"]).group_by("host", "kind", "text").agg(
-        example=_.example.min(), program=_.program.max(), package=_.package.max(), reasons=_.reasons.max(),
-        first_time=_.first_time.min(), is_base=_.is_base.any(),
-    )  # fmt: skip
-    by_thing: dict[tuple[str, str], dict[str, dict]] = defaultdict(dict)
+    grouped = (
+        edges.semi_join(chosen, ["kind", "text"])
+        .group_by("host", "kind", "text")
+        .agg(
+            example=_.example.min(),
+            program=_.program.max(),
+            package=_.package.max(),
+            reasons=_.reasons.max(),
+            first_time=_.first_time.min(),
+            is_base=_.is_base.any(),
+        )
+    )
+    by_thing: dict[tuple[str, str], dict[str, Row]] = defaultdict(dict)
     for row in ground.engine.fetch(grouped):
         if row["host"] in ground.hosts:
             by_thing[row["kind"], without_names(row["text"], ground.hosts[row["host"]].names)][row["host"]] = row
@@ -113,8 +126,8 @@ def rare(ground: Ground, roles: dict[str, str], infected: set[str]) -> list[Rari
             by_hosts[frozenset(holders)].append(thing)
     found = []
     sizes = _sizes(ground, roles)
-    for holders, things in by_hosts.items():
-        found.append(_rarity(ground, sorted(holders), [(thing, by_thing[thing]) for thing in things], roles, sizes, reporting))
+    for together, things in by_hosts.items():
+        found.append(_rarity(ground, sorted(together), [(thing, by_thing[thing]) for thing in things], roles, sizes, reporting))
     return sorted(found, key=lambda each: (-each.score, each.things[0].kind, each.things[0].text))
 
 
@@ -126,7 +139,12 @@ def _sizes(ground: Ground, roles: dict[str, str]) -> dict[str, int]:
 
 
 def _rarity(
-    ground: Ground, holders: list[str], things: list, roles: dict[str, str], sizes: dict[str, int], reporting: dict[str, int]
+    ground: Ground,
+    holders: list[str],
+    things: list[tuple[tuple[str, str], dict[str, Row]]],
+    roles: dict[str, str],
+    sizes: dict[str, int],
+    reporting: dict[str, int],
 ) -> Rarity:
     rows = [row for _thing, by_host in things for row in by_host.values()]
     kinds = {roles.get(key, "") for key in holders}
@@ -150,8 +168,8 @@ def _rarity(
     return Rarity(tuple(ground.hosts[key] for key in holders), listed, min(times), is_new, role, size, reported, round(score, 2))
 
 
-def _any(by_host: dict[str, dict], name: str) -> str:
-    return next((row[name] for _key, row in sorted(by_host.items()) if row[name]), "")
+def _any(by_host: dict[str, Row], name: str) -> str:
+    return next((str(row[name]) for _key, row in sorted(by_host.items()) if row[name]), "")
 
 
 def _score(things: tuple[RareThing, ...], hosts: int, size: int, is_new: bool, spread: int) -> float:
@@ -169,4 +187,5 @@ def _score(things: tuple[RareThing, ...], hosts: int, size: int, is_new: bool, s
             odd -= 0.6
     breadth = 1 + math.log2(len({thing.kind for thing in things}))
     together = 1.3 if hosts > 1 and spread < 3 * 86400 else 1.0
-    return rarity * several * max(odd, 0.2) ** 0.5 * breadth * together * (1.5 if is_new else 1.0)
+    score: float = rarity * several * max(odd, 0.2) ** 0.5 * breadth * together * (1.5 if is_new else 1.0)
+    return score

@@ -7,11 +7,12 @@ names and what a roll-out put everywhere joins nobody.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import ibis
+import ibis.expr.types as ir
 from ibis import _
 
 from extension.fleet.answers import Ground, with_rows
@@ -22,10 +23,11 @@ from extension.fleet.normalise import families, is_distinct, normalised, normali
 from extension.incidents import Finding
 from tables.indicators.pools import builtin_indicators
 
-# 1 joins by itself. Others only where two of different kinds meet: a public pool serves everybody, a path is soon thought of twice.
+# 1 joins by itself. Others only where two kinds meet: a public pool serves everybody, a path is soon thought of twice.
 _WORTH = {"wallet": 1.0, "hash": 1.0, "key": 1.0, "command": 1.0, "image": 1.0, "address": 1.0, "module": 1.0, "job": 1.0,
           "pool": 0.5, "unit": 0.5, "file": 0.5, "folder": 0.3, "account": 0.3}  # fmt: skip
 _COMMANDS = ("command", "cmdline")
+_NORMALISED = ("command", "unit")
 _MAX_CLEAN = 2
 
 
@@ -132,21 +134,24 @@ def _images(ground: Ground, incidents: list[HostIncident]) -> dict[tuple[str, st
 
 def _clean_hosts(ground: Ground, things: list[Shared], compromised: set[str]) -> dict[Shared, int]:
     """On how many hosts without an incident each thing stands in an inventory; counted in the engine."""
-    wanted = [thing for thing in things if thing.kind in (*SHARED, "unit")]
+    wanted = [thing for thing in things if thing.kind in SHARED]
     if not wanted:
         return {}
     candidates = ground.engine.take("candidates", {"kind": "string", "value": "string"}, [tuple(thing) for thing in wanted])
     excluded = ground.engine.take("compromised", {"host": "string"}, [(key,) for key in sorted(compromised)])
     rows = ground.engine.table("rows").filter(_.query.isin(list(ground.names.of_kind("inventory"))))
-    parts = []
-    for kind, columns in {**SHARED, "unit": ("unit",)}.items():
-        for column in columns if any(thing.kind == kind for thing in wanted) else ():
-            value = normalised_expression(rows[column]) if kind in ("command", "unit") else rows[column]
-            parts.append(rows.filter(rows[column] != "").select("query", "row_key", kind=ibis.literal(kind), value=value))
-    if not parts:
-        return {}
-    named = ibis.union(*parts, distinct=True) if len(parts) > 1 else parts[0]
+    named = shared_values(rows, {thing.kind for thing in wanted})
     named = ground.engine.keep("named", named.semi_join(candidates, ["kind", "value"]))
     standing = ground.state.join(named, ["query", "row_key"]).select("host", "kind", "value").distinct()
     counted = standing.anti_join(excluded, "host").group_by("kind", "value").agg(hosts=_.count())
     return {Shared(row["kind"], row["value"]): row["hosts"] for row in ground.engine.fetch(counted)}
+
+
+def shared_values(rows: ir.Table, kinds: Collection[str]) -> ir.Table:
+    """(query, row_key, kind, value): what hosts of one campaign may share, of these kinds, in rows of any query."""
+    parts = []
+    for kind in sorted(kinds):
+        for column in SHARED[kind]:
+            value = normalised_expression(rows[column]) if kind in _NORMALISED else rows[column]
+            parts.append(rows.filter(rows[column] != "").select("query", "row_key", kind=ibis.literal(kind), value=value))
+    return ibis.union(*parts, distinct=True) if len(parts) > 1 else parts[0]

@@ -61,7 +61,7 @@ def runs(batches: ir.Table) -> ir.Table:
 
 
 def resets(runs: ir.Table) -> ir.Table:
-    """Hosts whose osquery began anew (reinstalled, enrolled again, a new epoch), and when: what other queries said before is void.
+    """Hosts whose osquery began anew (reinstalled, enrolled again, a new epoch), and when: what was said before is void.
 
     A query whose answer was empty then logs nothing, so its rows of before would stand for ever.
     """
@@ -72,7 +72,7 @@ def resets(runs: ir.Table) -> ir.Table:
 
 
 def differential(results: ir.Table, runs: ir.Table, resets: ir.Table, clocks: ir.Table) -> ir.Table:
-    """The rows that differential queries say are there now: host, query, row_key, first_time, is_base (it was there at the start)."""
+    """The rows that differential queries say are there now: host, query, row_key, first_time, is_base (there at the start)."""
     since = runs.left_join(resets, "host").select("host", "query", "epoch", "base_time", "last_time", "reset_time")
     since = since.left_join(clocks, "host").select("host", "query", "epoch", "base_time", "last_time", "reset_time", "is_jumping")
     since = since.filter(_.reset_time.isnull() | (_.last_time >= _.reset_time)).mutate(is_jumping=_.is_jumping.fill_null(False))
@@ -106,7 +106,7 @@ def latest_snapshots(batches: ir.Table) -> ir.Table:
 
 
 def state(results: ir.Table, runs: ir.Table, resets: ir.Table, latest: ir.Table, clocks: ir.Table) -> ir.Table:
-    """What is there now: host, query, row_key, first_time, is_base. A query that changed its kind counts as it was last logged."""
+    """What is there now: host, query, row_key, first_time, is_base. A query that changed its kind is as it was last logged."""
     kinds = runs.select("host", "query", "last_time").outer_join(latest, ["host", "query"])
     kinds = kinds.select(
         host=ibis.coalesce(kinds.host, kinds.host_right),

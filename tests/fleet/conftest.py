@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-for _module in ("ibis", "duckdb", "pyarrow"):
-    pytest.importorskip(_module, reason="the fleet view needs Python 3.10 and minehunt[fleet]")
+pytest.importorskip("ibis", reason="the fleet view needs Python 3.10 and minehunt[fleet]")
 
 from extension.fleet.answers import Ground, prepare
 from extension.fleet.duck import Duck
@@ -19,7 +18,9 @@ from extension.fleet.names import Names
 from extension.fleet.report.document import Document, document
 from extension.fleet.sources import discover
 from extension.pack.model import load_pack, shipped_pack
-from tests.fleet.simulate import Truth, fleet, write
+from tests.fleet.logs import write
+from tests.fleet.simulate import fleet
+from tests.fleet.simulated_hosts import Truth
 
 HOSTS, DAYS = 500, 7
 
@@ -34,7 +35,6 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Truth]:
     folder = tmp_path_factory.mktemp("fleet")
     hosts, truth = fleet(HOSTS, DAYS)
     write(folder, hosts, DAYS, truth)
-    (folder / "truth.json").unlink()
     return folder, truth
 
 
@@ -77,9 +77,16 @@ def grounded(tmp_path: Path, names: Names) -> Iterator[Callable[..., Ground]]:
 def line(query: str, counter: int, time: int, action: str, host: str = "h", epoch: int = 0, **columns: str) -> dict[str, Any]:
     """One line of --logger_event_type=true, with a UUID of the host's own among the decorations."""
     return {
-        "name": f"pack_cryptominer_triage_{query}", "hostIdentifier": host, "unixTime": time, "epoch": epoch, "counter": counter,
-        "numerics": False, "decorations": {"host_uuid": f"uuid-{host}", "hostname": host}, "columns": columns, "action": action,
-    }  # fmt: skip
+        "name": f"pack_cryptominer_triage_{query}",
+        "hostIdentifier": host,
+        "unixTime": time,
+        "epoch": epoch,
+        "counter": counter,
+        "numerics": False,
+        "decorations": {"host_uuid": f"uuid-{host}", "hostname": host},
+        "columns": columns,
+        "action": action,
+    }
 
 
 def there(ground: Ground, query: str, column: str, host: str = "h") -> list[str]:

@@ -1,4 +1,4 @@
-"""What stock hosts of five kinds have in the pack's inventories: units, jobs, accounts, modules and services of real distributions."""
+"""What stock hosts of five kinds have in the pack's inventories: units, jobs, accounts, modules and services."""
 
 from __future__ import annotations
 
@@ -19,31 +19,49 @@ class Image(NamedTuple):
 
 
 _BASE_UNITS = (
-    "ssh cron systemd-journald systemd-logind systemd-networkd systemd-resolved systemd-timesyncd systemd-udevd dbus getty@tty1 rsyslog "
-    "polkit multipathd unattended-upgrades fstrim e2scrub_all logrotate man-db apt-daily apt-daily-upgrade systemd-tmpfiles-clean"
+    "ssh cron systemd-journald systemd-logind systemd-networkd systemd-resolved systemd-timesyncd systemd-udevd dbus getty@tty1 "
+    "rsyslog polkit multipathd unattended-upgrades fstrim logrotate man-db apt-daily apt-daily-upgrade systemd-tmpfiles-clean"
 )
 _EL_UNITS = (
-    "sshd crond systemd-journald systemd-logind systemd-udevd dbus-broker getty@tty1 rsyslog polkit auditd chronyd NetworkManager "
-    "firewalld tuned irqbalance dnf-makecache logrotate systemd-tmpfiles-clean sssd rhsmcertd"
+    "sshd crond systemd-journald systemd-logind systemd-udevd dbus-broker getty@tty1 rsyslog polkit auditd chronyd "
+    "NetworkManager firewalld tuned irqbalance dnf-makecache logrotate systemd-tmpfiles-clean sssd rhsmcertd"
 )
 IMAGES = (
     Image("web", "ubuntu", 34, f"{_BASE_UNITS} nginx php8.1-fpm memcached snapd ufw", (("nginx", "443", "/usr/sbin/nginx"),)),
-    Image("db", "debian", 18, f"{_BASE_UNITS} postgresql@15-main pgbouncer prometheus-node-exporter", (("postgres", "5432", "/usr/lib/postgresql/15/bin/postgres"),)),
-    Image("node", "ubuntu", 22, f"{_BASE_UNITS} containerd kubelet docker iscsid open-vm-tools", (("kubelet", "10250", "/usr/bin/kubelet"), ("dockerd", "2375", "/usr/bin/dockerd"))),
+    Image(
+        "db",
+        "debian",
+        18,
+        f"{_BASE_UNITS} postgresql@15-main pgbouncer prometheus-node-exporter",
+        (("postgres", "5432", "/usr/lib/postgresql/15/bin/postgres"),),
+    ),
+    Image(
+        "node",
+        "ubuntu",
+        22,
+        f"{_BASE_UNITS} containerd kubelet docker iscsid open-vm-tools",
+        (("kubelet", "10250", "/usr/bin/kubelet"), ("dockerd", "2375", "/usr/bin/dockerd")),
+    ),
     Image("app", "rhel", 18, f"{_EL_UNITS} httpd tomcat java-heapwatch", (("java", "8080", "/usr/lib/jvm/jre-17/bin/java"),)),
-    Image("cache", "debian", 8, f"{_BASE_UNITS} redis-server haproxy keepalived", (("redis-server", "6379", "/usr/bin/redis-server"),)),
-)  # fmt: skip
+    Image(
+        "cache",
+        "debian",
+        8,
+        f"{_BASE_UNITS} redis-server haproxy keepalived",
+        (("redis-server", "6379", "/usr/bin/redis-server"),),
+    ),
+)
 _ACCOUNTS = (
     "root daemon bin sys sync games man lp mail news uucp proxy www-data backup list irc nobody systemd-network messagebus sshd"
 )
-_MODULES = "ext4 xfs nf_tables nf_conntrack overlay br_netfilter virtio_net virtio_blk dm_mod raid6_pq crc32c_intel aesni_intel tls fuse loop"
+_MODULES = "ext4 xfs nf_tables nf_conntrack overlay br_netfilter virtio_net virtio_blk dm_mod raid6_pq aesni_intel tls fuse loop"
 _JOBS = (
     ("/etc/crontab", "17 * * * *", "cd / && run-parts --report /etc/cron.hourly"),
     ("/etc/crontab", "25 6 * * *", "test -x /usr/sbin/anacron || { cd / && run-parts --report /etc/cron.daily; }"),
     ("/etc/cron.d/e2scrub_all", "30 3 * * 0", "/usr/lib/e2fsprogs/e2scrub_all_cron"),
     ("/etc/cron.d/sysstat", "5-55/10 * * * *", "command -v debian-sa1 > /dev/null && debian-sa1 1 1"),
 )
-_STARTS = "bash.bashrc profile.d/01-locale-fix.sh profile.d/bash_completion.sh update-motd.d/00-header update-motd.d/50-motd-news init.d/dbus"
+_STARTS = "bash.bashrc profile.d/01-locale-fix.sh profile.d/bash_completion.sh update-motd.d/50-motd-news init.d/dbus"
 
 
 _SERVICES = {"dockerd": "docker", "redis-server": "redis", "postgres": "postgresql"}
@@ -60,11 +78,27 @@ def unit_rows(name: str, program: str, package: str, version: str = "1", **more:
     """A unit in the two inventories that have it."""
     folder = "/lib/systemd/system" if package else "/etc/systemd/system"
     path = f"{folder}/{name}.service"
-    yield "systemd_units", {
-        "unit": f"{name}.service", "path": path, "directive": "ExecStart", "command": f"{program} {more.get('arguments', '')}".strip(),
-        "run_as": "root", "restart": more.get("restart", ""), "triggers": "", "wanted_by": "multi-user.target", "is_enabled": "1", "is_masked": "0",
-        "shadows": "", "package": package, "program_path": program, "program_package": package, "reasons": "", "unit_reasons": "",
-    }  # fmt: skip
+    yield (
+        "systemd_units",
+        {
+            "unit": f"{name}.service",
+            "path": path,
+            "directive": "ExecStart",
+            "command": f"{program} {more.get('arguments', '')}".strip(),
+            "run_as": "root",
+            "restart": more.get("restart", ""),
+            "triggers": "",
+            "wanted_by": "multi-user.target",
+            "is_enabled": "1",
+            "is_masked": "0",
+            "shadows": "",
+            "package": package,
+            "program_path": program,
+            "program_package": package,
+            "reasons": "",
+            "unit_reasons": "",
+        },
+    )
     if not package or version != "1":
         yield (
             "unit_files",
@@ -83,11 +117,22 @@ def unit_rows(name: str, program: str, package: str, version: str = "1", **more:
 
 def job_rows(path: str, schedule: str, command: str, package: str = "") -> Iterator[tuple[str, Row]]:
     """A job and the file that it stands in."""
-    yield "cron_jobs", {
-        "scheduler": "cron", "path": path, "schedule": schedule, "run_as": "root", "command": command, "package": package,
-        "program_path": next((word for word in command.split() if word.startswith("/")), ""), "program_package": package, "enabled": "1",
-        "reasons": "", "program_reasons": "",
-    }  # fmt: skip
+    yield (
+        "cron_jobs",
+        {
+            "scheduler": "cron",
+            "path": path,
+            "schedule": schedule,
+            "run_as": "root",
+            "command": command,
+            "package": package,
+            "program_path": next((word for word in command.split() if word.startswith("/")), ""),
+            "program_package": package,
+            "enabled": "1",
+            "reasons": "",
+            "program_reasons": "",
+        },
+    )
     yield (
         "cron_files",
         {
@@ -105,9 +150,15 @@ def job_rows(path: str, schedule: str, command: str, package: str = "") -> Itera
 def key_row(name: str, user: str = "root") -> tuple[str, Row]:
     """A key that may log in."""
     return "authorized_keys", {
-        "username": user, "account_uid": "0", "kind": "authorized_key", "path": f"/{user}/.ssh/authorized_keys", "key_type": "ssh-ed25519",
-        "fingerprint": "SHA256:" + sha(name)[:43], "comment": name, "is_in_force": "1",
-    }  # fmt: skip
+        "username": user,
+        "account_uid": "0",
+        "kind": "authorized_key",
+        "path": f"/{user}/.ssh/authorized_keys",
+        "key_type": "ssh-ed25519",
+        "fingerprint": "SHA256:" + sha(name)[:43],
+        "comment": name,
+        "is_in_force": "1",
+    }
 
 
 def stock(image: Image, hostname: str) -> Iterator[tuple[str, Row]]:
@@ -137,10 +188,20 @@ def stock(image: Image, hostname: str) -> Iterator[tuple[str, Row]]:
     for name in _MODULES.split():
         yield "kernel_modules", {"module": name}
     for name in _STARTS.split():
-        yield "startup_commands", {
-            "mechanism": "shell_rc" if "profile" in name or "bashrc" in name else "init", "trigger": "login", "path": f"/etc/{name}", "line": "0",
-            "command": f"/etc/{name}", "program_path": f"/etc/{name}", "package": "base-files", "program_package": "base-files", "sha256": sha(name),
-        }  # fmt: skip
+        yield (
+            "startup_commands",
+            {
+                "mechanism": "shell_rc" if "profile" in name or "bashrc" in name else "init",
+                "trigger": "login",
+                "path": f"/etc/{name}",
+                "line": "0",
+                "command": f"/etc/{name}",
+                "program_path": f"/etc/{name}",
+                "package": "base-files",
+                "program_package": "base-files",
+                "sha256": sha(name),
+            },
+        )
     for path in ("/etc/fstab", "/etc/ld.so.conf", "/etc/environment", "/etc/modules"):
         yield (
             "startup_files",
@@ -156,9 +217,18 @@ def stock(image: Image, hostname: str) -> Iterator[tuple[str, Row]]:
     for name in ("deploy", "ops-jump-host"):
         yield key_row(name)
     for process, port, path in image.services:
-        yield "reachable_entry_services", {
-            "process_name": process, "exe_path": path, "owner_uid": "0", "service": _SERVICES.get(process, process), "address": "0.0.0.0", "port": port, "auth_state": "required",
-        }  # fmt: skip
+        yield (
+            "reachable_entry_services",
+            {
+                "process_name": process,
+                "exe_path": path,
+                "owner_uid": "0",
+                "service": _SERVICES.get(process, process),
+                "address": "0.0.0.0",
+                "port": port,
+                "auth_state": "required",
+            },
+        )
 
 
 def packages(image: Image) -> list[Row]:

@@ -1,67 +1,25 @@
 """A fleet's logs with the truth beside them: `python -m tests.fleet.simulate FOLDER --hosts 500 --days 7`.
 
-The same arguments give the same bytes. Hosts of five kinds drift, are upgraded, fall silent, are enrolled again, have wrong clocks
-and doubled names; lines come twice, late and in disorder; six attackers are among them, and roll-outs that look like some.
+The same arguments give the same bytes. Hosts of five kinds drift, are upgraded, fall silent, are enrolled again, have wrong
+clocks and doubled names; lines come twice, late and in disorder; six attackers are among them, and roll-outs that look like some.
 """
 
 from __future__ import annotations
 
 import argparse
-import gzip
 import json
 import random
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from tests.fleet import planted
-from tests.fleet.inventories import IMAGES, Image, Row, job_rows, key_row, packages, sha, stock, unit_rows
+from tests.fleet.inventories import IMAGES, job_rows, key_row, sha, unit_rows
+from tests.fleet.logs import write
 from tests.fleet.planted import Event
+from tests.fleet.simulated_hosts import DAY, START, SimulatedHost, Truth
 
-START = 1795435200
-DAY = 86400
-_PACK = "pack_cryptominer_triage_"
-_FLEET = "pack/Global/cryptominer_triage_"
 # One that everybody uses, B and E among them.
 PUBLIC_POOL = "gulf.moneroocean.stream:10128"
 WALLETS = {name: "4" + sha(name)[:46] + sha(name + "2")[:46] + "Ax" for name in "ACEF"}
-
-
-@dataclass
-class Truth:
-    """What was planted: hosts by campaign in the order in which they fell, and what else is to be found out."""
-
-    campaigns: dict[str, list[str]] = field(default_factory=dict)
-    insider: list[str] = field(default_factory=list)
-    silent: list[str] = field(default_factory=list)
-    alone: list[str] = field(default_factory=list)
-    misfired: list[str] = field(default_factory=list)
-    enrolled_again: list[str] = field(default_factory=list)
-    clocks: list[str] = field(default_factory=list)
-    next: list[str] = field(default_factory=list)
-    twins: str = ""
-    lines: int = 0
-
-
-@dataclass
-class SimulatedHost:
-    """One host, and everything that happens to its inventories."""
-
-    number: int
-    image: Image
-    name: str
-    uuid: str
-    clock: int = 0
-    silent_from: int = 0
-    again_at: int = 0
-    events: list[Event] = field(default_factory=list)
-    logins: list[Row] = field(default_factory=list)
-
-    @property
-    def address(self) -> str:
-        return f"10.{self.number // 62500 + 1}.{self.number // 250 % 250}.{self.number % 250 + 2}"
 
 
 def fleet(count: int, days: int, seed: int = 1) -> tuple[list[SimulatedHost], Truth]:
@@ -229,116 +187,32 @@ def _attacked(hosts: list[SimulatedHost], days: int, chance: random.Random, trut
         truth.alone.append(host.name)
 
 
-def log_lines(host: SimulatedHost, days: int, beat: int, chance: random.Random) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(When it arrives, the line) of everything that the host's osqueryd logs."""
-    born = START + host.number * 37 % 3600
-    state: dict[str, list[Row]] = {}
-    for query, row in stock(host.image, host.name):
-        state.setdefault(query, []).append(row)
-    counters = dict.fromkeys(state, 0)
-    decorations = {"host_uuid": host.uuid, "hostname": host.name, "minehunt_version": "0.2.0" if host.number % 50 else "0.1.0"}
-    end = min(START + days * DAY, host.silent_from or START + days * DAY)
-
-    def line(when: int, query: str, counter: int, **more: Any) -> tuple[int, dict[str, Any]]:
-        seen = when + host.clock
-        calendar = time.strftime("%a %b %d %H:%M:%S %Y UTC", time.gmtime(seen))
-        return when, {"name": query, "hostIdentifier": host.uuid, "calendarTime": calendar, "unixTime": seen, "epoch": 0, "counter": counter,
-                      "numerics": False, "decorations": decorations, **more}  # fmt: skip
-
-    def full(when: int) -> Iterator[tuple[int, dict[str, Any]]]:
-        for query, rows in state.items():
-            counters[query] = 0
-            for row in rows:
-                yield line(when, query, 0, columns=row, action="added")
-
-    yield from full(born)
-    again = host.again_at
-    for event in sorted(host.events, key=lambda each: each.time):
-        if event.time >= end:
-            break
-        if again and event.time > again:
-            yield from full(again)
-            again = 0
-        rows = state.setdefault(event.query, [])
-        counters[event.query] = counter = counters.get(event.query, 0) + 1
-        for row in event.removed:
-            if row in rows:
-                rows.remove(row)
-                yield line(event.time, event.query, counter, columns=row, action="removed")
-        for row in event.added:
-            if row not in rows:
-                rows.append(row)
-                yield line(event.time, event.query, counter, columns=row, action="added")
-    if again and again < end:
-        yield from full(again)
-    for when in range(born, end, beat):
-        yield line(when, "minehunt_loaded", 0, columns={"name": "minehunt", "version": "0.2.0"}, action="snapshot")
-    for when in range(born + 1800, end, DAY):
-        yield line(when, "packages", 0, snapshot=packages(host.image), action="snapshot")
-        for number in range(3):
-            yield line(when, "tcp_connections", 0, action="snapshot", columns={
-                "pid": str(700 + number), "process_name": "sshd", "local_address": host.address, "local_port": "22", "remote_address": f"10.250.0.{number + 1}",
-                "remote_port": str(chance.randrange(30000, 60000)), "state": "ESTABLISHED"})  # fmt: skip
-        for login in host.logins:
-            if int(login["logged_in_at"]) < when:
-                yield line(when, "logins", 0, columns=login, action="snapshot")
+SAMPLE = Path(__file__).parent / "sample"
 
 
-def write(
-    folder: Path, hosts: list[SimulatedHost], days: int, truth: Truth, beat: int = 3600, seed: int = 1, shards: int = 4
-) -> None:
-    """Write the logs, one file a shard, in different forms, with lines twice and in disorder, and truth.json beside them."""
-    chance = random.Random(seed + 1)
-    folder.mkdir(parents=True, exist_ok=True)
-    for shard in range(shards):
-        own = hosts[shard::shards]
-        name = folder / f"osqueryd.results-{shard}.log"
-        with (
-            gzip.open(f"{name}.gz", "wt", compresslevel=1, encoding="utf-8")
-            if shard % 4 == 3
-            else open(name, "w", encoding="utf-8") as file
-        ):
-            for host in own:
-                lines = []
-                for when, record in log_lines(host, days, beat, chance):
-                    record["name"] = (
-                        (_FLEET if shard % 4 == 1 else _PACK) + record["name"]
-                        if record["name"] != "minehunt_loaded"
-                        else record["name"]
-                    )
-                    text = json.dumps(_formed(record, shard), ensure_ascii=False, separators=(",", ":")) + "\n"
-                    lines.append((when + chance.randrange(-900, 900), text))
-                    if chance.random() < 0.02:
-                        lines.append((when + chance.randrange(2 * DAY), text))
-                lines.sort()
-                truth.lines += len(lines)
-                file.writelines(text for _, text in lines)
-    (folder / "truth.json").write_text(json.dumps(truth.__dict__, indent=1) + "\n", encoding="utf-8")
-
-
-def _formed(record: dict[str, Any], shard: int) -> dict[str, Any]:
-    """The record in the form of its shard: single events, or batches as --logger_event_type=false writes them."""
-    if shard % 4 != 2 or "columns" not in record:
-        return record
-    columns, action = record.pop("columns"), record.pop("action")
-    if action == "snapshot":
-        return {"snapshot": [columns], "action": "snapshot", **record}
-    other = "removed" if action == "added" else "added"
-    return {"diffResults": {other: [], action: [columns]}, **record}
+def sample(folder: Path) -> Truth:
+    """Write the small fleet that the README reports on (tests/fleet/sample)."""
+    hosts, truth = fleet(90, 6, seed=8)
+    write(folder, hosts, 6, truth, beat=6 * 3600, is_packed=True)
+    return truth
 
 
 def main() -> None:
-    """Write a fleet into a folder."""
+    """Write a fleet into a folder, and what is true of it into FOLDER.truth.json."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("folder", type=Path, nargs="?", default=SAMPLE, help="the sample is written anew where none is named")
     parser.add_argument("--hosts", type=int, default=500)
     parser.add_argument("--days", type=int, default=7)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--beat", type=int, default=3600, help="seconds between two lines of the heartbeat")
     options = parser.parse_args()
-    hosts, truth = fleet(options.hosts, options.days, options.seed)
-    write(options.folder, hosts, options.days, truth, options.beat, options.seed)
-    print(f"{truth.lines} lines of {options.hosts} hosts")
+    if options.folder == SAMPLE:
+        truth = sample(SAMPLE)
+    else:
+        hosts, truth = fleet(options.hosts, options.days, options.seed)
+        write(options.folder, hosts, options.days, truth, options.beat, options.seed)
+        Path(f"{options.folder}.truth.json").write_text(json.dumps(truth.__dict__, indent=1) + "\n", encoding="utf-8")
+    print(f"{truth.lines} lines in {options.folder}")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from extension.fleet.report.document import Document
-from tests.fleet.simulate import Truth
+from tests.fleet.simulated_hosts import Truth
 
 Simulated = tuple[Path, Truth]
 
@@ -48,11 +48,15 @@ def test_what_differs_in_a_campaign_is_said(report: Document, simulated: Simulat
 def test_who_logged_in_to_whom_is_told(report: Document, simulated: Simulated) -> None:
     worm = simulated[1].campaigns["A"]
     (campaign,) = [one for one in report["campaigns"] if one["hosts"][0]["host"] == worm[0]]
-    assert [(login["from"], login["to"]) for login in campaign["logins"]] == [(worm[(i - 1) // 2], worm[i]) for i in range(1, len(worm))]
+    assert [(login["from"], login["to"]) for login in campaign["logins"]] == [
+        (worm[(i - 1) // 2], worm[i]) for i in range(1, len(worm))
+    ]
 
 
 def test_a_roll_out_and_a_misfiring_detection_are_no_campaign(report: Document, simulated: Simulated) -> None:
-    assert not any("acme" in each["value"] for campaign in report["campaigns"] for each in campaign["shared"] + campaign["indicators"])
+    assert not any(
+        "acme" in each["value"] for campaign in report["campaigns"] for each in campaign["shared"] + campaign["indicators"]
+    )
     (alike,) = [one for one in report["alike"] if one["query"] == "systemd_unpackaged_system_program"]
     in_campaigns = {host for hosts in simulated[1].campaigns.values() for host in hosts} | set(simulated[1].alone)
     assert set(simulated[1].misfired) - in_campaigns <= set(_names(alike["hosts"])) <= set(simulated[1].misfired)
@@ -87,7 +91,9 @@ def test_odd_reporting_is_told(report: Document, simulated: Simulated) -> None:
 
 
 def test_hosts_that_a_worm_has_been_on_are_next(report: Document, simulated: Simulated) -> None:
-    assert {one["host"] for one in report["next"] if any(each["kind"] == "login" for each in one["reasons"])} == set(simulated[1].next)
+    assert {one["host"] for one in report["next"] if any(each["kind"] == "login" for each in one["reasons"])} == set(
+        simulated[1].next
+    )
     first = {one["host"] for one in report["next"][: len(simulated[1].next)]}
     assert first == set(simulated[1].next)
 

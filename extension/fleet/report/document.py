@@ -1,22 +1,22 @@
-"""The fleet view as plain dictionaries and lists: what `--format json` prints (fleet.schema.json) and every report is drawn from."""
+"""The fleet view as plain dictionaries and lists: what `--format json` prints (fleet.schema.json) and reports are drawn from."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, Optional
+from typing import Any
 
 from extension import __version__
 from extension.fleet.campaigns import Alike, Campaign
-from extension.fleet.coverage import HostCoverage
 from extension.fleet.duck_files import Loaded
 from extension.fleet.fleet_view import FleetView
 from extension.fleet.incidents import HostIncident
 from extension.fleet.rare import Rarity
+from extension.fleet.report.coverage import told_coverage, told_hosts
+from extension.fleet.report.times import as_time
 from extension.fleet.report.words import fleet_sentence
 from extension.incidents import Finding, sentence, told
 from extension.pack.parts import Text
-from extension.triage import iso_time
 from tables.schema import clean_text
 
 LANGUAGES = ("en", "zh")
@@ -35,9 +35,12 @@ def document(view: FleetView, loaded: Loaded) -> Document:
         {
             "minehunt": __version__,
             "engine": view.ground.engine.name,
-            "now": iso_time(view.ground.now),
+            "now": as_time(view.ground.now) or as_time(1),
             "sources": {
-                "files": loaded.files, "lines": loaded.lines, "bytes": loaded.size, "broken": loaded.broken,
+                "files": loaded.files,
+                "lines": loaded.lines,
+                "bytes": loaded.size,
+                "broken": loaded.broken,
                 "problems": [{"place": each.place, "why": each.why} for each in loaded.problems[:_PROBLEMS]],
             },
             "summary": summary,
@@ -48,14 +51,18 @@ def document(view: FleetView, loaded: Loaded) -> Document:
             "rare": [_rarity(one) for one in view.rare[:_RARE]],
             "rare_left_out": max(0, len(view.rare) - _RARE),
             "next": [
-                {"host": each.host.name, "key": each.host.key, "reasons": [{"kind": k, "campaign": c, "what": w} for k, c, w in each.reasons]}
+                {
+                    "host": each.host.name,
+                    "key": each.host.key,
+                    "reasons": [{"kind": k, "campaign": c, "what": w} for k, c, w in each.reasons],
+                }
                 for each in view.next[:_NEXT]
             ],
             "next_left_out": max(0, len(view.next) - _NEXT),
-            "coverage": _coverage(view),
-            "hosts": _hosts(view),
+            "coverage": told_coverage(view),
+            "hosts": told_hosts(view),
         }
-    )  # fmt: skip
+    )
     return cleaned
 
 
@@ -74,35 +81,49 @@ def _summary(view: FleetView) -> dict[str, int]:
     quiet = [key for key, one in view.coverage.hosts.items() if one.state == "reporting" and key not in having]
     in_campaigns = {host.key for campaign in view.campaigns for host in campaign.hosts}
     return {
-        "hosts": len(view.ground.hosts), "reporting": states["reporting"], "silent": states["silent"], "blind": states["blind"],
-        "compromised": len(compromised), "suspicious": len(having - compromised), "without_findings": len(quiet),
-        "campaigns": len(view.campaigns), "in_campaigns": len(in_campaigns & compromised), "incidents": len(view.incidents),
-    }  # fmt: skip
+        "hosts": len(view.ground.hosts),
+        "reporting": states["reporting"],
+        "silent": states["silent"],
+        "blind": states["blind"],
+        "compromised": len(compromised),
+        "suspicious": len(having - compromised),
+        "without_findings": len(quiet),
+        "campaigns": len(view.campaigns),
+        "in_campaigns": len(in_campaigns & compromised),
+        "incidents": len(view.incidents),
+    }
 
 
 def _both(text: Callable[[str], str]) -> dict[str, str]:
     return {language: text(language) for language in LANGUAGES}
 
 
-def _time(seconds: Optional[int]) -> Optional[str]:
-    try:
-        return iso_time(seconds) if seconds else None
-    except (ValueError, OverflowError, OSError):
-        return None
+def _told(finding: Finding) -> dict[str, str]:
+    return {language: told(finding, language) for language in LANGUAGES}
 
 
 def _incident(view: FleetView, one: HostIncident) -> Document:
     campaign = view.campaign_of(one)
     return {
-        "host": one.host.name, "key": one.host.key, "severity": one.incident.severity, "confidence": one.incident.confidence,
-        "is_compromise": one.incident.is_compromise, "is_mining": one.incident.is_mining, "campaign": campaign.name if campaign else "",
-        "began": _time(one.began), "sentence": _both(lambda language: sentence(one.incident, language)),
-        "detections": sorted(one.detections), "findings": len(one.incident.findings),
+        "host": one.host.name,
+        "key": one.host.key,
+        "severity": one.incident.severity,
+        "confidence": one.incident.confidence,
+        "is_compromise": one.incident.is_compromise,
+        "is_mining": one.incident.is_mining,
+        "campaign": campaign.name if campaign else "",
+        "began": as_time(one.began),
+        "sentence": _both(lambda language: sentence(one.incident, language)),
+        "detections": sorted(one.detections),
+        "findings": len(one.incident.findings),
         "chain": [
-            {"stage": stage, "findings": [{"query": f.query.name, "told": _both(lambda language, f=f: told(f, language))} for f in found[:10]]}
+            {
+                "stage": stage,
+                "findings": [{"query": f.query.name, "told": _told(f)} for f in found[:10]],
+            }
             for stage, found in one.incident.chain.items()
         ],
-    }  # fmt: skip
+    }
 
 
 def _campaign(view: FleetView, one: Campaign, numbers: dict[int, int]) -> Document:
@@ -112,24 +133,38 @@ def _campaign(view: FleetView, one: Campaign, numbers: dict[int, int]) -> Docume
     first = one.first.incident
     entry = (*first.chain.get("entry", ()), *first.chain.get("weakness", ()))
     return {
-        "name": one.name, "severity": one.severity, "is_mining": one.is_mining, "began": _time(one.began),
+        "name": one.name,
+        "severity": one.severity,
+        "is_mining": one.is_mining,
+        "began": as_time(one.began),
         "hosts": [
-            {"host": host.name, "key": host.key, "began": _time(by_host[host.key].began), "incident": f"I{numbers[id(by_host[host.key])]}"}
+            {
+                "host": host.name,
+                "key": host.key,
+                "began": as_time(by_host[host.key].began),
+                "incident": f"I{numbers[id(by_host[host.key])]}",
+            }
             for host in one.hosts
         ],
         "sentence": _both(lambda language: sentence(first, language)),
-        "entry": [_both(lambda language, f=f: told(f, language)) for f in _distinct(entry)],
+        "entry": [_told(f) for f in _distinct(entry)],
         "spread": [[time, count] for time, count in one.spread()],
         "shared": [{"kind": thing.kind, "value": thing.value, "hosts": count} for thing, count in one.shared()[:_THINGS]],
         "variants": [{"kind": kind, "different": count} for kind, count in one.variants()],
-        "logins": [{"from": names[each.source], "to": names[each.to], "username": each.username, "time": _time(each.time)} for each in one.logins],
+        "logins": [
+            {"from": names[each.source], "to": names[each.to], "username": each.username, "time": as_time(each.time)}
+            for each in one.logins
+        ],
         "outside": [
-            {"address": each.source, "to": names[each.to], "username": each.username, "time": _time(each.time)}
-            for each in view.outside if each.to in keys
+            {"address": each.source, "to": names[each.to], "username": each.username, "time": as_time(each.time)}
+            for each in view.outside
+            if each.to in keys
         ][:_THINGS],
-        "hides": [{"query": query.name, "title": _title(query.description, query), "hosts": count} for query, count in one.hiding()],
+        "hides": [
+            {"query": query.name, "title": _title(query.description, query), "hosts": count} for query, count in one.hiding()
+        ],
         "indicators": [{"kind": thing.kind, "value": thing.value} for thing in one.indicators()],
-    }  # fmt: skip
+    }
 
 
 def _distinct(findings: tuple[Finding, ...]) -> list[Finding]:
@@ -143,63 +178,34 @@ def _title(description: Text, query: Any) -> dict[str, str]:
 
 def _alike(one: Alike) -> Document:
     return {
-        "query": one.query.name, "severity": one.query.severity, "hosts": [{"host": host.name, "key": host.key} for host in one.hosts],
+        "query": one.query.name,
+        "severity": one.query.severity,
+        "hosts": [{"host": host.name, "key": host.key} for host in one.hosts],
         "things": [{"kind": thing.kind, "value": thing.value} for thing in one.things[:10]],
-    }  # fmt: skip
+    }
 
 
 def _rarity(one: Rarity) -> Document:
     return {
-        "score": one.score, "hosts": [{"host": host.name, "key": host.key} for host in one.hosts], "is_new": one.is_new,
-        "since": _time(one.first_time), "role": one.role, "role_size": one.role_size, "reported": one.reported,
+        "score": one.score,
+        "hosts": [{"host": host.name, "key": host.key} for host in one.hosts],
+        "is_new": one.is_new,
+        "since": as_time(one.first_time),
+        "role": one.role,
+        "role_size": one.role_size,
+        "reported": one.reported,
         "things": [
-            {"kind": thing.kind, "text": thing.text, "example": thing.example, "program": thing.program, "reasons": thing.reasons,
-             "is_packaged": thing.is_packaged}
+            {
+                "kind": thing.kind,
+                "text": thing.text,
+                "example": thing.example,
+                "program": thing.program,
+                "reasons": thing.reasons,
+                "is_packaged": thing.is_packaged,
+            }
             for thing in one.things[:20]
         ],
-    }  # fmt: skip
-
-
-def _coverage(view: FleetView) -> Document:
-    covered = view.coverage
-    problems = Counter(kind for one in covered.hosts.values() for kind in {kind for kind, _what in one.problems})
-    return {
-        "silence_seconds": covered.silence, "has_heartbeat": covered.has_heartbeat, "versions": covered.versions,
-        "failing": covered.failing, "without_removed": list(covered.without_removed), "problems": dict(sorted(problems.items())),
-        "silent": [{"host": one.host.name, "key": one.host.key, "last_heard": _time(one.last_heard)} for one in covered.of_state("silent")],
-        "blind": [{"host": one.host.name, "key": one.host.key} for one in covered.of_state("blind")],
-    }  # fmt: skip
-
-
-def _hosts(view: FleetView) -> list[Document]:
-    incidents: Counter[str] = Counter(one.host.key for one in view.incidents)
-    campaigns: dict[str, list[str]] = {}
-    for campaign in view.campaigns:
-        for host in campaign.hosts:
-            campaigns.setdefault(host.key, []).append(campaign.name)
-    for key, left_out in view.coverage.cut.items():
-        view.coverage.hosts[key].problems.append(("findings_cut", str(left_out)))
-    return [
-        _host(one, view, incidents[key], campaigns.get(key, []))
-        for key, one in sorted(view.coverage.hosts.items(), key=lambda each: (each[1].host.name, each[0]))
-    ]
-
-
-def _host(one: HostCoverage, view: FleetView, incidents: int, campaigns: list[str]) -> Document:
-    verdict = (
-        "compromised"
-        if one.host.key in view.compromised
-        else "suspicious"
-        if incidents
-        else "clean"
-        if one.state == "reporting"
-        else one.state
-    )
-    return {
-        "host": one.host.name, "key": one.host.key, "state": one.state, "verdict": verdict, "last_heard": _time(one.last_heard),
-        "version": one.host.version, "role": view.roles.get(one.host.key, ""), "incidents": incidents, "campaigns": campaigns,
-        "problems": [{"kind": kind, "what": what} for kind, what in one.problems[:20]],
-    }  # fmt: skip
+    }
 
 
 def _clean(value: Any) -> Any:

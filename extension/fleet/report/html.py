@@ -13,8 +13,10 @@ from markupsafe import Markup
 
 from extension.fleet.report.curve import HEIGHT, WIDTH, curve
 from extension.fleet.report.document import Document
+from extension.fleet.report.times import when
 from extension.fleet.report.words import words
 from extension.report.values import shown
+from extension.triage import iso_time
 from tables.schema import clean_text
 
 # More than these make a page that no browser likes; the JSON has them all.
@@ -27,20 +29,13 @@ def render(document: Document, language: str) -> str:
     style = _resource("extension.report", "report.css") + _resource(__package__, "fleet.css")
     return _environment().from_string(_resource(__package__, "fleet.html")).render(
         d=document, w=texts, language=language, curve=curve, width=WIDTH, height=HEIGHT, rows=ROWS, most_incidents=INCIDENTS,
-        shown=lambda value: shown(value, texts["characters"]), when=when, day=lambda seconds: _day(seconds),
+        shown=lambda value: shown(value, texts["characters"]), when=when, day=_day,
         style=Markup(style),  # noqa: S704  # ours
         style_hash="sha256-" + base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
     )  # fmt: skip
 
 
-def when(moment: str | None) -> str:
-    """A time as people read it, "" where it is not known."""
-    return (moment or "").replace("T", " ").replace("Z", "")
-
-
 def _day(seconds: int) -> str:
-    from extension.triage import iso_time
-
     return iso_time(seconds)[:16].replace("T", " ")
 
 

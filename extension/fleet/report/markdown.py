@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from extension.fleet.report.document import Document
-from extension.fleet.report.html import when
+from extension.fleet.report.times import when
 from extension.fleet.report.words import words
 from extension.report.markdown import cell, code
 from extension.report.values import shown

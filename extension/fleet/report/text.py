@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from extension.fleet.report.document import Document
-from extension.fleet.report.html import when
+from extension.fleet.report.times import when
 from extension.fleet.report.words import words
 from extension.report.values import shown
 
@@ -116,9 +116,7 @@ def _covered(console: Console, document: Document, w: dict[str, str]) -> None:
     _left_out(console, len(covered["silent"]) - _SILENT)
     read: dict[str, Any] = document["sources"]
     console.print(
-        Text(
-            f"{w['sources']}{w['colon']}{read['files']:,} {w['files']}, {read['lines']:,} {w['lines']}, {read['broken']:,} {w['broken']}"
-        )
+        Text(w["sources"] + w["colon"] + ", ".join(f"{read[what]:,} {w[what]}" for what in ("files", "lines", "broken")))
     )
     for problem in read["problems"][:10]:
         console.print(Text(f"  {problem['place']}{w['colon']}{problem['why']}", style="yellow"))

@@ -65,8 +65,8 @@ _WORDS = {
         "去除主机名和数字后仅少数主机拥有的内容。这些不是告警，而是需要确认的事项。",
     ),
     "alike_means": (
-        "One detection, one thing, and nothing else on these hosts: a roll-out or a misfire until somebody says otherwise (known_good).",
-        "这些主机上只有同一检测的同一发现：在确认之前视为软件下发或误报（可写入 known_good）。",
+        "One detection and nothing else on these hosts: a roll-out or a misfire until somebody says otherwise (known_good).",
+        "这些主机上只有同一检测的发现：在确认之前视为软件下发或误报（可写入 known_good）。",
     ),
     "next_means": (
         "Hosts without a compromise that share a campaign's way in.",

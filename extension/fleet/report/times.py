@@ -1,0 +1,20 @@
+"""Times as the fleet document and its reports have them."""
+
+from __future__ import annotations
+
+from typing import Optional
+
+from extension.triage import iso_time
+
+
+def as_time(seconds: Optional[int]) -> Optional[str]:
+    """Unix seconds as ISO 8601 in UTC, None where they are not known or beyond every calendar."""
+    try:
+        return iso_time(seconds) if seconds else None
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def when(moment: Optional[str]) -> str:
+    """A time of the document as people read it, "" where it is not known."""
+    return (moment or "").replace("T", " ").replace("Z", "")
