@@ -9,7 +9,7 @@ export PYTHONPYCACHEPREFIX := $(CURDIR)/$(VENV)/pycache
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup triage test lab fuzz kernels host stock lint types bench docs dist release lock clean
+.PHONY: help setup triage fleet test lab fuzz kernels host stock lint types bench docs dist release lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,6 +18,9 @@ setup: $(VENV)/.runtime ## make .venv with everything the command needs: .venv/b
 
 triage: $(VENV)/.runtime ## run the whole SOP on this host (as root for the whole answer)
 	@$(BIN)/minehunt triage $(ARGS)
+
+fleet: $(VENV)/.fleet ## install the engine of `minehunt fleet`, and run that (ARGS='report SOURCE…')
+	@$(BIN)/minehunt fleet $(or $(ARGS),--help)
 
 test: $(VENV)/.dev ## run the tests (as root also those that plant real things)
 	$(BIN)/python -m tests.suite $(ARGS)
@@ -82,7 +85,10 @@ $(VENV)/.runtime: $(VENV)/.venv build/requirements.lock pyproject.toml
 	$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.runtime build/requirements-dev.lock build/requirements-fleet.lock
-	$(PIP) --require-hashes -r build/requirements-dev.lock
+$(VENV)/.fleet: $(VENV)/.runtime build/requirements-fleet.lock
 	$(PIP) --require-hashes -r build/requirements-fleet.lock
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.runtime $(VENV)/.fleet build/requirements-dev.lock
+	$(PIP) --require-hashes -r build/requirements-dev.lock
 	@touch $@

@@ -81,8 +81,8 @@ STACKS: Mapping[str, Stack] = {
     "reachable_entry_services": Stack("listening service", ("process_name",), ("service", "port"), "exe_path", "package"),
     "open_ports": Stack("listening port", ("exe_path",), ("port",), "exe_path", ""),
 }
-# Of an inventory that is not among these, the first of these columns that it has; an image before the command in it.
-ANY_STACK = ("image", "path", "module", "command", "exe_path", "fingerprint", "username")
+# Of an inventory that is not among these, whichever of these columns it has.
+ANY_STACK = Stack("", ("image", "path", "command"), ("module", "fingerprint", "username"), "program_path", "package")
 # Things that hosts of one campaign share, by the columns that have them.
 SHARED = {
     "hash": ("sha256", "exe_sha256"),

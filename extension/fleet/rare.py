@@ -18,7 +18,7 @@ import ibis.expr.types as ir
 from ibis import _
 
 from extension.fleet.answers import Ground
-from extension.fleet.columns import ANY_STACK, STACKS, Stack
+from extension.fleet.columns import ANY_STACK, STACKS
 from extension.fleet.hosts import Host
 from extension.fleet.normalise import normalised_expression, without_names
 
@@ -61,7 +61,7 @@ def stackable(rows: ir.Table, inventories: Iterable[str]) -> ir.Table:
     """(query, row_key, kind, text, example, program, package, reasons): what of the rows of inventories is stacked."""
     parts = []
     for query in (*inventories, "open_ports"):
-        stack = STACKS.get(query, Stack("", ANY_STACK[:2]))
+        stack = STACKS.get(query, ANY_STACK)
         own = rows.filter(_.query == query)
         keys = [normalised_expression(own[column]) for column in stack.key] + [own[column] for column in stack.exact]
         parts.append(

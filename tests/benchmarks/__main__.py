@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 from tables.errors import TableError
-from tests.benchmarks import connections, containers, hidden, processes, recent_files, startup, triage
+from tests.benchmarks import connections, containers, fleet, hidden, processes, recent_files, startup, triage
 from tests.benchmarks.measure import BenchmarkError, Options
 
 _SUBJECTS = {
@@ -23,6 +23,7 @@ _SUBJECTS = {
     "files": recent_files.run,
     "triage": triage.run,
     "startup": startup.run,
+    "fleet": fleet.run,
 }
 _COULD_NOT_RUN = 2
 

@@ -83,8 +83,8 @@ def test_clickhouse_says_the_same(small: tuple[Path, Rows], answers: dict[str, R
         session.query(f"""
             CREATE TABLE osquery_results ENGINE = MergeTree ORDER BY tuple() AS
             SELECT assumeNotNull(host) AS host, assumeNotNull(query) AS query, assumeNotNull(epoch) AS epoch,
-                assumeNotNull(counter) AS counter, assumeNotNull(unix_time) AS unix_time, assumeNotNull(action) AS action, row_key,
-                CAST(JSONExtract(ifNull(text, '{{}}'), 'Map(String, String)'), 'Map(String, String)') AS columns
+                assumeNotNull(counter) AS counter, assumeNotNull(unix_time) AS unix_time, assumeNotNull(action) AS action,
+                row_key, CAST(JSONExtract(ifNull(text, '{{}}'), 'Map(String, String)'), 'Map(String, String)') AS columns
             FROM file('{small[0]}', Parquet)""")
         for sql in warehouse.compiled("clickhouse").values():
             session.query(sql)

