@@ -10,7 +10,7 @@ import pytest
 
 from extension.fleet.answers import Ground
 from extension.fleet.coverage import coverage
-from tests.fleet.conftest import line, there
+from tests.fleet.looking import line, there
 
 T = 1795436552
 Grounded = Callable[..., Ground]

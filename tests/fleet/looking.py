@@ -1,0 +1,47 @@
+"""Logs written by hand, and what the fleet view makes of logs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from extension.fleet.answers import Ground
+from extension.fleet.duck import Duck
+from extension.fleet.fleet_view import FleetView, look
+from extension.fleet.names import Names
+from extension.fleet.report.document import Document, document
+from extension.fleet.sources import discover
+
+
+def looked_at(sources: list[str], names: Names) -> tuple[FleetView, Document]:
+    """The answers about these sources, and their document."""
+    engine = Duck(names)
+    try:
+        files, _problems = discover(sources)
+        loaded = engine.load(files)
+        engine.ready()
+        view = look(engine, names)
+        return view, document(view, loaded)
+    finally:
+        engine.close()
+
+
+def line(query: str, counter: int, time: int, action: str, host: str = "h", epoch: int = 0, **columns: str) -> dict[str, Any]:
+    """One line of --logger_event_type=true, with a UUID of the host's own among the decorations."""
+    return {
+        "name": f"pack_cryptominer_triage_{query}",
+        "hostIdentifier": host,
+        "unixTime": time,
+        "epoch": epoch,
+        "counter": counter,
+        "numerics": False,
+        "decorations": {"host_uuid": f"uuid-{host}", "hostname": host},
+        "columns": columns,
+        "action": action,
+    }
+
+
+def there(ground: Ground, query: str, column: str, host: str = "h") -> list[str]:
+    """The values of a column in a query's rows that a host has now."""
+    keys = {key for key, one in ground.hosts.items() if one.name == host}
+    rows = ground.engine.rows_of(ground.state.filter(ground.state.query == query))
+    return sorted(row.get(column, "") for key, _query, _first, row in rows if key in keys)

@@ -1,0 +1,162 @@
+"""Files as they are found: broken lines are counted, named and passed over, and nothing stops the rest."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from extension.fleet.duck import Duck
+from extension.fleet.duck_files import Loaded
+from extension.fleet.load import NoDataSetError, load
+from extension.fleet.names import Names
+from extension.fleet.sources import NoSourceError, discover, is_result_file
+from tests.fleet.looking import line
+
+T = 1795436552
+GOOD = json.dumps(line("kernel_modules", 0, T, "added", module="a"))
+OTHER = json.dumps(line("kernel_modules", 1, T + 1, "added", module="b"))
+
+
+def _loaded(names: Names, *paths: Path) -> tuple[Loaded, list[str]]:
+    engine = Duck(names)
+    try:
+        loaded = engine.load(discover(map(str, paths))[0])
+        rows = engine.run("SELECT row_json->>'module' FROM logged JOIN contents USING (query, row_key) ORDER BY 1")
+        return loaded, [value for (value,) in rows]
+    finally:
+        engine.close()
+
+
+def test_broken_lines_are_named_and_the_rest_is_read(tmp_path: Path, names: Names) -> None:
+    path = tmp_path / "osqueryd.results.log"
+    path.write_bytes(
+        b"\n".join(
+            [GOOD.encode(), b'{"name":"cut off", "colu', b"", b"\x00\xff\xfe\x01 junk", b"[1, 2]", b'"text"', OTHER.encode(), b""]
+        )
+    )
+    loaded, rows = _loaded(names, path)
+    assert rows == ["a", "b"]
+    assert [problem.place for problem in loaded.problems] == [f"{path}:{number}" for number in (2, 4, 5, 6)]
+    assert (loaded.lines, loaded.broken) == (6, 4)
+
+
+def test_a_packed_file_that_was_cut_gives_what_is_in_it(tmp_path: Path, names: Names) -> None:
+    whole = gzip.compress("\n".join([GOOD] * 500 + [OTHER] * 20_000).encode(), mtime=0)
+    path, sane = tmp_path / "a.log.gz", tmp_path / "b.log.gz"
+    path.write_bytes(whole[: len(whole) // 2])
+    sane.write_bytes(gzip.compress(OTHER.encode()))
+    loaded, rows = _loaded(names, path, sane)
+    assert set(rows) == {"a", "b"}
+    (problem,) = loaded.problems
+    assert problem.place.startswith(f"{path}:") and "ends here" in problem.why
+
+
+@pytest.mark.parametrize("content", [b"", b"\n\n", b"\x1f\x8b", b"PAR1 no", bytes(range(256)) * 40, b"\x28\xb5\x2f\xfd", b"["])
+def test_what_is_no_log_stops_nothing(tmp_path: Path, names: Names, content: bytes) -> None:
+    (tmp_path / "junk.log").write_bytes(content)
+    (tmp_path / "sane.log").write_text(GOOD + "\n")
+    loaded, rows = _loaded(names, tmp_path)
+    assert rows == ["a"]
+    assert loaded.files == 2
+
+
+def test_a_line_of_ten_megabytes(tmp_path: Path, names: Names) -> None:
+    path = tmp_path / "x.log"
+    path.write_text(
+        json.dumps(line("kernel_modules", 0, T, "added", module="m" * 10_000_000)) + "\n" + OTHER + "\n" + "x" * 12_000_000 + "\n"
+    )
+    loaded, rows = _loaded(names, path)
+    assert sorted(map(len, rows)) == [1, 10_000_000]
+    assert loaded.broken == 1 and loaded.problems[0].place == f"{path}:3"
+
+
+def test_values_that_are_signs_of_sql_or_of_a_glob(tmp_path: Path, names: Names) -> None:
+    folder = tmp_path / "a'b [x]*"
+    folder.mkdir()
+    (folder / "osqueryd.results.log").write_text(
+        json.dumps(line("kernel_modules", 0, T, "added", module="'; DROP TABLE logged; --")) + "\n"
+    )
+    assert _loaded(names, folder)[1] == ["'; DROP TABLE logged; --"]
+
+
+def test_zstandard_in_either_way(tmp_path: Path, names: Names) -> None:
+    import pyarrow
+
+    for name, text in (("sane.log.zst", GOOD + "\n"), ("odd.log.zst", OTHER + "\nbroken\n")):
+        (tmp_path / name).write_bytes(pyarrow.compress(text.encode(), "zstd", asbytes=True))
+    loaded, rows = _loaded(names, tmp_path)
+    assert rows == ["a", "b"] and loaded.broken == 1
+
+
+def test_which_files_are_read(tmp_path: Path) -> None:
+    for name in (
+        "osqueryd.results.log",
+        "osqueryd.results.log.1",
+        "a.log-20261123.gz",
+        "x.ndjson.zst",
+        "y.jsonl",
+        "z.parquet",
+        "q.json.gz",
+    ):
+        assert is_result_file(name), name
+    for name in ("readme.md", "log", "x.log.bak", "notes.txt", "a.gz"):
+        assert not is_result_file(name), name
+    (tmp_path / "one.log").write_text(GOOD)
+    (tmp_path / "two.log").symlink_to("one.log")
+    assert len(discover([str(tmp_path), str(tmp_path / "*.log")])[0]) == 1
+    with pytest.raises(NoSourceError, match="no such file"):
+        discover([str(tmp_path / "nothing*")])
+
+
+def test_the_same_file_twice_changes_nothing_in_a_data_set(tmp_path: Path, names: Names) -> None:
+    log, copy, data = tmp_path / "a.log", tmp_path / "b.log", tmp_path / "data"
+    log.write_text(f"{GOOD}\nbroken\n{OTHER}\n")
+    copy.write_text(log.read_text())
+    engine = Duck(names)
+    try:
+        first, known = load(engine, discover([str(log)])[0], data)
+        assert (first.lines, first.broken, known) == (3, 1, 0)
+        files = sorted(data.rglob("*.parquet"))
+        again, known = load(engine, discover([str(copy), str(log)])[0], data)
+        assert (again.files, known) == (0, 2)
+        assert sorted(data.rglob("*.parquet")) == files and len(files) == 1
+    finally:
+        engine.close()
+    assert "day=2026-11-23" in str(files[0])
+    assert _loaded(names, data)[1] == ["a", "b"]
+
+
+def test_a_folder_of_other_things_is_no_data_set(tmp_path: Path, names: Names) -> None:
+    (tmp_path / "letters.txt").write_text("dear all")
+    engine = Duck(names)
+    try:
+        with pytest.raises(NoDataSetError, match="neither empty nor a data set"):
+            load(engine, [], tmp_path)
+    finally:
+        engine.close()
+
+
+def test_parquet_of_somebody_elses_with_maps(tmp_path: Path, names: Names) -> None:
+    import duckdb
+
+    path = tmp_path / "athena.parquet"
+    duckdb.sql(f"""COPY (SELECT 'pack/Global/cryptominer_triage_kernel_modules' AS name, 'h' AS hostidentifier,
+        {T}::BIGINT AS unixtime, 'added' AS action, MAP {{'module': 'a'}} AS columns) TO '{path}' (FORMAT parquet)""")
+    assert _loaded(names, path)[1] == ["a"]
+
+
+def test_the_command_says_what_is_wrong(tmp_path: Path) -> None:
+    import sys
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([sys.executable, "-m", "extension", "fleet", *arguments], capture_output=True, text=True)
+
+    (tmp_path / "empty.log").touch()
+    done = run("report", str(tmp_path / "empty.log"))
+    assert done.returncode == 2 and "no result of osquery" in done.stderr and "Traceback" not in done.stderr
+    done = run("report", "--engine", "abacus", str(tmp_path / "empty.log"))
+    assert done.returncode == 2 and "no engine 'abacus'" in done.stderr
