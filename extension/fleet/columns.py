@@ -31,6 +31,7 @@ COLUMNS = (
     "restart",
     "module",
     "image",
+    "image_digest",
     "container_id",
     "process_name",
     "service",
@@ -90,7 +91,7 @@ SHARED = {
     "command": ("command", "cmdline"),
     "file": ("program_path", "exe_path", "path"),
     "address": ("remote_address",),
-    "image": ("image",),
+    "image": ("image", "image_digest"),
     "module": ("module",),
     "unit": ("unit",),
 }

@@ -9,41 +9,19 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 import duckdb
 
 from extension.fleet.lines import Reading, rewrite
 from extension.fleet.names import Names
+from extension.fleet.reading import JSON, TEXT, TIME, Loaded, batches, paths, quoted, reader
 from extension.fleet.sources import DOCUMENT, LINES, PARQUET, Problem, Source
 
 MEMORY = "1GB"
-_BATCH = 256 * 1024 * 1024
-# Packed, so many bytes of log are about one batch.
-_PACKING = 12
-_TEXT = ("name", "hostIdentifier", "unixTime", "calendarTime", "epoch", "counter", "action")
-_JSON = ("columns", "decorations", "snapshot", "diffResults")
-_COLUMNS = "{" + ", ".join([f"'{name}': 'VARCHAR'" for name in _TEXT] + [f"'{name}': 'JSON'" for name in _JSON]) + "}"
-_CALENDAR = "epoch(try_strptime(replace(calendarTime, ' UTC', ''), '%a %b %d %H:%M:%S %Y'))::BIGINT"
-_TIME = f"""CASE WHEN try_cast(unixTime AS BIGINT) IS NOT NULL THEN unixTime::BIGINT
-    ELSE coalesce(try_cast(unixTime AS DOUBLE)::BIGINT, {_CALENDAR}, 0) END"""
-
-
 # Days of clocks beyond it are all one day.
 _LAST_DAY = 4102444800
-
-
-@dataclass
-class Loaded:
-    """What was read: files, lines, and how many of those were broken, with the first of them by name."""
-
-    files: int = 0
-    lines: int = 0
-    broken: int = 0
-    size: int = 0
-    problems: list[Problem] = field(default_factory=list)
 
 
 class DuckFiles:
@@ -76,7 +54,7 @@ class DuckFiles:
     def load(self, sources: Iterable[Source], progress: Callable[[int], None] = lambda _: None) -> Loaded:
         """Read files, telling `progress` the bytes done after each batch; a broken file or line stops nothing."""
         loaded = Loaded()
-        for batch in _batches(sources):
+        for batch in batches(sources):
             loaded.files += len(batch)
             self._batch(batch, loaded)
             loaded.size += sum(source.size for source in batch)
@@ -95,7 +73,7 @@ class DuckFiles:
                         decorations, snapshot, diff AS diffResults,
                         strftime(make_timestamp(greatest(least(unix_time, {_LAST_DAY}), 0) * 1000000), '%Y-%m-%d') AS day
                     FROM stage WHERE name IS NOT NULL
-                ) TO {_quoted(str(folder))} (
+                ) TO {quoted(str(folder))} (
                     FORMAT parquet, COMPRESSION zstd, PARTITION_BY (day), FILENAME_PATTERN '{name}_{{uuid}}', APPEND
                 )""")  # noqa: S608  # SQL of our own making
             return int(self.run("SELECT count(*) FROM stage")[0][0])
@@ -113,7 +91,7 @@ class DuckFiles:
                 self._slowly(source, loaded)
             return
         try:
-            self._stage(self._parquet(batch) if batch[0].form == PARQUET else _reader(batch))
+            self._stage(self._parquet(batch) if batch[0].form == PARQUET else reader(batch))
         except (duckdb.Error, ValueError) as error:
             if len(batch) > 1:
                 for source in batch:
@@ -135,10 +113,10 @@ class DuckFiles:
 
     def _parquet(self, batch: Sequence[Source]) -> str:
         """A reader of Parquet files with osquery's columns, whichever of them there are and whatever type they have."""
-        files = f"read_parquet({_paths(batch)}, filename = true, union_by_name = true, hive_partitioning = false)"
+        files = f"read_parquet({paths(batch)}, filename = true, union_by_name = true, hive_partitioning = false)"
         types = {str(name).lower(): str(kind) for name, kind, *_rest in self.run(f"DESCRIBE SELECT * FROM {files}")}  # noqa: S608
-        columns = [f"{name}::VARCHAR AS {name}" if name.lower() in types else f"NULL::VARCHAR AS {name}" for name in _TEXT]
-        for name in _JSON:
+        columns = [f"{name}::VARCHAR AS {name}" if name.lower() in types else f"NULL::VARCHAR AS {name}" for name in TEXT]
+        for name in JSON:
             kind = types.get(name.lower(), "")
             told = f"{name}::JSON" if kind in ("JSON", "VARCHAR") else f"to_json({name})" if kind else "NULL::JSON"
             columns.append(f"{told} AS {name}")
@@ -154,7 +132,7 @@ class DuckFiles:
         loaded.broken += reading.broken
         loaded.problems += reading.problems
         if rewritten.stat().st_size:
-            self._stage(_reader([Source(str(rewritten), LINES, "", 0)]))
+            self._stage(reader([Source(str(rewritten), LINES, "", 0)]))
             self._keeper()
         rewritten.unlink()
 
@@ -162,7 +140,7 @@ class DuckFiles:
         self.run(f"""
             CREATE OR REPLACE TEMP TABLE stage AS SELECT *, columns IS NULL AND snapshot IS NULL AND diff IS NULL AS no_row FROM (
                 SELECT name, coalesce(hostIdentifier, '') AS identifier, coalesce(decorations, '{{}}') AS decorations,
-                    {_TIME} AS unix_time, coalesce(try_cast(epoch AS BIGINT), 0) AS epoch,
+                    {TIME} AS unix_time, coalesce(try_cast(epoch AS BIGINT), 0) AS epoch,
                     coalesce(try_cast(counter AS BIGINT), 0) AS counter, action, columns, snapshot, diffResults AS diff,
                     filename AS file
                 FROM {reader})""")  # noqa: S608  # a reader of our own making
@@ -177,12 +155,22 @@ class DuckFiles:
         has_snapshots, has_batches, lines = self.run("SELECT count(snapshot) > 0, count(diff) > 0, count(*) FROM stage")[0]
         self._take("stage", "lower(action)", "columns IS NOT NULL")
         if has_snapshots:
-            self._take(_unnested("snapshot"), "'snapshot'")
+            # What there was between the first and the last snapshot of a batch is of no account.
+            self.run("""
+                CREATE OR REPLACE TEMP TABLE ends AS
+                SELECT identifier, decorations, name, unnest(times) AS unix_time FROM (
+                    SELECT identifier, decorations, name, [min(unix_time), max(unix_time)] AS times
+                    FROM stage WHERE snapshot IS NOT NULL GROUP BY ALL)""")
+            at_ends = "snapshot IS NOT NULL AND (identifier, decorations, name, unix_time) IN (FROM ends)"
+            self._take(_unnested("snapshot", at_ends), "'snapshot'")
+            self.run("""INSERT INTO logged SELECT DISTINCT sender, query, epoch, counter, unix_time, 'snapshot', NULL::UBIGINT
+                FROM stage JOIN heard USING (identifier, decorations) JOIN names ON name = logged
+                WHERE json_array_length(snapshot) > 0""")
             self.run("""INSERT INTO logged SELECT sender, query, epoch, counter, unix_time, 'empty', NULL
                 FROM stage JOIN heard USING (identifier, decorations) JOIN names ON name = logged
                 WHERE json_array_length(snapshot) = 0""")
         for side in ("removed", "added") if has_batches else ():
-            self._take(_unnested(f"(diff->'{side}')"), f"'{side}'")
+            self._take(_unnested(f"diff->'{side}'", "diff IS NOT NULL"), f"'{side}'")
         return int(lines)
 
     def _name(self) -> None:
@@ -211,42 +199,7 @@ class DuckFiles:
             INSERT INTO logged SELECT DISTINCT * FROM ({taken}, NULL::UBIGINT FROM (SELECT * {source} AND NOT is_read) {told})""")  # noqa: S608
 
 
-def _unnested(array: str) -> str:
+def _unnested(array: str, condition: str) -> str:
     """The stage with a line per row of a JSON array of rows."""
-    unnested = f"""SELECT * EXCLUDE (columns), unnest(from_json({array}, '["JSON"]')) AS columns FROM stage"""  # noqa: S608
-    return f"({unnested} WHERE {array} IS NOT NULL)"
-
-
-def _reader(batch: Sequence[Source]) -> str:
-    """The table function that reads files of lines, packed in one way."""
-    packed = batch[0].packed or "uncompressed"
-    return (
-        f"read_json({_paths(batch)}, format = 'newline_delimited', columns = {_COLUMNS}, ignore_errors = true, filename = true, "
-        f"compression = '{packed}')"
-    )
-
-
-def _paths(batch: Sequence[Source]) -> str:
-    return "[" + ", ".join(_quoted(source.path) for source in batch) + "]"
-
-
-def _quoted(text: str) -> str:
-    # A glob's signs in a file's own name are its name.
-    return "'" + text.replace("'", "''") + "'"
-
-
-def _batches(sources: Iterable[Source]) -> Iterable[list[Source]]:
-    """Files of one form together, so many that a batch fits into memory."""
-    batch: list[Source] = []
-    size = 0
-    key: Optional[tuple[str, str]] = None
-    for source in sorted(sources, key=lambda each: (each.form, each.packed)):
-        weight = source.size * (_PACKING if source.packed or source.form == PARQUET else 1)
-        if batch and (key != (source.form, source.packed) or size + weight > _BATCH):
-            yield batch
-            batch, size = [], 0
-        batch.append(source)
-        size += weight
-        key = (source.form, source.packed)
-    if batch:
-        yield batch
+    rows = f"""unnest(from_json({array}, '["JSON"]')) AS columns"""
+    return f"(SELECT * EXCLUDE (columns), {rows} FROM stage WHERE {condition})"  # noqa: S608

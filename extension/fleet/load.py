@@ -15,7 +15,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from extension import private_file
-from extension.fleet.duck_files import DuckFiles, Loaded
+from extension.fleet.duck_files import DuckFiles
+from extension.fleet.reading import Loaded
 from extension.fleet.sources import DATA_SET, Problem, Source
 
 _FORMAT = 1

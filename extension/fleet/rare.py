@@ -28,6 +28,8 @@ _FEW, _MANY = 5, 60
 _CANDIDATES = 20_000
 Row = dict[str, Any]
 _HOUR = 3600
+# What came to its hosts within so many seconds came by one hand.
+_TOGETHER = ((6 * _HOUR, 1.6), (36 * _HOUR, 1.4), (96 * _HOUR, 1.2))
 _ODD_PLACE = re.compile(r"^(/tmp|/var/tmp|/dev/shm|/home|/root|/opt|/usr/local|/srv|/var/lib)/|/\.[^/]")
 
 
@@ -174,7 +176,8 @@ def _any(by_host: dict[str, Row], name: str) -> str:
 
 def _score(things: tuple[RareThing, ...], hosts: int, size: int, is_new: bool, spread: int) -> float:
     rarity = math.log2(max(2.0, size / hosts)) / 3
-    several = 1.6 if hosts > 1 else 0.4
+    # One host is one admin's whim, of which every fleet is full; two may be chance; what comes to more was brought there.
+    several = math.log2(1 + min(hosts, 8)) if hosts > 1 else 0.4
     odd = 1.0
     for thing in things:
         if thing.program and not thing.is_packaged:
@@ -186,6 +189,6 @@ def _score(things: tuple[RareThing, ...], hosts: int, size: int, is_new: bool, s
         if thing.is_packaged:
             odd -= 0.6
     breadth = 1 + math.log2(len({thing.kind for thing in things}))
-    together = 1.3 if hosts > 1 and spread < 3 * 86400 else 1.0
+    together = next((factor for within, factor in _TOGETHER if spread < within), 1.0) if hosts > 1 else 1.0
     score: float = rarity * several * max(odd, 0.2) ** 0.5 * breadth * together * (1.5 if is_new else 1.0)
     return score

@@ -107,8 +107,9 @@ def _of_finding(finding: Finding, host: Host) -> Iterable[Shared]:
             yield Shared(thing.kind, thing.value)
         elif thing.kind == "unit" and not thing.is_weak:
             yield Shared("unit", normalised(thing.value, host.names))
-    if finding.row.get("image"):
-        yield Shared("image", finding.row["image"])
+    for column in SHARED["image"]:
+        if finding.row.get(column):
+            yield Shared("image", finding.row[column])
     # The command line of a miner is mostly its pool's name; that of an odd program mostly the program's own.
     for column in _COMMANDS if finding.query.stage in ("entry", "persistence") else ("command",):
         command = normalised(finding.row.get(column, ""), host.names)

@@ -11,10 +11,10 @@ import ibis.expr.types as ir
 from pyspark.sql import DataFrame, SparkSession
 
 from extension.fleet.columns import COLUMNS
-from extension.fleet.duck_files import Loaded
 from extension.fleet.engines import texts
 from extension.fleet.names import Names
 from extension.fleet.open_engine import EngineRefusedError
+from extension.fleet.reading import Loaded
 from extension.fleet.sources import DOCUMENT, PARQUET, Problem, Source
 
 _DIFF = "STRUCT<removed: ARRAY<STRING>, added: ARRAY<STRING>>"

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from extension.fleet.duck import Duck
-from extension.fleet.duck_files import Loaded
 from extension.fleet.load import NoDataSetError, load
 from extension.fleet.names import Names
+from extension.fleet.reading import Loaded
 from extension.fleet.sources import NoSourceError, discover, is_result_file
 from tests.fleet.looking import line
 

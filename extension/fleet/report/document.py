@@ -8,10 +8,10 @@ from typing import Any
 
 from extension import __version__
 from extension.fleet.campaigns import Alike, Campaign
-from extension.fleet.duck_files import Loaded
 from extension.fleet.fleet_view import FleetView
 from extension.fleet.incidents import HostIncident
 from extension.fleet.rare import Rarity
+from extension.fleet.reading import Loaded
 from extension.fleet.report.coverage import told_coverage, told_hosts
 from extension.fleet.report.times import as_time
 from extension.fleet.report.words import fleet_sentence
