@@ -84,6 +84,8 @@ class ProcessNames:
             Mounted(Names.of([entry]), entry.get("file_system", ""), entry["exception"]) for entry in data["mounted_programs"]
         )
         self.titles = tuple(map(_title, data["titles"]))
+        cut = Names(frozenset().union(*(title.names for title in self.titles)), None)
+        self._any_title = cut._replace(pattern=Names.of({"patterns": entry.get("patterns")} for entry in data["titles"]).pattern)
         self.families = tuple(frozenset(entry["names"]) for entry in data["families"])
         self.shells = frozenset().union(*(entry["names"] for entry in data["families"] if entry["role"] == "shell"))
         self.tool_folders = _folders(data["tool_folders"])
@@ -113,7 +115,8 @@ class ProcessNames:
 
     def title(self, text: str) -> Optional[Title]:
         """Whose title `text` (a file name, a comm, or argv[0] with what follows it) is; None when anybody may bear it."""
-        return next((title for title in self.titles if title.match(text)), None)
+        # Nearly every text is nobody's title.
+        return next((title for title in self.titles if title.match(text)), None) if self._any_title.match(text) else None
 
     def is_variant(self, claimed: str, program: str) -> bool:
         """Whether a program may rightly call itself `claimed`: the same name, a variant of it, a stand-in, or one of many roles.
@@ -152,7 +155,7 @@ class ProcessNames:
         """Whether `path`, one that `is_tool_path` excuses, lies where anything is put by hand and in no known tool's folder."""
         for home in (*homes, *_HOME.findall(path)):
             rest = path[len(home) + 1 :] if path.startswith(home + "/") else ""
-            if is_below(rest, self.tool_folders) is None and is_below(rest, self.open_folders) is not None:
+            if rest and is_below(rest, self.open_folders) is not None and is_below(rest, self.tool_folders) is None:
                 return True
         return False
 
