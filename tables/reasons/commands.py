@@ -187,7 +187,7 @@ class _Judge:
         for pattern in _patterns_on("written"):
             match = pattern.regex.search(line)
             if match:
-                file = match["file"]
+                file = next(group for group in match.groupdict().values() if group)
                 path = self._absolute(posixpath.basename(file) if _URL.match(file) else file)
                 self.written.setdefault(path, set()).add(pattern.name)
                 if posixpath.dirname(path).endswith("bin"):
