@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, Optional
 
+from tables.fair_shares import Shares
 from tables.host import Host
 from tables.host.disk.files import Files, Unreadable
 from tables.host.packages.contents import changed_files
@@ -24,6 +25,8 @@ from tables.text.shell import parse
 _ELF = "\x7fELF"
 _SCRIPT_LIMIT = 256 * 1024
 _HEAD = 512
+# No script is longer; of programs changed_package_files tells.
+_LONGEST_COMPARED = 1 << 20
 _SHEBANG = re.compile(r"#![ \t]{0,255}([^ \t\r\n]{1,255})[ \t]{0,255}([^\r\n]{0,255})")
 # Scripts that start scripts: so far they are followed, and so many of them in one scan.
 _MAX_DEPTH = 3
@@ -51,6 +54,7 @@ class FollowedScripts:
         self.changed: dict[str, bool] = {}
         self._scripts: dict[Started, Script] = {}
         self._known: frozenset[Started] = frozenset()
+        self._shares = Shares(query)
         self._knows_owners = True
 
     def follow(self, roots: Iterable[Started], others: Iterable[str] = (), known: Iterable[Started] = ()) -> None:
@@ -84,7 +88,8 @@ class FollowedScripts:
             self.query.cannot_tell(str(error))
             self._knows_owners = False
             return
-        self.changed.update(changed_files(self.host, [path for path in new if self.packages.get(path)], self.query))
+        packaged = [path for path in new if self.packages.get(path)]
+        self.changed.update(changed_files(self.host, packaged, self.query, _LONGEST_COMPARED))
 
     def is_trusted(self, path: str) -> bool:
         """Whether a package owns the file and its content is the package's; below /etc anybody's may be."""
@@ -137,10 +142,21 @@ class FollowedScripts:
             self.query.truncate(f"{one.path}: more than {_MAX_SCRIPTS} scripts are started; not looked into")
             return Script()
         try:
+            owner = self.host.files.stat(one.path).st_uid
+        except Unreadable:
+            return Script()
+        # What one account's scripts source must not take the time of all others.
+        return next(self._shares.of(owner, one.path, self._looked_into(one, is_root)), Script())
+
+    def _looked_into(self, one: Started, is_root: bool) -> Iterator[Script]:
+        try:
             text = self.host.files.head(one.path, _SCRIPT_LIMIT).decode("utf-8", "surrogateescape")
             is_program = bool(self.host.files.stat(one.path).st_mode & 0o111)
         except Unreadable:
-            return Script()
+            return
+        yield self._judged(one, text, is_program, is_root)
+
+    def _judged(self, one: Started, text: str, is_program: bool, is_root: bool) -> Script:
         # Where a script names the file, the place is among that script's reasons, and settings are sourced from dot files.
         place = set(command_reasons(shlex.quote(one.path))) if is_root and one.language != SOURCED else set()
         if text.startswith(_ELF) or "\0" in text[:_HEAD]:

@@ -39,7 +39,7 @@ class StartedCommand(Row):
     program_is_packaged: Optional[int] = column(BIGINT, "1 if a package owns that file, 0 if none does, NULL if unknown")
     program_is_changed: Optional[int] = column(
         BIGINT,
-        "1 if its content is not what that package brought, 0 if it is, NULL without one or for a configuration file",
+        "1 if its content is not what that package brought, 0 if it is; NULL without one, for a configuration file, above 1 MiB",
     )
     program_reasons: Optional[str] = column(
         TEXT,

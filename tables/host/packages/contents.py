@@ -38,18 +38,20 @@ _CHUNK = 1 << 20
 # Bytes that one question may have read; what is left over is compared when asked for again.
 _MOST_READ = 1536 << 20
 _MAX_REMEMBERED = 30_000
+# The part of a query's time that is left for what else it does.
+_TIME_KEPT = 0.25
 
 
-def changed_files(host: Host, paths: Iterable[str], query: QueryContext) -> dict[str, bool]:
+def changed_files(host: Host, paths: Iterable[str], query: QueryContext, longest: int = HASH_LIMIT) -> dict[str, bool]:
     """True for each of the absolute `paths` whose content is not what its package brought, False for those that have it.
 
     Left out are files that no package owns, configuration files (conffiles, %config), and those of which the package keeps no
     digest; links are not followed. Who changes the package's database as well is not seen. Compared once for each state of
-    a file. What could not be compared is said to `query`.
+    a file; one of more than `longest` bytes only where that was done before. What could not be compared is said to `query`.
     """
     known: PackageContents = host.state("packages: contents", lambda: PackageContents(host.files))
     try:
-        return known.changed(paths, query)
+        return known.changed(paths, query, longest)
     except OwnerUnknown as error:
         query.cannot_tell(str(error))
         return {}
@@ -65,7 +67,7 @@ class PackageContents:
         # By path: what stands for the state of the file, and whether it is changed (None: nothing to compare it with).
         self._known: dict[str, tuple[int, Optional[bool]]] = {}
 
-    def changed(self, paths: Iterable[str], query: QueryContext) -> dict[str, bool]:
+    def changed(self, paths: Iterable[str], query: QueryContext, longest: int) -> dict[str, bool]:
         """As the function `changed_files`; OwnerUnknown where there is no database that can be read."""
         found_here = databases(self.files)
         stamp = found_here.stamp(self.files)
@@ -76,10 +78,9 @@ class PackageContents:
             known = dict(self._known)
         statuses = {path: status for path in set(paths) if (status := self._status(path)) is not None}
         states = {path: hash(file_key(status)) for path, status in statuses.items() if stat.S_ISREG(status.st_mode)}
+        new = [path for path in states if known.get(path, (0, None))[0] != states[path] and statuses[path].st_size <= longest]
         # The longest last: a replaced cron is small, and a gigabyte of them would take the time of all others.
-        new = sorted(
-            (path for path in states if known.get(path, (0, None))[0] != states[path]), key=lambda p: statuses[p].st_size
-        )
+        new.sort(key=lambda path: statuses[path].st_size)
         found = dict(self._compare(found_here, new, query)) if new else {}
         if any(found.values()) and (self._is_busy() or found_here.stamp(self.files) != stamp):
             query.could_not_see("packages are being installed: which of their files have changed is known afterwards")
@@ -89,7 +90,8 @@ class PackageContents:
             if self._stamp == stamp:
                 self._known.update(fresh)
         known.update(fresh)
-        return {path: changed for path in states if path in known and (changed := known[path][1]) is not None}
+        kept = ((path, known.get(path, (0, None))) for path in states)
+        return {path: is_changed for path, (state, is_changed) in kept if state == states[path] and is_changed is not None}
 
     def _status(self, path: str) -> Optional[os.stat_result]:
         try:
@@ -106,6 +108,9 @@ class PackageContents:
                 yield path, None
                 continue
             query.check_time()
+            if query.seconds_left() < query.budget_seconds * _TIME_KEPT:
+                not_compared += 1
+                continue
             try:
                 size, actual = _hashed(self.files, path, {algorithm for algorithm, _ in expected}, left, query)
             except Unreadable as error:
@@ -118,9 +123,7 @@ class PackageContents:
             left -= size
             yield path, expected.isdisjoint(actual)
         if not_compared:
-            query.truncate(
-                f"{not_compared} long files were not compared with their packages: {_MOST_READ >> 20} MiB are at a time"
-            )
+            query.truncate(f"{not_compared} long files were not compared with their packages yet, for lack of time or size")
 
     def _is_busy(self) -> bool:
         """Whether a package manager holds its lock on this, the running system (proc_locks(5))."""

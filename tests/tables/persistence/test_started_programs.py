@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,6 +13,9 @@ import yaml
 from extension.engines.embedded import EmbeddedEngine
 from extension.pack.model import load_pack, shipped_pack
 from tables.host import Host
+from tables.persistence.startup_commands import startup_commands
+from tables.schema import QueryContext
+from tests.support.patience import patient
 from tests.support.planted_files import link, plant
 
 CASES: Mapping[str, dict[str, dict[str, str]]] = yaml.safe_load(Path(__file__).with_name("started_programs.yaml").read_text())
@@ -101,3 +105,17 @@ def test_scripts_that_start_each_other_end(tmp_path: Path) -> None:
     scripts = {f"/opt/x/{n} (x)": f"#!/bin/sh\n/opt/x/{(n + 1) % 3}\n. /opt/x/{n}\n" for n in range(3)}
     _write(tmp_path, {"/etc/cron.d/x": "* * * * * root /opt/x/0\n", **scripts})
     assert _found(tmp_path) == []
+
+
+def test_what_one_account_sources_does_not_take_the_time_of_others(tmp_path: Path) -> None:
+    _system(tmp_path)
+    slow = "$(:;" * (64 * 1024)
+    scripts = {f"/home/kim/{n}": slow for n in range(200)}
+    _write(tmp_path, {"/home/kim/.bashrc": "".join(f". ~/{n}\n" for n in range(200)), **scripts})
+    for path in scripts:
+        os.chown(tmp_path / path[1:], 1000, 1000)
+    _write(tmp_path, {"/root/.bashrc": ". ~/.bashrc.koske\n", "/root/.bashrc.koske": "<download>\n"})
+    query = QueryContext(budget_seconds=patient(12.0))
+    rows = [row for row in startup_commands.generate(Host(str(tmp_path)), query) if row.path == "/root/.bashrc"]
+    assert [row.line for row in rows] == [0, 1]
+    assert any("out of time for the files of this account" in why for why in query.cuts)

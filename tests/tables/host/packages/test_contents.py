@@ -106,7 +106,16 @@ def test_what_is_too_long_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     plant(tmp_path, "/usr/bin/small", b"oth")
     query = QueryContext()
     assert changed_files(Host(str(tmp_path)), ["/usr/bin/big", "/usr/bin/small"], query) == {"/usr/bin/small": True}
-    assert query.cuts == ("1 long files were not compared with their packages: 0 MiB are at a time",)
+    assert query.cuts == ("1 long files were not compared with their packages yet, for lack of time or size",)
+
+
+def test_long_files_are_left_to_who_has_the_time(tmp_path: Path) -> None:
+    host = Host(str(tmp_path))
+    dpkg(tmp_path, "big", {"/usr/bin/big": b"12345"})
+    plant(tmp_path, "/usr/bin/big", b"other")
+    assert changed_files(host, ["/usr/bin/big"], QueryContext(), longest=4) == {}
+    assert ask(host, "/usr/bin/big") == {"/usr/bin/big": True}
+    assert changed_files(host, ["/usr/bin/big"], QueryContext(), longest=4) == {"/usr/bin/big": True}
 
 
 def test_while_packages_are_installed_nothing_is_called_changed() -> None:
