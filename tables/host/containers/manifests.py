@@ -25,6 +25,8 @@ _KUBELET_FILES = (
 _DROP_INS = ("/etc/systemd/system/kubelet.service.d", "/usr/lib/systemd/system/kubelet.service.d")
 _FOLDER = re.compile(r"""(?:--pod-manifest-path[= ]|["']?staticPodPath["']?[ \t]{0,16}:[ \t]{0,16})["']?(/[^\s"',#]{1,1024})""")
 _LIMIT = 256 * 1024
+# Parsing YAML takes tens of milliseconds a kilobyte on a slow machine.
+_ACCOUNT_LIMIT = 16 * 1024
 _MAX_FILES = 500
 _MAX_DEPTH = 2
 _MAX_DOCUMENTS = 500
@@ -74,15 +76,16 @@ class Manifests:
 
     def read(self, path: str, runtime: str, username: str = "") -> list[Container]:
         """The containers that the manifest at `path` declares."""
-        found = self.store.kept((path,), lambda: self._parsed(path)) or []
+        limit = _ACCOUNT_LIMIT if username else _LIMIT
+        found = self.store.kept((path,), lambda: self._parsed(path, limit)) or []
         return [each._replace(runtime=runtime, path=path, username=username) for each in found]
 
-    def _parsed(self, path: str) -> list[Container]:
+    def _parsed(self, path: str, limit: int) -> list[Container]:
         import yaml  # Start-up does not need it.
 
         found: list[Container] = []
         try:
-            data = self.store.files.read_text(path, _LIMIT)
+            data = self.store.files.read_text(path, limit)
             found.extend(parse_manifest(data))
         except Unreadable as error:
             self.store.unseen.could_not_see(str(error))
