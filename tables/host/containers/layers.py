@@ -83,17 +83,16 @@ class ImageLayers:
         if layers is None or any(path.startswith(point.rstrip("/") + "/") or path == point for point in mounted):
             return None
         try:
-            image = next(filter(None, (self._status(layers, folder, path) for folder in layers.lower)), None)
             upper = None if is_deleted else self._status(layers, layers.upper, path)
+            if not is_deleted and (upper is None or not stat.S_ISREG(upper.st_mode)):
+                return None
+            # Only for what is in the upper layer, or was: there are many below it.
+            image = next(filter(None, (self._status(layers, folder, path) for folder in layers.lower)), None)
         except OSError:
             self.unreached.add(layers.upper)
             return None
-        if is_deleted:
-            return None if image else layers.upper
-        if upper is None or not stat.S_ISREG(upper.st_mode):
-            return None
         # One that was only given another mode or owner was copied up as it was.
-        is_same = image is not None and (upper.st_size, upper.st_mtime_ns) == (image.st_size, image.st_mtime_ns)
+        is_same = image and (upper is None or (upper.st_size, upper.st_mtime_ns) == (image.st_size, image.st_mtime_ns))
         return None if is_same else layers.upper
 
     def _of(self, process: Process) -> tuple[Optional[Layers], tuple[str, ...]]:
