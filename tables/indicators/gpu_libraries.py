@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, Optional
 
 from tables.indicators.loader import load_yaml
+from tables.indicators.process_names import is_below
 
 
 class MappedLibraries(NamedTuple):
@@ -25,6 +26,12 @@ class GpuLibraries:
         self._framework = _pattern(data["frameworks"])
         self._compute = _pattern(data["compute"])
         self._display = _pattern(data["display"])
+        self._volunteers = frozenset(name for entry in data["volunteers"] for name in entry["names"])
+        self._volunteer_folders = tuple(folder for entry in data["volunteers"] for folder in entry["folders"])
+
+    def is_volunteers(self, path: str, ancestors: Iterable[str]) -> bool:
+        """Whether the program at `path` is one of a volunteers' project: started by its client, and kept in its folder."""
+        return is_below(path, self._volunteer_folders) is not None and not self._volunteers.isdisjoint(ancestors)
 
     def of_maps(self, maps: bytes) -> MappedLibraries:
         """Which of them a process has mapped, by its /proc/PID/maps."""

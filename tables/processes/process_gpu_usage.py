@@ -11,6 +11,7 @@ from tables.host import Host
 from tables.host.containers.columns import container_column, names_containers
 from tables.host.processes.columns import is_hidden_column, process_column, process_facts
 from tables.host.processes.visibility import Visibility
+from tables.reasons.finding_columns import exception_column
 from tables.reasons.mining.gpu import gpu_processes, packaged
 from tables.schema import BIGINT, DOUBLE, TEXT, QueryContext, Row, column, table
 
@@ -60,6 +61,7 @@ class ProcessGpuUsage(Row):
     program_is_packaged: Optional[int] = column(
         BIGINT, "1 if a package owns its program, 0 if none does; NULL in containers and where unknown"
     )
+    exception: Optional[str] = exception_column()
     measured_by: str = column(TEXT, "nvml, kfd, fdinfo, or held: it has a GPU's device open, and nothing measures its use")
 
 
@@ -113,6 +115,7 @@ def process_gpu_usage(host: Host, query: QueryContext) -> Iterator[ProcessGpuUsa
             gpu_memory=use.memory,
             framework=one.framework,
             program_is_packaged=known.get(process.pid),
+            exception=one.exception,
             measured_by=use.how,
         )
         if process.is_same_process():

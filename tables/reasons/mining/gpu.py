@@ -8,6 +8,7 @@ from tables.host import Host
 from tables.host.gpu.model import COMPUTE, GpuUse
 from tables.host.gpu.uses import BUSY_SHARE, GpuHistory
 from tables.host.packages.owners import OwnerUnknown, owners
+from tables.host.processes.executables import ancestor_programs
 from tables.host.processes.procfs import Process
 from tables.indicators.gpu_libraries import gpu_libraries
 from tables.unseen import Unseen
@@ -26,11 +27,13 @@ class GpuProcess(NamedTuple):
     context: str
     busy_seconds: Optional[int]
     framework: str
+    # What makes such use harmless as a rule; "" when nothing does.
+    exception: str
 
     @property
     def is_busy(self) -> bool:
         """Whether it keeps the GPU busy with computing alone, for which it has no framework."""
-        return (self.use.share or 0.0) >= BUSY_SHARE and self.context == COMPUTE and not self.framework
+        return (self.use.share or 0.0) >= BUSY_SHARE and self.context == COMPUTE and not (self.framework or self.exception)
 
 
 def gpu_processes(host: Host, unseen: Unseen) -> list[GpuProcess]:
@@ -48,7 +51,10 @@ def gpu_processes(host: Host, unseen: Unseen) -> list[GpuProcess]:
         # Drivers that render do not tell what for: OpenCL has no window.
         if use.how == "fdinfo" and libraries.compute and not libraries.display:
             context = COMPUTE
-        found.append(GpuProcess(process, use, context, history.busy_seconds(*process.identity, use), libraries.framework))
+        is_volunteers = gpu_libraries().is_volunteers(process.exe_path or "", ancestor_programs(process))
+        exception = "volunteer computing" if is_volunteers else ""
+        busy_seconds = history.busy_seconds(*process.identity, use)
+        found.append(GpuProcess(process, use, context, busy_seconds, libraries.framework, exception))
     return found
 
 

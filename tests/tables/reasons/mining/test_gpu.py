@@ -7,6 +7,7 @@ import pytest
 
 from tables.host import Host
 from tables.host.disk.files import Files
+from tables.indicators.gpu_libraries import gpu_libraries
 from tables.reasons.mining.gpu import STEADY_SECONDS, busy_facts, gpu_processes
 from tables.unseen import Unseen
 from tests.support import planted_files
@@ -41,6 +42,12 @@ def host(tmp_path: Path) -> Host:
 
 def occupy(tmp_path: Path, pid: int, units: int) -> None:
     planted_files.plant(tmp_path, f"/sys/class/kfd/kfd/proc/{pid}/stats_4711/cu_occupancy", f"{units}\n")
+
+
+def test_volunteers_projects_are_told_by_their_client_and_their_folder() -> None:
+    told = gpu_libraries().is_volunteers
+    assert told("/var/lib/boinc-client/projects/e/app", {"boinc", "systemd"})
+    assert not told("/opt/boinc/app", {"boinc"}) and not told("/var/lib/boinc-client/app", {"bash"})
 
 
 def test_a_program_that_keeps_a_gpu_busy_for_no_framework(host: Host, plant: Planter, tmp_path: Path, quiet: Path) -> None:
