@@ -16,6 +16,7 @@ NO_PARSERS = {
     "tables.schema.column": "declares a column",
     "tables.schema.table": "declares a table",
     "tables.host.network.columns.socket_column": "declares a column",
+    "tables.host.containers.columns.container_column": "declares a column",
     "tables.host.processes.columns.process_column": "declares a column",
     "tables.host.processes.columns.is_hidden_column": "declares a column",
     "tables.host.syscalls.openat": "a system call",
