@@ -1,4 +1,4 @@
-"""How web applications and inference servers let clients in: Next.js, n8n, Langflow, ComfyUI, Grafana."""
+"""How web applications and inference servers let clients in: Next.js, n8n, Langflow, ComfyUI, Grafana, phpMyAdmin."""
 
 from __future__ import annotations
 
@@ -17,7 +17,11 @@ _TITLE = re.compile(r"next-server \(v(\d{1,5}\.\d{1,5}\.\d{1,5})")
 _MENDED_NEXT = {
     (15, 0): 5, (15, 1): 9, (15, 2): 6, (15, 3): 6, (15, 4): 8, (15, 5): 7, (16, 0): 7,
 }  # fmt: skip
-_LANGFLOW_MENDED = (1, 3, 0)
+_PMA_FOLDERS = (
+    "/usr/share/phpmyadmin", "/usr/share/phpMyAdmin", "/var/www/html/phpmyadmin", "/var/www/html/phpMyAdmin", "/var/www/html/pma",
+    "/var/www/phpmyadmin",
+)  # fmt: skip
+_PMA_KIND = re.compile(r"[ \t]*\$cfg\['Servers'\]\[[^\]]{1,16}\]\['auth_type'\][ \t]*=[ \t]*['\"](\w{1,32})")
 _INI_SECTION = re.compile(r"^\[([\w.-]{1,64})\]", re.MULTILINE)
 _INI_SETTING = re.compile(r"^[ \t]*(\w{1,64})[ \t]*=[ \t]*([^\n;#]{0,200})", re.MULTILINE)
 
@@ -86,6 +90,24 @@ def comfyui(facts: ServiceFacts) -> Optional[Verdict]:
     if not facts.exists(posixpath.join(folder, "comfy/cli_args.py")):
         return None
     return Verdict(NO_AUTH, ("no_auth",), ("it asks nobody for a password",))
+
+
+def phpmyadmin(facts: ServiceFacts) -> Optional[Verdict]:
+    """PhpMyAdmin behind a web server: whether it logs in by itself. None where the web server has none."""
+    folder = next(
+        (place for place in _PMA_FOLDERS if facts.exists(f"{place}/libraries") or facts.exists(f"{place}/themes")), None
+    )
+    if folder is None:
+        return None
+    found = facts.first(f"{folder}/config.inc.php", "/etc/phpmyadmin/config.inc.php", "/etc/phpMyAdmin/config.inc.php")
+    lines = [(number, line) for number, line in enumerate(found[1].split("\n"), 1)] if found else []
+    kind = next((number for number, line in lines if (match := _PMA_KIND.match(line)) and match[1] == "config"), None)
+    if kind is not None or facts.environment.get("PMA_USER"):
+        path = found[0] if found and kind is not None else None
+        return Verdict(NO_AUTH, ("no_auth",), ("phpMyAdmin logs in by itself (auth_type config)",), path, kind)
+    if facts.unreadable:
+        return Verdict(UNKNOWN, (), (f"{facts.unreadable[0]} could not be read",))
+    return Verdict(PASSWORD, (), ("phpMyAdmin asks for a login of the database",), found[0] if found else None)
 
 
 def grafana(facts: ServiceFacts) -> Verdict:

@@ -37,6 +37,7 @@ JUDGES: Mapping[str, Callable[[ServiceFacts], Optional[Verdict]]] = {
     "nomad": cluster_auth.nomad,
     "opensearch": store_auth.opensearch,
     "postgresql": store_auth.postgresql,
+    "phpmyadmin": application_auth.phpmyadmin,
     "rabbitmq": storage_auth.rabbitmq,
     "redis": store_auth.redis,
     "registry": storage_auth.registry,

@@ -43,6 +43,8 @@ GRAFANA = "/etc/grafana/grafana.ini"
 REGISTRY = "/etc/docker/registry/config.yml"
 CLICKHOUSE = "/etc/clickhouse-server/users.xml"
 USERS = "<clickhouse><profiles><default/></profiles><users><default>{}</default></users></clickhouse>"
+PMA = "/etc/phpmyadmin/config.inc.php"
+PMA_KIND = "$cfg['Servers'][$i]['auth_type'] = '{}';\n"
 RABBIT = "/etc/rabbitmq/rabbitmq.conf"
 JENKINS = '<hudson>\n  <useSecurity>{}</useSecurity>\n  <authorizationStrategy class="hudson.security.{}">\n</hudson>\n'
 
@@ -507,6 +509,20 @@ CASES = {
     "argo cd": Case(["/bin/argocd-server", "--disable-auth"], 8080, {}, "none", "no_auth"),
     "xmrig's own": Case(["/opt/xmrig", "--http-port=8080", "--http-host=0.0.0.0"], 8080, {}, "none", "no_auth"),
     "xmrig's own with a token": Case(["/opt/xmrig", "--http-port=8080", "--http-access-token=t"], 8080, {}, "password"),
+    "phpmyadmin that logs in": Case(
+        ["/usr/sbin/apache2", "-k", "start"],
+        80,
+        {
+            "/usr/share/phpmyadmin/themes/x": "",
+            PMA: "<?php\n// $cfg['Servers'][$i]['auth_type'] = 'cookie';\n" + PMA_KIND.format("config"),
+        },
+        "none",
+        "no_auth",
+        f"{PMA}:3",
+    ),
+    "phpmyadmin": Case(
+        ["/usr/sbin/nginx"], 443, {"/usr/share/phpmyadmin/themes/x": "", PMA: PMA_KIND.format("cookie")}, "password", "", PMA
+    ),
     "gitlab": Case(["/opt/gitlab/bin/gitlab-workhorse"], 8181, {}, "unknown"),
 }
 # Listeners that are no service's front door, and programs that are no such service.
