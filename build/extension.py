@@ -21,6 +21,9 @@ SHEBANG = b"#!/usr/bin/python3 -IS\n"
 _MAIN = b"from extension.__main__ import main\n\nmain()\n"
 _LOCK = ROOT / "build" / "requirements-ext.lock"
 _OWN = {"extension": (".py", ".yaml", ".json", ".html", ".css", ".md"), "tables": (".py", ".yaml"), "packs": (".yaml",)}
+# Commands for a person's own terminal, which osquery has no use for.
+LEFT_OUT = ("extension/collect/", "extension/watch/", "extension/export/", "extension/fleet/", "extension/plan/commands.py",
+             "extension/plan/formats.py", "extension/explain.py")  # fmt: skip
 # What is carried of each distribution; of the others in the lock file (rich's highlighters) nothing is imported.
 _CARRIED = {
     "click": r"click/",
@@ -32,8 +35,6 @@ _CARRIED = {
     "rich": r"rich/",
     "thrift": r"thrift/(?!TTornado|TSCons|TZlib|server/TNonblocking|server/THttp|transport/T(Http|SSL|Twisted|Zlib|Sasl))",
 }
-# The fleet view's engine is no pure Python; of it only the commands are carried, which say so.
-_LEFT_OUT = re.compile(r"extension/fleet/(?!(__init__|commands|sources)\.py$)")
 _LICENCE = re.compile(r"(licen[cs]e|copying|notice)[^/]*$", re.IGNORECASE)
 
 
@@ -62,8 +63,8 @@ def _own_files() -> Iterator[tuple[str, bytes]]:
     for folder, endings in _OWN.items():
         for path in sorted((ROOT / folder).rglob("*")):
             name = str(path.relative_to(ROOT))
-            is_left_out = path.name == "README.md" or "__pycache__" in path.parts or _LEFT_OUT.match(name)
-            if path.suffix in endings and not is_left_out:
+            is_ours = path.suffix in endings and path.name != "README.md" and "__pycache__" not in path.parts
+            if is_ours and not name.startswith(LEFT_OUT):
                 yield name, path.read_bytes()
     for name in ("LICENSE", "NOTICE"):
         yield name, (ROOT / name).read_bytes()

@@ -18,7 +18,7 @@ from typing import Any
 
 import yaml
 
-from build import extension, osquery_pack
+from build import extension, manual, osquery_pack
 from build.deliver import PACK, ROOT, BuildError, source_date
 from extension import __version__
 from tables.errors import TableError
@@ -96,6 +96,9 @@ def _documents(stage: Path) -> None:
         "minehunt.1.gz": (FILES / "minehunt.1").read_bytes(),
     }.items():
         (stage / name).write_bytes(gzip.compress(content, 9, mtime=0))
+    for target, text in _manual().items():
+        data = text.encode()
+        (stage / Path(target).name).write_bytes(gzip.compress(data, 9, mtime=0) if target.endswith(".gz") else data)
     licence = (
         "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\nUpstream-Name: minehunt\n\n"
         "Files: *\nCopyright: the minehunt authors\nLicense: Apache-2.0\n"
@@ -104,6 +107,11 @@ def _documents(stage: Path) -> None:
     )
     (stage / "copyright").write_text(licence + "".join(f" {line}".rstrip() + "\n" for line in _notice()))
     shutil.copy(FILES / "minehunt.yaml", stage)
+
+
+def _manual() -> dict[str, str]:
+    """Manual pages and shell completions by their path on the host."""
+    return {**{f"{target}.gz": text for target, text in manual.pages().items()}, **manual.completions()}
 
 
 def _date() -> datetime.datetime:
@@ -130,6 +138,7 @@ def _package(stage: Path, indicators: Sequence[Path], kind: str) -> dict[str, An
     ]
     documents = {
         "/usr/share/man/man1/minehunt.1.gz": stage / "minehunt.1.gz",
+        **{target: stage / Path(target).name for target in _manual()},
         f"{doc}/CHANGELOG.md.gz": stage / "CHANGELOG.md.gz",
         f"{doc}/README.md": ROOT / "README.md",
     }

@@ -22,12 +22,13 @@ from tables.host import Host
 from tables.schema import Table
 
 # Commands that are loaded when asked for: module and name. Those that are not in the one file say so.
-_COMMANDS = {
+COMMANDS = {
     "triage": ("extension.triage_command", "triage"),
     "plan": ("extension.plan.commands", "plan"),
     "collect": ("extension.collect.commands", "collect"),
     "compare": ("extension.watch.commands", "compare"),
     "watch": ("extension.watch.commands", "watch"),
+    "explain": ("extension.explain", "explain"),
     "export": ("extension.export.commands", "export"),
     "baseline": ("extension.baseline.commands", "baseline"),
     "fleet": ("extension.fleet.commands", "fleet"),
@@ -39,16 +40,21 @@ class _Commands(click.Group):
     """The commands, in the order of `--help`; a module is imported when its command is named."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted({*super().list_commands(ctx), *_COMMANDS})
+        return sorted({*super().list_commands(ctx), *COMMANDS})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> Optional[click.Command]:
-        if cmd_name not in _COMMANDS:
+        if cmd_name not in COMMANDS:
             return super().get_command(ctx, cmd_name)
-        module, name = _COMMANDS[cmd_name]
+        module, name = COMMANDS[cmd_name]
         if importlib.util.find_spec(module.rpartition(".")[0]) is None or importlib.util.find_spec(module) is None:
             return None
         command: click.Command = getattr(importlib.import_module(module), name)
         return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[Optional[str], Optional[click.Command], list[str]]:
+        if args and args[0] in COMMANDS and self.get_command(ctx, args[0]) is None:
+            raise CannotRunError(f"{args[0]} is not in this file, which is for osquery; minehunt's wheel or repository has it")
+        return super().resolve_command(ctx, args)
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -74,8 +80,12 @@ def query(sql: str, form: str, options: EngineOptions) -> None:
     click.echo({"table": as_grid, "json": _as_json, "csv": as_csv}[form](rows), nl=False)
 
 
+def _complete_tables(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    return [name for name in minehunt_tables.discover() if name.startswith(incomplete)]
+
+
 @main.command("tables")
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=_complete_tables)
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def show_tables(name: Optional[str], form: str) -> None:
     """List minehunt's tables, or describe the table NAME."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Optional
@@ -81,6 +82,8 @@ def triage(
     if container is not None:
         _triage_containers(options, pack, container, steps, form, output, lang, fail_on)
         return
+    if form not in ("text", "html", "md", "json"):
+        _exporter()
     if output is not None:
         # Now, not after minutes of work.
         to_file(private_file.check, output)
@@ -143,6 +146,12 @@ def _render(form: str, result: Triage, facts: Facts, lang: str) -> str:
         from extension.report import html, markdown
 
         return html.render(result, facts, lang) if form == "html" else markdown.render(result, facts, lang)
-    from extension.export import render as export
+    return _exporter()(form, result)
 
-    return export(form, result)
+
+def _exporter() -> Callable[[str, Triage], str]:
+    try:
+        from extension.export import render
+    except ModuleNotFoundError:
+        raise CannotRunError("this form is not in the file that is for osquery; minehunt's wheel or repository has it") from None
+    return render
