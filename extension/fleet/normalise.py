@@ -1,7 +1,7 @@
 """Commands and paths without what differs from host to host: numbers, addresses, identifiers, random names.
 
-One list of replacements, applied by Python's `re` and, as an Ibis expression, by every engine: RE2's syntax, no look-around, and
-every repetition that could be tried again from elsewhere is bounded.
+One list of replacements, applied by Python's `re` and, as an Ibis expression, by every engine: RE2's syntax, no look-around, no
+group in a replacement (engines write it differently), and every repetition that could be tried again from elsewhere is bounded.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import ibis.expr.types as ir
 MAX_TEXT = 2048
 REPLACEMENTS = (
     # What everybody may write to, and what is hidden, is named at will.
-    (r"(/tmp|/var/tmp|/dev/shm|/run/shm)/[^\s'\";|&<>()]+", r"\1/*"),
+    (r"/tmp/[^\s'\";|&<>()]+", "/tmp/*"),  # noqa: S108  # named, not used
+    (r"/shm/[^\s'\";|&<>()]+", "/shm/*"),
     (r"/\.[^/\s'\";|&<>()]+", "/.*"),
     (r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}", "*"),
     (r"[A-Za-z0-9+=]{24,}", "*"),
