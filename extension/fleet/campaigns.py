@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Optional
 
 from extension.fleet.hosts import Host
@@ -31,7 +30,7 @@ class Campaign:
     things: dict[Shared, int]
     logins: tuple[Login, ...] = ()
 
-    @cached_property
+    @property
     def hosts(self) -> tuple[Host, ...]:
         """Its hosts in the order in which they fell; who was logged in to from another of them came after that one."""
         began: dict[str, int] = {}
@@ -103,11 +102,16 @@ class Campaign:
 
 @dataclass(eq=False)
 class Alike:
-    """One detection on many hosts, and nothing else there: a roll-out or a misfire until somebody says otherwise."""
+    """The same few detections on many hosts, and nothing else there: a roll-out or a misfire until somebody says otherwise."""
 
-    query: Query
+    queries: tuple[Query, ...]
     hosts: tuple[Host, ...]
     things: tuple[Shared, ...]
+
+    @property
+    def severity(self) -> str:
+        """The gravest detection's."""
+        return min((query.severity for query in self.queries), key=SEVERITIES.index)
 
 
 def campaigns(incidents: list[HostIncident], bonds: Bonds) -> tuple[list[Campaign], list[Alike]]:
@@ -126,30 +130,31 @@ def campaigns(incidents: list[HostIncident], bonds: Bonds) -> tuple[list[Campaig
 
 
 def _alike(others: list[tuple[HostIncident, frozenset[Shared]]]) -> list[Alike]:
-    """Detections that, alone, have found something on many hosts, the widest first."""
-    by_query: dict[str, list[tuple[HostIncident, frozenset[Shared]]]] = defaultdict(list)
+    """Detections that have found something on many hosts, and no others there, the widest first."""
+    by_detections: dict[frozenset[str], list[tuple[HostIncident, frozenset[Shared]]]] = defaultdict(list)
     for one, things in others:
-        if len(one.detections) == 1:
-            by_query[min(one.detections)].append((one, things))
+        by_detections[one.detections].append((one, things))
     found = []
-    for _name, members in sorted(by_query.items()):
+    for _names, members in sorted(by_detections.items(), key=lambda each: sorted(each[0])):
         hosts = {one.host.key: one.host for one, _things in members}
         if len(hosts) >= _MANY:
             counts = Counter(thing for _one, things in members for thing in things)
             common = tuple(sorted(thing for thing, count in counts.items() if count * 2 > len(members)))
-            query = members[0][0].incident.findings[0].query
-            found.append(Alike(query, tuple(sorted(hosts.values(), key=lambda host: (host.name, host.key))), common))
+            queries = {finding.query.name: finding.query for finding in members[0][0].incident.findings}
+            in_order = sorted(hosts.values(), key=lambda host: (host.name, host.key))
+            found.append(Alike(tuple(queries[name] for name in sorted(queries)), tuple(in_order), common))
     return sorted(found, key=lambda each: -len(each.hosts))
 
 
 def _is_campaign(members: list[HostIncident]) -> bool:
-    """Whether it is more than one detection that sees one thing everywhere."""
+    """Whether it is more than a new program that a detection or two take for something else, wherever it is put."""
     if not any(one.incident.is_compromise for one in members):
         return False
     if any(one.incident.is_mining or one.incident.severity == "critical" for one in members):
         return True
     stages = {stage for one in members for stage in one.incident.chain}
-    return len(frozenset().union(*(one.detections for one in members))) > 1 and len(stages) > 1
+    detections = frozenset().union(*(one.detections for one in members))
+    return len(detections) > 1 and len(stages) > 1 and any(one.incident.severity == "high" for one in members)
 
 
 def _counted(indexes: Iterable[int], incidents: list[HostIncident], bonds: Bonds) -> dict[Shared, int]:

@@ -178,8 +178,8 @@ def _title(description: Text, query: Any) -> dict[str, str]:
 
 def _alike(one: Alike) -> Document:
     return {
-        "query": one.query.name,
-        "severity": one.query.severity,
+        "query": " ".join(query.name for query in one.queries),
+        "severity": one.severity,
         "hosts": [{"host": host.name, "key": host.key} for host in one.hosts],
         "things": [{"kind": thing.kind, "value": thing.value} for thing in one.things[:10]],
     }
