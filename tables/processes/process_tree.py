@@ -21,7 +21,7 @@ from tables.host.processes.pidspace import hold
 from tables.host.processes.procfs import CLOCK_TICKS, Process, ProcStat, container_id, parse_cgroup
 from tables.host.processes.visibility import Visibility
 from tables.indicators.process_names import process_names
-from tables.reasons.commands import judged_words
+from tables.reasons.commands import alert_reasons, judged_words
 from tables.reasons.running_commands import RunningCommands
 from tables.schema import BIGINT, TEXT, QueryContext, Row, column, table
 
@@ -82,6 +82,7 @@ class ProcessInTree(Row):
     command_reasons: Optional[str] = column(
         TEXT, "what is odd about the program text that it was given (sh -c, python -c …), comma separated", words=judged_words
     )
+    alert_reasons: Optional[str] = column(TEXT, "those of `command_reasons` that are worth an alert alone")
 
 
 def terminal(number: int) -> Optional[str]:
@@ -270,6 +271,7 @@ def _row(
     login = process.procfs.try_read(f"{stat.pid}/loginuid", 32) or b""
     cgroup_path = origins.cgroup_path(stat.pid)
     orphaned_from = origins.orphaned_from(stat, now_ticks)
+    reasons = commands.reasons(process.exe_path or process.name, process.argv)
     return ProcessInTree(
         pid=stat.pid,
         start_time=process.start_time,
@@ -297,5 +299,6 @@ def _row(
         is_kernel_thread=process.is_kernel_thread,
         is_orphan=orphaned_from is not None,
         orphaned_from=orphaned_from,
-        command_reasons=commands.reasons(process.exe_path or process.name, process.argv) or None,
+        command_reasons=reasons or None,
+        alert_reasons=",".join(alert_reasons(reasons)) or None,
     )

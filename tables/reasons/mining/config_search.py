@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple, Optional
 
+from tables.fair_shares import in_time
 from tables.host import Host
 from tables.host.accounts.databases import Account, parse_passwd
 from tables.host.disk.files import FileKey, Unreadable, file_key
@@ -202,9 +204,13 @@ class ConfigSearch:
         for home in homes:
             for name in HOME_CONFIGS:
                 self._read(f"{home}/{name}")
-        for place, depth in {**_PLACES, **homes}.items():
-            for found in walk.below(place, depth, self._is_candidate):
-                self.query.check_time()
+        places = {**_PLACES, **homes}
+        # Shallow ones first; nobody fills a folder so that the others' time is gone, or the table without an answer.
+        for place, end in in_time(self.query, places, places.__getitem__):
+            for found in walk.below(place, places[place], self._is_candidate):
+                if time.monotonic() > end:
+                    self.query.truncate(f"out of time in {place}, at {found.path}")
+                    break
                 if found.status.st_size >= 16:
                     self._read(found.path, found.status)
         return walk.cut

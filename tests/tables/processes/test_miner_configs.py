@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 
 from tables.host import Host
 from tables.processes.miner_configs import MinerConfigFile, miner_configs
+from tables.reasons.mining.config_search import ConfigSearch
 from tables.schema import QueryContext
 from tests.support.planted_programs import WAIT, Planter, container_code, copy_shell, fill_root
 
@@ -193,3 +195,20 @@ def test_a_link_out_of_a_mounted_disk_is_not_followed(disk: Path) -> None:
         (disk / "opt" / "config.json").symlink_to(outside)
         (disk / "opt" / "m").symlink_to(outside.parent)
         assert found_on(disk) == {}
+
+
+def test_a_folder_full_of_files_takes_its_share_of_the_time_and_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "etc/miner/config.json")
+    for number in range(60):
+        write(tmp_path / f"tmp/{number}.json", f'{{"the number is": {number}}}')
+    read = ConfigSearch._read
+
+    def slowly(search: ConfigSearch, path: str, *status: os.stat_result) -> None:
+        time.sleep(0.05 if path.startswith("/tmp/") else 0)
+        read(search, path, *status)
+
+    monkeypatch.setattr(ConfigSearch, "_read", slowly)
+    query = QueryContext(budget_seconds=2.0)
+    found = list(miner_configs.generate(Host(str(tmp_path)), query))
+    assert [row.path for row in found if isinstance(row, MinerConfigFile)] == ["/etc/miner/config.json"]
+    assert query.truncated is not None and "out of time in /tmp" in query.truncated
