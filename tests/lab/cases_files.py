@@ -40,8 +40,9 @@ def fresh_program_among_the_systems(room: Room) -> Planted:
 
 @fresh_program_among_the_systems.twin
 def _(room: Room) -> Planted:
-    """a packaged program that was written anew, as by an upgrade."""
+    """a packaged program that an upgrade has written anew, with its digest."""
     room.append("/usr/bin/sort", "")
+    room.package("lab-upgrade", "/usr/bin/sort")
     return {"path": "/usr/bin/sort"}
 
 
