@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.benchmarks.measure import BenchmarkError, Options
 
-_COUNT = "import duckdb, sys; print(duckdb.sql(f\"SELECT count(*) FROM read_json('{sys.argv[1]}/*.log*')\").fetchone()[0])"
+_COUNT = "import duckdb, sys; print(duckdb.sql(f\"SELECT count(*) FROM read_json('{sys.argv[1]}/*.log*')\").fetchall()[0][0])"
 
 
 def run(options: Options) -> None:
