@@ -14,7 +14,7 @@ from extension.watch.identity import identity
 from tables.host import Host
 
 # Of CPU that a look may take, with room for a busy host; what is dearer is not asked again.
-_ROUND_SECONDS = 0.2
+_ROUND_SECONDS = 0.15
 # What the pack asks at least this often (seconds) is cheap as a rule; and so long one look of the choice may take.
 _OFTEN = 900
 _CHOICE_SECONDS = 5.0
