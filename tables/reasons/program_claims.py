@@ -89,7 +89,8 @@ class ProgramClaims:
 
     def _false(self, claim: str, file: RunningFile) -> Optional[str]:
         """What is at `claim` instead of the running file; None when the claim is not false."""
-        if file.view is None or self.names.is_variant(claim.rpartition("/")[2], file.name()):
+        name = claim.rpartition("/")[2]
+        if file.view is None or self.names.is_variant(name, file.name()) or self._is_own_copy(name, file):
             return None
         found = self._find(file.view, claim)
         if found is None:
@@ -102,6 +103,11 @@ class ProgramClaims:
         if "/" not in claim and self._is_on_own_path(claim, file):
             return None
         return f"the program {found[0].path}"
+
+    def _is_own_copy(self, name: str, file: RunningFile) -> bool:
+        """Whether it is a container runtime's copy of itself in memory; the seals on that are judged elsewhere."""
+        memory = file.path[len("/memfd:") :] if file.is_memfd else ""
+        return any(name in runtime.parents and runtime.what.match(memory) for runtime in self.names.memfd_runtimes)
 
     def _find(self, view: View, claim: str) -> Optional[list[Located]]:
         """The files that `claim` names; None when that cannot be told."""
