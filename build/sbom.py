@@ -13,7 +13,11 @@ from pathlib import Path
 from build.deliver import ROOT, BuildError, run, source_date
 
 # name of the list: lock file
-LISTS = {"minehunt-extension": "requirements-ext.lock", "minehunt-command": "requirements.lock"}
+LISTS = {
+    "minehunt-extension": "requirements-ext.lock",
+    "minehunt-command": "requirements.lock",
+    "minehunt-fleet": "requirements-fleet.lock",
+}
 
 
 def build(destination: Path) -> None:

@@ -11,7 +11,7 @@ from extension.fleet.forms import STATUS
 from extension.pack.model import Pack, Query
 
 # Evidence whose rows the fleet view reads; of all other queries only that, and when, a host reported them.
-EVIDENCE = ("logins", "login_failures", "tcp_connections", "packages", STATUS)
+EVIDENCE = ("logins", "login_failures", "open_ports", "tcp_connections", "packages", STATUS)
 # What stands before it: nothing, Fleet's pack/Global/ or pack/team-7/, or a pack of this name or minehunt's; a query of
 # the same name in another pack is another query.
 _SCHEDULERS = re.compile(r"pack.(?:Global|team-[0-9]+)[/_:.|-]")
