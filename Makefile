@@ -71,6 +71,7 @@ lock: $(VENV)/.dev ## renew the lock files (needs the Python package uv on PATH)
 	  --custom-compile-command 'make lock' build/requirements-fleet.in -o build/requirements-fleet.lock
 	uv pip compile --python-version 3.9 --generate-hashes --no-emit-index-url --quiet \
 	  --custom-compile-command 'make lock' build/requirements-ext.in -o build/requirements-ext.lock
+	$(BIN)/python -m build.debian
 
 clean: ## remove what make made
 	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

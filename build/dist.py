@@ -1,4 +1,4 @@
-"""Build everything below dist/, or nothing: `python -m build.dist [--output FOLDER] [INDICATOR_LIST…]`."""
+"""Build everything below dist/, or nothing: `python -m build.dist [--output FOLDER] [--no-runtime] [INDICATOR_LIST…]`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from build import extension, fleet, osquery_pack, packages, sbom, siem, warehouse
+from build import extension, fleet, offline, osquery_pack, packages, runtime_package, sbom, siem, warehouse
 from build.deliver import PACK, ROOT, BuildError, sha256_sums, whole
 from extension.engines.embedded import EmbeddedEngine
 from extension.pack.check import check_pack
@@ -15,9 +15,10 @@ from extension.pack.model import PackError, load_pack
 from tables.host import Host
 
 
-def build(destination: Path, indicators: Sequence[Path] = ()) -> None:
+def build(destination: Path, indicators: Sequence[Path] = (), with_runtime: bool = True) -> None:
     """Put all deliverables and their SHA256SUMS into `destination`, in the place of what was there.
 
+    Without `with_runtime` those are left out that carry a Python of their own, which only Debian can build.
     Raises BuildError or PackError, and leaves `destination` as it was, for whatever cannot be built.
     """
     check()
@@ -31,6 +32,10 @@ def build(destination: Path, indicators: Sequence[Path] = ()) -> None:
         siem.build(new / "siem")
         sbom.build(new / "sbom")
         warehouse.build(new / "warehouse")
+        if with_runtime:
+            (new / "offline").mkdir()
+            offline.build(new / "offline", extension_file)
+            runtime_package.build(new / "packages")
         (new / "SHA256SUMS").write_text(sha256_sums(new))
 
 
@@ -49,10 +54,11 @@ def main() -> int:
     """0 when all is built; 1, with the reason, when nothing was."""
     parser = argparse.ArgumentParser(prog="make dist", description=__doc__)
     parser.add_argument("--output", type=Path, default=ROOT / "dist")
+    parser.add_argument("--no-runtime", action="store_true", help="leave out what carries a Python, as it takes Debian to build")
     parser.add_argument("indicators", nargs="*", type=Path, metavar="INDICATOR_LIST", help="more pools for the packages")
     options = parser.parse_args()
     try:
-        build(options.output, options.indicators)
+        build(options.output, options.indicators, not options.no_runtime)
     except (BuildError, PackError, OSError) as error:
         print(f"nothing was built: {error}", file=sys.stderr)
         return 1

@@ -14,10 +14,17 @@ from pathlib import Path
 
 import tables
 from build.deliver import ROOT, BuildError, run, source_date
+from build.runtime import HOME
 from tables import index
 
+# The private runtime where that is installed (build/runtime_package.py), the host's Python otherwise.
 # -I: nothing of the environment or the working folder is imported; -S: nothing of the host's site-packages is.
-SHEBANG = b"#!/usr/bin/python3 -IS\n"
+START = f"""#!/bin/sh
+python={HOME}/python3
+[ -x $python ] || python=/usr/bin/python3
+[ -x $python ] || {{ echo "minehunt needs $python 3.9 or newer, or the package minehunt-runtime" >&2; exit 2; }}
+exec $python -IS "$0" "$@"
+""".encode()
 _MAIN = b"from extension.__main__ import main\n\nmain()\n"
 _LOCK = ROOT / "build" / "requirements-ext.lock"
 _OWN = {"extension": (".py", ".yaml", ".json", ".html", ".css", ".md"), "tables": (".py", ".yaml"), "packs": (".yaml",)}
@@ -48,7 +55,7 @@ def build(destination: Path) -> Path:
     target = destination / "minehunt.ext"
     date = time.gmtime(source_date())[:6]
     with target.open("wb") as file:
-        file.write(SHEBANG)
+        file.write(START)
         with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
             for name in sorted(entries):
                 entry = zipfile.ZipInfo(name, date)

@@ -34,7 +34,7 @@ _FOLDERS = (
 _OSQUERY_FILES = ("cryptominer_triage.conf", "osquery.conf", "osquery.flags", "extensions.load")
 _SUMMARY = "Hunts cryptominers: osquery extension and query pack"
 # A site that rebuilds the packages puts its own address here.
-_MAINTAINER = "minehunt maintainers <maintainers@minehunt.invalid>"
+MAINTAINER = "minehunt maintainers <maintainers@minehunt.invalid>"
 # name: nfpm's packager
 FORMATS = {"deb": "deb", "rpm": "rpm"}
 
@@ -66,7 +66,7 @@ def pack(destination: Path, extension_file: Path, osquery: Path, indicators: Seq
         for name, packager in FORMATS.items():
             config.write_text(yaml.safe_dump(_package(stage, indicators, name), sort_keys=False))
             target = destination / _file_name(name)
-            _nfpm(["package", "--config", str(config), "--packager", packager, "--target", str(target)])
+            nfpm(["package", "--config", str(config), "--packager", packager, "--target", str(target)])
             target.chmod(0o644)
             built.append(target)
     return built
@@ -86,10 +86,10 @@ def _file_name(kind: str) -> str:
 
 def _documents(stage: Path) -> None:
     """What every package has to have: its licence, its changes, a manual page, an example configuration."""
-    date, note = _date(), "See CHANGELOG.md.gz."
-    rpm = [{"semver": f"{__version__}-1", "date": date.isoformat(), "packager": _MAINTAINER, "changes": [{"note": note}]}]
+    today, note = date(), "See CHANGELOG.md.gz."
+    rpm = [{"semver": f"{__version__}-1", "date": today.isoformat(), "packager": MAINTAINER, "changes": [{"note": note}]}]
     (stage / "changes.yaml").write_text(yaml.safe_dump(rpm))
-    deb = f"minehunt ({__version__}) unstable; urgency=medium\n\n  * {note}\n\n -- {_MAINTAINER}  {format_datetime(date)}\n"
+    deb = f"minehunt ({__version__}) unstable; urgency=medium\n\n  * {note}\n\n -- {MAINTAINER}  {format_datetime(today)}\n"
     for name, content in {
         "changelog.gz": deb.encode(),
         "CHANGELOG.md.gz": (ROOT / "CHANGELOG.md").read_bytes(),
@@ -114,8 +114,9 @@ def _manual() -> dict[str, str]:
     return {**{f"{target}.gz": text for target, text in manual.pages().items()}, **manual.completions()}
 
 
-def _date() -> datetime.datetime:
-    return datetime.datetime.fromtimestamp(source_date(), datetime.timezone.utc)
+def date() -> datetime.datetime:
+    """The date that all packaged files carry."""
+    return datetime.datetime.fromtimestamp(sourcedate(), datetime.timezone.utc)
 
 
 def _notice() -> list[str]:
@@ -149,7 +150,7 @@ def _package(stage: Path, indicators: Sequence[Path], kind: str) -> dict[str, An
     else:
         files += [_file(source, target, type="doc") for target, source in documents.items()]
         files += [_file(ROOT / name, f"/usr/share/licenses/minehunt/{name}", type="license") for name in ("LICENSE", "NOTICE")]
-    info = {"owner": "root", "group": "root", "mtime": _date().isoformat()}
+    info = {"owner": "root", "group": "root", "mtime": date().isoformat()}
     return {
         "name": "minehunt",
         "arch": "all",
@@ -159,15 +160,15 @@ def _package(stage: Path, indicators: Sequence[Path], kind: str) -> dict[str, An
         "version_schema": "none",
         "section": "admin",
         "priority": "optional",
-        "maintainer": _MAINTAINER,
+        "maintainer": MAINTAINER,
         "description": f"{_SUMMARY}\n"
         "Tables for hidden processes, mining pool connections, start-up commands and\n"
         "more, and a pack that schedules them after an 18-step response procedure.",
         "license": "Apache-2.0",
-        "mtime": _date().isoformat(),
+        "mtime": date().isoformat(),
         # For a .deb nfpm would give it the form of no Debian changelog.
         **({"changelog": str(stage / "changes.yaml")} if kind == "rpm" else {}),
-        "depends": ["python3 >= 3.9" if kind == "rpm" else "python3 (>= 3.9)"],
+        "depends": ["(minehunt-runtime or python3 >= 3.9)" if kind == "rpm" else "minehunt-runtime | python3 (>= 3.9)"],
         "contents": [{**entry, "file_info": {**info, **entry.get("file_info", {})}} for entry in files],
         "scripts": {
             "postinstall": str(FILES / "postinstall.sh"),
@@ -182,7 +183,8 @@ def _file(source: Path, target: str, mode: int = 0o644, **more: Any) -> dict[str
     return {"src": str(source), "dst": target, "file_info": {"mode": mode}, **more}
 
 
-def _nfpm(arguments: Sequence[str]) -> None:
+def nfpm(arguments: Sequence[str]) -> None:
+    """Run nfpm; BuildError with its words when it fails."""
     program = Path(sys.executable).with_name("nfpm")
     if not program.exists():
         raise BuildError(f"{program.name}: not installed; make setup of the development tools brings it (make dist does)")

@@ -158,5 +158,6 @@ def _extension_command() -> list[str]:
     if home.is_file():
         return [sys.executable, "-IS", str(home)]
     # Not by -m: that would import from whatever folder the caller stands in.
+    isolated = ["-IS"] if sys.flags.no_site else []
     start = "import runpy, sys; sys.path.insert(0, sys.argv.pop(1)); runpy.run_module('extension', run_name='__main__')"
-    return [sys.executable, "-c", start, str(home)]
+    return [sys.executable, *isolated, "-c", start, str(home)]

@@ -28,7 +28,7 @@ DELIVERABLES = {
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("out") / "dist"
-    dist.build(folder)
+    dist.build(folder, with_runtime=False)
     return folder
 
 
@@ -45,7 +45,7 @@ def pack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def fails(output: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *lists: str) -> str:
     """What `make dist` says when it fails; nothing may be left behind."""
     before = sorted(output.parent.iterdir()) if output.parent.is_dir() else []
-    monkeypatch.setattr(sys, "argv", ["dist", "--output", str(output), *lists])
+    monkeypatch.setattr(sys, "argv", ["dist", "--no-runtime", "--output", str(output), *lists])
     assert dist.main() == 1
     assert (sorted(output.parent.iterdir()) if output.parent.is_dir() else []) == before
     return capsys.readouterr().err
@@ -61,7 +61,7 @@ def test_all_of_it_is_built_and_summed(built: Path) -> None:
 
 
 def test_the_same_commit_gives_the_same_bytes(built: Path, tmp_path: Path) -> None:
-    dist.build(tmp_path / "again")
+    dist.build(tmp_path / "again", with_runtime=False)
     assert (tmp_path / "again/SHA256SUMS").read_text() == (built / "SHA256SUMS").read_text()
 
 
@@ -70,7 +70,7 @@ def test_what_was_there_before_is_replaced(tmp_path: Path, monkeypatch: pytest.M
     (tmp_path / "dist/old").touch()
     for module, name in ((dist.extension, "build"), (dist.packages, "pack")):
         monkeypatch.setattr(module, name, lambda *_: None)
-    dist.build(tmp_path / "dist")
+    dist.build(tmp_path / "dist", with_runtime=False)
     assert not (tmp_path / "dist/old").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["dist"]
 

@@ -46,7 +46,8 @@ def names(file: Path) -> list[str]:
 
 
 def test_it_is_a_script_that_isolates_itself_and_that_only_its_owner_may_change(built: Path) -> None:
-    assert built.read_bytes().startswith(b"#!/usr/bin/python3 -IS\n")
+    assert built.read_bytes().startswith(b"#!/bin/sh\npython=/usr/lib/minehunt/runtime/python3\n")
+    assert b'\nexec $python -IS "$0" "$@"\nPK' in built.read_bytes()
     assert built.stat().st_mode & 0o777 == 0o755
 
 
