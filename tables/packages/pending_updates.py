@@ -45,12 +45,12 @@ class PendingUpdate(Row):
 def pending_updates(host: Host, query: QueryContext) -> Iterator[PendingUpdate]:
     """One row per installed package and architecture with a newer version.
 
-    Compared are /var/lib/dpkg/status with /var/lib/apt/lists, rpm's SQLite database with the primary.xml and updateinfo.xml of
+    Compared are /var/lib/dpkg/status with /var/lib/apt/lists, rpm's database with the primary.xml and updateinfo.xml of
     dnf's caches, apk's database with its cached indexes; by the rules of each for versions. Nothing is fetched, run or locked.
     What a cache does not know is not pending: minehunt_status says where there is no cache, where it is older than two weeks,
     and where it is compressed with zstd, which Python does not read. apt's suites that are NotAutomatic
     (backports) and streams of dnf modules that are not in use do not count; pins, phased updates and excludes are not
-    regarded. apk's indexes do not tell security updates. Packages of Berkeley DB and NDB databases of rpm are not read.
+    regarded. apk's indexes do not tell security updates.
     """
     systems = 0
     for system in package_systems(host.files):

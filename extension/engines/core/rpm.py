@@ -8,7 +8,6 @@ from typing import Union
 
 from extension.engines.core import CoreRow, core_table
 from extension.engines.core.reading import Reader
-from tables.errors import TableError
 from tables.host import Host
 from tables.host.packages import rpm_database
 from tables.schema import QueryContext
@@ -26,7 +25,7 @@ def parse_header(blob: bytes) -> dict[str, Union[str, int]]:
 
 
 def _headers(reader: Reader, path: str) -> Iterator[bytes]:
-    """The headers in rpm's SQLite database; what a running rpm has in its write-ahead log is not seen, and said to be."""
+    """The headers in rpm's database; what a running rpm has in its write-ahead log is not seen, and said to be."""
     if rpm_database.pending_log(reader.host.files, path):
         reader.missed(f"{path}-wal", "changes not yet in the database are not read")
     else:
@@ -36,26 +35,12 @@ def _headers(reader: Reader, path: str) -> Iterator[bytes]:
 
 @core_table("rpm_packages", index=["name", "version", "release", "arch", "epoch"], optimized=["name"], budget_seconds=60.0)
 def rpm_packages(host: Host, query: QueryContext) -> Iterator[CoreRow]:
-    """The packages in rpm's SQLite database; size in bytes, install_time in unix seconds.
-
-    No rows on a host without rpm; a database in an older format (Berkeley DB, NDB) is an error that names it.
-    """
+    """The packages in rpm's database; size in bytes, install_time in unix seconds. No rows on a host without rpm."""
     reader = Reader(host, "rpm_packages", query)
-    seen = set()
-    for folder in rpm_database.FOLDERS:
-        canonical = reader.canonical(folder)
-        if canonical in seen:
-            continue
-        seen.add(canonical)
-        path = os.path.join(folder, rpm_database.DATABASE)
-        if host.files.exists(path):
-            os.close(host.files.open(path))
-            for blob in _headers(reader, path):
-                query.check_time()
-                columns = parse_header(blob)
-                yield {**dict.fromkeys(_TAGS.values(), ""), **columns}
-            return
-        for name, kind in rpm_database.OTHER_DATABASES.items():
-            other = os.path.join(folder, name)
-            if host.files.exists(other):
-                raise TableError(f"{other}: {kind} package databases can be read only by osquery or rpm itself")
+    path = rpm_database.find(host.files)
+    if path is None:
+        return
+    os.close(host.files.open(path))
+    for blob in _headers(reader, path):
+        query.check_time()
+        yield {**dict.fromkeys(_TAGS.values(), ""), **parse_header(blob)}

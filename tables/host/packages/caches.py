@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import NamedTuple, Optional
 
-from tables.host.disk.files import Files, Unreadable
+from tables.host.disk.files import Files
 from tables.host.disk.line_reader import LineReader
 from tables.host.packages import rpm_database
 from tables.host.packages.versions import compare_apk, compare_deb, compare_rpm
@@ -149,9 +148,6 @@ def _release(files: Files, path: str, names: Collection[str]) -> dict[str, str]:
 def _rpm(files: Files) -> Optional[PackageSystem]:
     path = rpm_database.find(files)
     if path is None:
-        other = rpm_database.find_other(files)
-        if other is not None:
-            raise Unreadable(other[0], f"packages cannot be read from a {other[1]} database", errno.ENOTSUP)
         return None
     caches = []
     for folder in _DNF_CACHES:

@@ -1,4 +1,4 @@
-"""Which package owns a file, read from the databases of dpkg, rpm (SQLite) and apk without running any of them."""
+"""Which package owns a file, read from the databases of dpkg, rpm and apk without running any of them."""
 
 from __future__ import annotations
 
@@ -99,9 +99,6 @@ def databases(files: Files) -> Databases:
     apk = next((path for path in _APK_DATABASES if files.exists(path)), None)
     if dpkg or rpm or apk:
         return Databases(dpkg, rpm, apk)
-    other = rpm_database.find_other(files)
-    if other is not None:
-        raise OwnerUnknown(f"{other[0]}: the files of packages cannot be read from a {other[1]} database")
     raise OwnerUnknown("no database of dpkg, rpm or apk: which package owns a file is not known")
 
 

@@ -1,4 +1,4 @@
-"""rpm's SQLite database (rpmdb.sqlite): the headers of its packages, and the package that lists a file."""
+"""rpm's database (SQLite, Berkeley DB or NDB): the headers of its packages, and the package that lists a file."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Optional, Union
 
 from tables.errors import TableError
 from tables.host.disk.files import Files
+from tables.host.packages.rpm_older_databases import berkeley_headers, ndb_headers
 
 if TYPE_CHECKING:
     import sqlite3
 
 FOLDERS = ("/usr/lib/sysimage/rpm", "/var/lib/rpm")
 DATABASE = "rpmdb.sqlite"
-OTHER_DATABASES = {"Packages": "Berkeley DB", "Packages.db": "NDB"}
+# By the name of their file; where an upgrade left an older one, rpm uses the first of these.
+_OLDER_DATABASES = {"Packages.db": ndb_headers, "Packages": berkeley_headers}
 
 # Types of a header entry (rpm: include/rpm/rpmtag.h), and the tags that together name a package's files.
 _NUMBERS = {2: "B", 3: "H", 4: "I", 5: "Q"}
@@ -73,18 +75,15 @@ def _strings(blob: bytes, start: int, end: int, count: int) -> Values:
 
 
 def find(files: Files) -> Optional[str]:
-    """The path of rpm's SQLite database, None where there is none."""
-    return next((path for folder in FOLDERS if files.exists(path := f"{folder}/{DATABASE}")), None)
-
-
-def find_other(files: Files) -> Optional[tuple[str, str]]:
-    """The path and the kind of a database in a format that is not read here, None where there is none."""
-    named = ((f"{folder}/{name}", kind) for folder in FOLDERS for name, kind in OTHER_DATABASES.items())
-    return next(((path, kind) for path, kind in named if files.exists(path)), None)
+    """The path of rpm's database, None where there is none."""
+    names = (DATABASE, *_OLDER_DATABASES)
+    return next((path for folder in FOLDERS for name in names if files.exists(path := f"{folder}/{name}")), None)
 
 
 def pending_log(files: Files, database: str) -> Optional[str]:
     """The write-ahead log beside `database` when it holds changes, which are not read here; None when it is empty."""
+    if database.rpartition("/")[2] in _OLDER_DATABASES:
+        return None
     log = f"{database}-wal"
     return log if files.exists(log) and files.stat(log).st_size else None
 
@@ -108,6 +107,16 @@ def open_database(files: Files, path: str) -> sqlite3.Connection:
 
 def headers(files: Files, path: str) -> Iterator[bytes]:
     """Every package header of at most MAX_HEADER bytes in the database at `path`; TableError when it cannot be read."""
+    older = _OLDER_DATABASES.get(path.rpartition("/")[2])
+    if older is not None:
+        fd = files.open(path)
+        try:
+            yield from older(lambda size, offset: os.pread(fd, size, offset), MAX_HEADER)
+        except (OSError, ValueError) as error:
+            raise TableError(f"{path}: {error}") from None
+        finally:
+            os.close(fd)
+        return
     import sqlite3
 
     try:
@@ -154,13 +163,21 @@ def _listed(
 ) -> Iterator[tuple[str, dict[int, Values], int]]:
     """Each of the `wanted` names that a package lists, with those `tags` of its header and the file's number there.
 
-    Asks the database's own index of base names, so that only the headers of the few packages in question are read.
+    Asks SQLite's index of base names, so that only the headers of the few packages in question are read; of an older database
+    all are.
     """
-    import sqlite3
-
     by_base: dict[str, list[str]] = {}
     for name in wanted:
         by_base.setdefault(name.rpartition("/")[2], []).append(name)
+    if path.rpartition("/")[2] in _OLDER_DATABASES:
+        for blob in headers(files, path):
+            header = parse_header(blob, tags)
+            for index, base in enumerate(header.get(_BASE_NAMES, [])):
+                if base in by_base and (listed := _file_name(header, index)) in by_base[str(base)]:
+                    yield listed, header, index
+        return
+    import sqlite3
+
     try:
         with closing(open_database(files, path)) as database:
             candidates: dict[int, list[tuple[int, str]]] = {}

@@ -137,8 +137,8 @@ def test_rpm_changes_in_the_log_are_a_gap(planted: PlantedHost) -> None:
 @pytest.mark.parametrize(
     ("path", "contents", "message"),
     [
-        ("/var/lib/rpm/Packages", "", "rpm_packages: /var/lib/rpm/Packages: Berkeley DB"),
-        ("/usr/lib/sysimage/rpm/Packages.db", "", "rpm_packages: /usr/lib/sysimage/rpm/Packages.db: NDB"),
+        ("/var/lib/rpm/Packages", "", "/var/lib/rpm/Packages: not a Berkeley DB hash table"),
+        ("/usr/lib/sysimage/rpm/Packages.db", "", "/usr/lib/sysimage/rpm/Packages.db: not a database in rpm's NDB format"),
         ("/var/lib/rpm/rpmdb.sqlite", "no database at all" * 100, "/var/lib/rpm/rpmdb.sqlite: file is not a database"),
         ("/var/lib/rpm/rpmdb.sqlite", "", "/var/lib/rpm/rpmdb.sqlite: no such table"),
     ],

@@ -172,7 +172,7 @@ def test_no_database_is_not_no_owner(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("name", "kind"), [("Packages", "Berkeley DB"), ("Packages.db", "NDB")])
-def test_an_older_rpm_database_is_named(tmp_path: Path, name: str, kind: str) -> None:
+def test_an_older_rpm_database_that_is_broken_is_named(tmp_path: Path, name: str, kind: str) -> None:
     plant(tmp_path, f"/var/lib/rpm/{name}")
     with pytest.raises(OwnerUnknown, match=f"/var/lib/rpm/{name}: .*{kind}"):
         ask(tmp_path, "/bin/ls")
