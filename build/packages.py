@@ -116,7 +116,7 @@ def _manual() -> dict[str, str]:
 
 def date() -> datetime.datetime:
     """The date that all packaged files carry."""
-    return datetime.datetime.fromtimestamp(sourcedate(), datetime.timezone.utc)
+    return datetime.datetime.fromtimestamp(source_date(), datetime.timezone.utc)
 
 
 def _notice() -> list[str]:
