@@ -71,6 +71,11 @@ def fetch(packages: Iterable[Locked]) -> list[Path]:
     return list(wanted.values())
 
 
+def fetch_all() -> None:
+    """Have the packages of every architecture in the cache; BuildError as `fetch`."""
+    fetch([package for architecture in ARCHITECTURES.values() for package in locked(architecture)])
+
+
 def unpack(files: Iterable[Path], destination: Path) -> None:
     """Unpack package files below `destination`, running none of their scripts."""
     for file in files:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from build import extension, fleet, offline, osquery_pack, packages, runtime_package, sbom, siem, warehouse
+from build import debian, extension, fleet, offline, osquery_pack, packages, runtime_package, sbom, siem, warehouse
 from build.deliver import PACK, ROOT, BuildError, sha256_sums, whole
 from extension.engines.embedded import EmbeddedEngine
 from extension.pack.check import check_pack
@@ -15,10 +15,11 @@ from extension.pack.model import PackError, load_pack
 from tables.host import Host
 
 
-def build(destination: Path, indicators: Sequence[Path] = (), with_runtime: bool = True) -> None:
+def build(destination: Path, indicators: Sequence[Path] = (), with_runtime: bool = True) -> str:
     """Put all deliverables and their SHA256SUMS into `destination`, in the place of what was there.
 
-    Without `with_runtime` those are left out that carry a Python of their own, which only Debian can build.
+    Without `with_runtime` those are left out that carry a Python of their own, which only Debian can build; so are they where
+    apt no longer has what runtime.lock names. Returns why they are left out, "" when they are not.
     Raises BuildError or PackError, and leaves `destination` as it was, for whatever cannot be built.
     """
     check()
@@ -32,11 +33,20 @@ def build(destination: Path, indicators: Sequence[Path] = (), with_runtime: bool
         siem.build(new / "siem")
         sbom.build(new / "sbom")
         warehouse.build(new / "warehouse")
-        if with_runtime:
-            (new / "offline").mkdir()
-            offline.build(new / "offline", extension_file)
-            runtime_package.build(new / "packages")
+        left_out = _with_runtime(new, extension_file) if with_runtime else "as was asked"
         (new / "SHA256SUMS").write_text(sha256_sums(new))
+    return left_out
+
+
+def _with_runtime(new: Path, extension_file: Path) -> str:
+    try:
+        debian.fetch_all()
+    except BuildError as error:
+        return str(error)
+    (new / "offline").mkdir()
+    offline.build(new / "offline", extension_file)
+    runtime_package.build(new / "packages")
+    return ""
 
 
 def check() -> None:
@@ -58,10 +68,12 @@ def main() -> int:
     parser.add_argument("indicators", nargs="*", type=Path, metavar="INDICATOR_LIST", help="more pools for the packages")
     options = parser.parse_args()
     try:
-        build(options.output, options.indicators, not options.no_runtime)
+        left_out = build(options.output, options.indicators, not options.no_runtime)
     except (BuildError, PackError, OSError) as error:
         print(f"nothing was built: {error}", file=sys.stderr)
         return 1
+    if left_out:
+        print(f"left out are the offline archives and minehunt-runtime: {left_out}", file=sys.stderr)
     print((options.output / "SHA256SUMS").read_text(), end="")
     return 0
 

@@ -24,7 +24,9 @@ def release() -> str:
     if _git("tag", "--list", TAG):
         raise BuildError(f"{TAG} exists; raise __version__ in extension/__init__.py")
     notes = _notes()
-    dist.build(ROOT / "dist")
+    left_out = dist.build(ROOT / "dist")
+    if left_out:
+        raise BuildError(f"dist/ lacks the offline archives and minehunt-runtime: {left_out}")
     _git("tag", "--annotate", TAG, "--message", f"minehunt {__version__}\n\n{notes}")
     return TAG
 

@@ -15,7 +15,7 @@ from build.deliver import BuildError
 def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A checkout in which only the builders are left out."""
     monkeypatch.setattr(release, "ROOT", tmp_path)
-    monkeypatch.setattr("build.release.dist.build", lambda folder: folder.mkdir())
+    monkeypatch.setattr("build.release.dist.build", built)
     for name in ("GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL"):
         monkeypatch.setenv(name, "test@example.org")
     (tmp_path / "CHANGELOG.md").write_text(
@@ -26,6 +26,11 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     git(tmp_path, "add", ".")
     git(tmp_path, "commit", "-qm", "first")
     return tmp_path
+
+
+def built(folder: Path, left_out: str = "") -> str:
+    folder.mkdir()
+    return left_out
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -39,6 +44,13 @@ def test_it_builds_and_tags_with_the_notes_of_this_version(tree: Path) -> None:
     assert "- Mends." in notes and "0.0.1" not in notes
     with pytest.raises(BuildError, match="exists"):
         release.release()
+
+
+def test_one_without_the_offline_archives_is_none(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("build.release.dist.build", lambda folder: built(folder, "apt has no such version"))
+    with pytest.raises(BuildError, match="no such version"):
+        release.release()
+    assert not git(tree, "tag")
 
 
 def test_an_unclean_tree_is_refused(tree: Path) -> None:
