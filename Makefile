@@ -45,6 +45,7 @@ lint: $(VENV)/.dev ## check style, format, import directions and the packs
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/minehunt pack check
+	$(BIN)/minehunt pack check --pack packs/cryptominer_events
 	$(BIN)/python -m build.docs --check
 
 types: $(VENV)/.dev ## check types

@@ -17,6 +17,7 @@ from extension.pack.model import PackError
 
 ROOT = Path(__file__).resolve().parents[1]
 PACK = ROOT / "packs" / "cryptominer_triage"
+EVENTS = ROOT / "packs" / "cryptominer_events"
 
 
 class BuildError(Exception):

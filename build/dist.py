@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from build import debian, extension, fleet, offline, osquery_pack, packages, runtime_package, sbom, siem, warehouse
-from build.deliver import PACK, ROOT, BuildError, sha256_sums, whole
+from build.deliver import EVENTS, PACK, ROOT, BuildError, sha256_sums, whole
 from extension.engines.embedded import EmbeddedEngine
 from extension.pack.check import check_pack
 from extension.pack.model import PackError, load_pack
@@ -53,7 +53,7 @@ def check() -> None:
     """Raise PackError, with file and line of each fault, for a pack that must not be shipped."""
     engine = EmbeddedEngine(Host())
     try:
-        problems = check_pack(load_pack(PACK), engine)
+        problems = [problem for folder in (PACK, EVENTS) for problem in check_pack(load_pack(folder), engine)]
     finally:
         engine.close()
     if problems:

@@ -17,7 +17,7 @@ import yaml
 from sqlglot import exp
 
 from build import osquery_pack
-from build.deliver import PACK, plain_sql, run
+from build.deliver import EVENTS, PACK, plain_sql, run
 from extension.pack.model import Pack, Query, load_pack
 from extension.sql_trees import sql_tree
 from tables import discover
@@ -62,6 +62,7 @@ Fleetd rewrites `/opt/orbit/extensions.load` at its start, so a line of ours in 
 minehunt-attach` keeps the extension at orbit's, or osquery's, socket instead; with a TUF server of your own, the `extensions` of
 `agent_options.yml` do (upload `minehunt.ext` under both names, the same file for x86-64 and arm64).
 """
+_EVENTS_HEAD = "# For hosts whose osquery records events; elsewhere these give no row.\n"
 _DEFAULT = """\
 # Add these to your default.yml: GitOps deletes labels, reports and policies that no file of yours lists.
 labels:
@@ -208,6 +209,9 @@ def build(destination: Path) -> None:
         _write(library / "minehunt.policies.yml", _dump(escaped(judged)))
     library = destination / "gitops" / "lib"
     _write(destination / "README.md", _README)
+    events = reports(load_pack(EVENTS))
+    _write(destination / "events.reports.yml", _EVENTS_HEAD + _documents("report", events))
+    _write(library / "minehunt-events.reports.yml", _EVENTS_HEAD + _dump(escaped(events)))
     _write(destination / "labels.yml", _documents("label", labels()))
     _write(destination / "queries.yml", older + _documents("query", reported))
     _write(destination / "agent_options.yml", choice + _dump({"agent_options": options}))

@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from build.deliver import PACK, plain_sql, run
+from build.deliver import EVENTS, PACK, plain_sql, run
+from extension.pack.discovery import entry_of
 from extension.pack.model import Pack, Query, load_pack
 
 # The oldest osquery whose SQLite and functions the pack's SQL needs (design.md).
@@ -63,6 +64,19 @@ def pack_document(pack: Pack) -> dict[str, Any]:
     }
 
 
+def event_documents(pack: Pack) -> dict[str, dict[str, Any]]:
+    """A pack of events by name, one for each of its entries of discovery: osquery asks that before it schedules the queries."""
+    return {
+        f"{pack.name}_{name}": {
+            "platform": "linux",
+            "version": OSQUERY_VERSION,
+            "discovery": [entry.sql],
+            "queries": {query.name: _query(query) for query in pack.queries() if entry_of(pack, query) == name},
+        }
+        for name, entry in pack.discovery.items()
+    }
+
+
 def _query(query: Query) -> dict[str, Any]:
     return {
         "query": plain_sql(query.sql),
@@ -79,8 +93,9 @@ def _query(query: Query) -> dict[str, Any]:
 
 
 def build(destination: Path) -> None:
-    """Write the pack, osquery.conf, osquery.flags and extensions.load into `destination`."""
+    """Write the packs, osquery.conf, osquery.flags and extensions.load into `destination`."""
     documents = {"cryptominer_triage.conf": pack_document(load_pack(PACK)), "osquery.conf": CONFIGURATION}
+    documents.update({f"{name}.conf": document for name, document in event_documents(load_pack(EVENTS)).items()})
     for name, document in documents.items():
         (destination / name).write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     (destination / "osquery.flags").write_text(FLAGS)

@@ -31,7 +31,9 @@ _FOLDERS = (
     "/etc/minehunt", "/etc/minehunt/indicators.d", "/usr/lib/minehunt", "/usr/share/minehunt",
     "/usr/share/minehunt/cryptominer_triage", "/usr/share/doc/minehunt",
 )  # fmt: skip
-_OSQUERY_FILES = ("cryptominer_triage.conf", "osquery.conf", "osquery.flags", "extensions.load")
+# Those of events are opt-in: the site adds them to its packs where it records events.
+_EVENT_PACKS = tuple(f"cryptominer_events_{name}.conf" for name in ("programs", "sockets", "files"))
+_OSQUERY_FILES = ("cryptominer_triage.conf", *_EVENT_PACKS, "osquery.conf", "osquery.flags", "extensions.load")
 _SUMMARY = "Hunts cryptominers: osquery extension and query pack"
 # A site that rebuilds the packages puts its own address here.
 MAINTAINER = "minehunt maintainers <maintainers@minehunt.invalid>"
@@ -133,6 +135,7 @@ def _package(stage: Path, indicators: Sequence[Path], kind: str) -> dict[str, An
         *({"dst": path, "type": "dir", "file_info": {"mode": 0o755}} for path in _FOLDERS),
         _file(stage / "minehunt.yaml", "/etc/minehunt/minehunt.yaml", type=_CONFIG),
         _file(stage / "cryptominer_triage.conf", osquery_pack.PACK_PATH, type=_CONFIG),
+        *(_file(stage / name, f"/usr/share/minehunt/{name}") for name in _EVENT_PACKS),
         *(_file(path, f"/etc/minehunt/indicators.d/{path.name}", type=_CONFIG) for path in indicators),
         *(_file(stage / name, f"/usr/share/minehunt/{name}") for name in ("osquery.conf", "osquery.flags", "extensions.load")),
         *(_file(path, f"/usr/share/minehunt/cryptominer_triage/{path.name}") for path in sorted(PACK.glob("*.yaml"))),

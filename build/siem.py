@@ -24,7 +24,7 @@ from sigma.collection import SigmaCollection
 from sigma.exceptions import SigmaError
 from sigma.processing.pipeline import ProcessingPipeline
 
-from build.deliver import PACK, ROOT, BuildError, plain_sql, run, source_date
+from build.deliver import EVENTS, PACK, ROOT, BuildError, plain_sql, run, source_date
 from extension.engines.embedded import EmbeddedEngine
 from extension.pack.model import Pack, Query, load_pack
 from tables.host import Host
@@ -40,12 +40,18 @@ BACKENDS: Mapping[str, tuple[Any, Optional[str]]] = {
     "sqlite": (sqliteBackend, None),
     "wazuh_lucene": (LuceneBackend, "wazuh"),
 }
-# Result names of the pack: osquery's own, the native pack in Fleet, and Fleet's reports for all hosts and for a team.
+# Result names of a pack's query: osquery's own, the native pack in Fleet, and Fleet's reports for all hosts and for a team.
 _RESULT_NAMES = (
     "pack_cryptominer_triage_{}",
     "pack/cryptominer_triage/{}",
     "pack/Global/cryptominer_triage_{}",
     "pack/team-*/cryptominer_triage_{}",
+)
+# Of a pack of events osquery has one for each kind of event; in Fleet its reports are named like the others.
+_RESULT_NAMES_OF_EVENTS = (
+    "pack_cryptominer_events_*_{}",
+    "pack/cryptominer_events_*/{}",
+    *_RESULT_NAMES[2:],
 )
 _FIRST_RULES = "2026-11-23"
 # Columns of the pack's results in the Elastic Common Schema 8 (elastic.co/guide/en/ecs).
@@ -69,6 +75,7 @@ def sigma_rule(query: Query, columns: list[str]) -> dict[str, Any]:
     `removed` lines never match: a miner that ended is no alert. Lines with counter 0, the first result, do: a host that is
     infected when minehunt comes must be told of.
     """
+    names = _RESULT_NAMES_OF_EVENTS if query.file.parent.name == EVENTS.name else _RESULT_NAMES
     return {
         "title": f"minehunt {query.name.replace('_', ' ')}",
         "id": rule_id(query),
@@ -81,7 +88,7 @@ def sigma_rule(query: Query, columns: list[str]) -> dict[str, Any]:
         "logsource": {"product": "linux", "service": "osquery"},
         "detection": {
             "selection": {
-                "name": [name.format(query.name) for name in _RESULT_NAMES],
+                "name": [name.format(query.name) for name in names],
                 "action": "snapshot" if query.snapshot else "added",
             },
             "condition": "selection",
@@ -137,9 +144,10 @@ def build(destination: Path) -> None:
     """Write every file of dist/siem/ into `destination`."""
     pack = load_pack(PACK)
     engine = EmbeddedEngine(Host())
-    columns = {query.name: engine.column_names(query.sql) for query in pack.queries()}
+    queries = [*pack.queries(), *load_pack(EVENTS).queries()]
+    columns = {query.name: engine.column_names(query.sql) for query in queries}
     engine.close()
-    detections = [query for query in pack.queries() if query.kind == "detection"]
+    detections = [query for query in queries if query.kind == "detection"]
     rules = {query.name: _yaml(sigma_rule(query, columns[query.name])) for query in detections}
     for folder in ("sigma", "queries", "elastic"):
         (destination / folder).mkdir(parents=True)

@@ -14,6 +14,7 @@ from extension.engines import EngineError
 from extension.engines.core import COLUMNS
 from extension.incidents import declared
 from extension.pack import commands
+from extension.pack.discovery import DISCOVERY, undiscovered
 from extension.pack.empty_text import beliefs_in_null_text, quoted_sql
 from extension.pack.model import KINDS, SEVERITIES, Pack, Problem, Query
 from extension.pack.regex_subjects import MAX_SUBJECT, unbounded_subjects
@@ -99,6 +100,7 @@ def check_pack(pack: Pack, engine: Compiler) -> list[Problem]:
         problems += _regex_subjects(query)
         problems += _columns(query, engine)
     problems += _silent_reasons(pack, engine)
+    problems += _discovery(pack, engine)
     return sorted(set(problems))
 
 
@@ -124,6 +126,22 @@ def _silent_reasons(pack: Pack, engine: Compiler) -> Iterator[Problem]:
         yield Problem(pack.folder, 1, f"no detection reports the {column} `{word}` of {table.name}")
 
 
+def _discovery(pack: Pack, engine: Compiler) -> Iterator[Problem]:
+    for name, entry in pack.discovery.items():
+        if fault := _compiling(entry.sql, engine):
+            yield Problem(pack.folder / DISCOVERY, entry.line, f"{name}: the SQL does not compile: {fault}")
+    for query in undiscovered(pack):
+        yield _problem(query, "sql", f"reads the tables of no entry of {DISCOVERY}, or those of several")
+
+
+def _compiling(sql: str, engine: Compiler) -> str:
+    try:
+        engine.column_names(sql)
+    except EngineError as error:
+        return str(error)
+    return ""
+
+
 def _steps(pack: Pack) -> Iterator[Problem]:
     found = Counter(step.step for step in pack.steps)
     for step in pack.steps:
@@ -134,7 +152,8 @@ def _steps(pack: Pack) -> Iterator[Problem]:
         if not step.file.name.startswith(f"{step.step:02}_"):
             yield Problem(step.file, step.line, f"the file of step {step.step} must be named {step.step:02}_….yaml")
     for number in SOP_STEPS:
-        if number not in found:
+        # A pack of events adds to the triage what only events show.
+        if number not in found and not pack.discovery:
             yield Problem(pack.folder, 1, f"step {number} of the SOP has no file")
 
 

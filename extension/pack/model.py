@@ -6,6 +6,7 @@ import zipfile
 from pathlib import Path
 from typing import Any, Optional
 
+from extension.pack.discovery import DISCOVERY, read_discovery
 from extension.pack.known_good import expanded, key_problems
 from extension.pack.parts import KINDS, SEVERITIES, Pack, PackError, Problem, Query, Step, Text
 from extension.pack.reading import FileReader, Folder
@@ -43,7 +44,7 @@ def shipped_pack() -> Folder:
 
 
 def load_pack(folder: Folder) -> Pack:
-    """Read every `*.yaml` file of `folder` as one SOP step, but for that of the procedures that their responses share.
+    """Read every `*.yaml` file of `folder` as one SOP step, but for those of procedures and of discovery.
 
     PackError names file and line when any is malformed.
     """
@@ -53,8 +54,10 @@ def load_pack(folder: Folder) -> Pack:
         raise PackError([Problem(Path(str(folder)), 1, "no *.yaml file here, so this is no pack")])
     procedures, problems = read_procedures([file for file in files if file.name == PROCEDURES])
     steps: list[Step] = []
+    discovery, wrong = read_discovery([file for file in files if file.name == DISCOVERY])
+    problems += wrong
     for file in files:
-        if file.name == PROCEDURES:
+        if file.name in (PROCEDURES, DISCOVERY):
             continue
         reader = _StepReader(file, procedures)
         step = reader.step()
@@ -63,7 +66,7 @@ def load_pack(folder: Folder) -> Pack:
             steps.append(step)
     if problems:
         raise PackError(problems)
-    return Pack(folder.name, Path(str(folder)), tuple(sorted(steps, key=lambda step: (step.step, step.file))))
+    return Pack(folder.name, Path(str(folder)), tuple(sorted(steps, key=lambda step: (step.step, step.file))), discovery)
 
 
 class _StepReader(FileReader):

@@ -108,13 +108,22 @@ class Step:
     line: int
 
 
+class Discovery(NamedTuple):
+    """Event tables, and the SQL that gives a row while osquery feeds one of them."""
+
+    tables: tuple[str, ...]
+    sql: str
+    line: int
+
+
 @dataclass(frozen=True)
 class Pack:
-    """A pack: its name (the folder's), and its steps in the SOP's order."""
+    """A pack: its name (the folder's), and its steps in the SOP's order; those of events also when which of them run."""
 
     name: str
     folder: Path
     steps: tuple[Step, ...]
+    discovery: Mapping[str, Discovery] = field(default_factory=dict)
 
     def queries(self) -> list[Query]:
         """All queries, step by step."""

@@ -64,6 +64,22 @@ def test_every_query_of_the_pack_is_scheduled(built: Path) -> None:
     assert runs(document["queries"]) == [query.name for query in PACK.queries()]
 
 
+def test_event_packs_hold_each_query_once_and_ask_whether_its_events_are_recorded(built: Path) -> None:
+    pack = load_pack(osquery_pack.EVENTS)
+    scheduled = []
+    engine = EmbeddedEngine(Host())
+    for name, entry in pack.discovery.items():
+        document = read(built / f"cryptominer_events_{name}.conf")
+        assert document["discovery"] == [entry.sql]
+        # Nothing records events here, so that nothing would run.
+        assert engine.query(entry.sql) == []
+        scheduled += runs(document["queries"])
+        for body in document["queries"].values():
+            assert any(table in body["query"] for table in entry.tables)
+    engine.close()
+    assert sorted(scheduled) == sorted(query.name for query in pack.queries())
+
+
 def test_queries_say_what_the_pack_says(built: Path) -> None:
     queries = read(built / "cryptominer_triage.conf")["queries"]
     for query in PACK.queries():

@@ -21,6 +21,7 @@ from tests.support.osquery_log import ResultLog, flattened
 
 PACK = load_pack(shipped_pack())
 DETECTIONS = {query.name: query for query in PACK.queries() if query.kind == "detection"}
+EVENTS = {query.name for query in load_pack(siem.EVENTS).queries()}
 SAMPLES = Path(__file__).parents[2].parent / "shared" / "osqueryd-log-samples.txt"
 ROW = {"pid": "9001", "path": '/srv/b"é'}
 
@@ -69,10 +70,10 @@ def log(query: str, host: str, **options: Any) -> ResultLog:
 
 
 def test_every_detection_has_a_rule_and_every_rule_a_query_in_each_language(built: Path) -> None:
-    assert {path.stem for path in (built / "sigma").iterdir()} == {f"minehunt_{name}" for name in DETECTIONS}
+    assert {path.stem for path in (built / "sigma").iterdir()} == {f"minehunt_{name}" for name in {*DETECTIONS, *EVENTS}}
     for target in siem.BACKENDS:
         queries = yaml.safe_load((built / f"queries/{target}.yml").read_text(encoding="utf-8"))
-        assert queries.keys() == DETECTIONS.keys()
+        assert queries.keys() == {*DETECTIONS, *EVENTS}
         assert all(isinstance(query, str) and query for query in queries.values())
 
 

@@ -21,9 +21,9 @@ from extension.pack.model import Query, load_pack
 from tests.support.recorded_host import RecordedHost, Rows
 
 HERE = Path(__file__).parent
-PACK = load_pack(HERE.parents[1] / "packs" / "cryptominer_triage")
-QUERIES = {query.name: query for query in PACK.queries()}
-DETECTIONS = [query for query in PACK.queries() if query.kind == "detection"]
+PACK = [query for folder in sorted((HERE.parents[1] / "packs").glob("*/")) for query in load_pack(folder).queries()]
+QUERIES = {query.name: query for query in PACK}
+DETECTIONS = [query for query in PACK if query.kind == "detection"]
 HOSTS: dict[str, Rows] = {file.stem: yaml.safe_load(file.read_text()) for file in sorted(HERE.glob("hosts/*.yaml"))}
 CASES: dict[str, list[dict[str, Any]]] = {}
 for _file in sorted(HERE.glob("cases/*.yaml")):
@@ -51,7 +51,7 @@ def test_silent_on_a_clean_host(query: Query, host: str) -> None:
 
 
 @pytest.mark.parametrize("host", HOSTS)
-@pytest.mark.parametrize("query", [query for query in PACK.queries() if query.kind != "detection"], ids=lambda query: query.name)
+@pytest.mark.parametrize("query", [query for query in PACK if query.kind != "detection"], ids=lambda query: query.name)
 def test_runs_on_a_clean_host(query: Query, host: str) -> None:
     rows = run(query, HOSTS[host])
     assert len(rows) == len({tuple(row.items()) for row in rows})
@@ -78,7 +78,7 @@ def test_every_detection_must_fire_and_must_stay_silent(query: Query) -> None:
     assert kinds.count("silent") >= 3
 
 
-@pytest.mark.parametrize("query", [query for query in PACK.queries() if query.kind == "policy"], ids=lambda query: query.name)
+@pytest.mark.parametrize("query", [query for query in PACK if query.kind == "policy"], ids=lambda query: query.name)
 def test_every_policy_can_pass_and_can_fail(query: Query) -> None:
     kinds = ["fires" if "fires" in case else "silent" for case in CASES.get(query.name, [])]
     passing = kinds.count("fires") + sum(bool(run(query, rows)) for rows in HOSTS.values())
@@ -86,17 +86,21 @@ def test_every_policy_can_pass_and_can_fail(query: Query) -> None:
     assert passing >= 1 and failing >= 3
 
 
-@pytest.mark.parametrize("query", [query for query in PACK.queries() if query.kind != "detection"], ids=lambda query: query.name)
+@pytest.mark.parametrize("query", [query for query in PACK if query.kind != "detection"], ids=lambda query: query.name)
 def test_no_query_is_dead(query: Query) -> None:
     assert any("fires" in case for case in CASES.get(query.name, [])) or any(run(query, rows) for rows in HOSTS.values())
 
 
-@pytest.mark.parametrize("query", [query for query in PACK.queries() if not query.snapshot], ids=lambda query: query.name)
+@pytest.mark.parametrize("query", [query for query in PACK if not query.snapshot], ids=lambda query: query.name)
 def test_a_differential_query_selects_nothing_that_changes_with_every_call(query: Query) -> None:
     host = RecordedHost()
     columns = host.column_names(query.sql)
     host.close()
     assert not VOLATILE & set(columns)
+
+
+def test_no_query_has_the_name_of_another_packs() -> None:
+    assert len(QUERIES) == len(PACK)
 
 
 def test_cases_name_queries_that_exist() -> None:

@@ -11,7 +11,7 @@ import json
 import pkgutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Optional
 
 from tables.host import Host
 from tables.schema import (
@@ -81,9 +81,13 @@ def core_table(
     required: Iterable[str] = (),
     additional: Iterable[str] = (),
     optimized: Iterable[str] = (),
+    kinds: Optional[Mapping[str, str]] = None,
     **options: Any,
 ) -> Callable[[CoreGenerate], CoreTable]:
-    """Make the decorated generator the core table `name`, with the column options of osquery's .table spec."""
+    """Make the decorated generator the core table `name`, with the column options of osquery's .table spec.
+
+    `kinds` are the types of its columns where columns.json has them not.
+    """
     flags = {
         OPTION_INDEX: set(index),
         OPTION_REQUIRED: set(required),
@@ -92,7 +96,7 @@ def core_table(
     }
     columns = tuple(
         Column(column, kind, "", sum(flag for flag, names in flags.items() if column in names))
-        for column, kind in COLUMNS[name].items()
+        for column, kind in (kinds or COLUMNS[name]).items()
     )
 
     def decorate(generate: CoreGenerate) -> CoreTable:

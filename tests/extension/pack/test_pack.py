@@ -76,6 +76,28 @@ def test_the_shipped_pack_is_without_problems() -> None:
     host.close()
 
 
+@pytest.mark.parametrize(
+    ("discovery", "message"),
+    [
+        ("programs: {tables: [process_events], sql: SELECT name FROM osquery_events}\n", "reads the tables of no entry"),
+        ("mounts: {tables: [mounts], sql: SELECT name FROM no_such_table}\n", "the SQL does not compile"),
+    ],
+)
+def test_what_is_wrong_with_a_pack_of_events_is_named(folder: Path, discovery: str, message: str) -> None:
+    (folder / "discovery.yaml").write_text(discovery)
+    host = RecordedHost()
+    found = [problem.message for problem in check_pack(load_pack(folder), host)]
+    host.close()
+    assert any(message in one for one in found), found
+    assert not any("has no file" in one for one in found)
+
+
+def test_discovery_that_is_malformed_is_named(folder: Path) -> None:
+    (folder / "discovery.yaml").write_text("programs: {tables: process_events}\n")
+    with pytest.raises(PackError, match=r"discovery\.yaml:1: .*sql"):
+        load_pack(folder)
+
+
 def test_a_reason_that_no_detection_asks_for_is_a_problem() -> None:
     @dataclasses.dataclass(frozen=True)
     class Job(ScheduledJob):
