@@ -15,10 +15,10 @@ import pytest
 
 from tests.support.namespaces import REPOSITORY, run_in_namespaces
 
+pytestmark = pytest.mark.alone
+
 PLANT_AND_TRIAGE = """
 import socket
-
-pytestmark = pytest.mark.alone
 
 def copy_of_sleep(name):
     return shutil.copy(shutil.which("sleep"), os.path.join(folder, name))

@@ -60,7 +60,7 @@ _DAY_SECONDS = 86400
 # What is never closed ends with the pattern: looking for the end again from each beginning would take quadratic time.
 _CLASS = re.compile(r"\[\^?\]?[^]]*(\]|$)")
 # A class of one character is that character, written so that it is no wildcard.
-_WILDCARDS = re.compile(r"\[(?![^^]\])\^?\]?[^]]*(?:\]|$)|[*?]")
+_WILDCARDS = re.compile(r"\[([^^])\]|\[\^?\]?[^]]*(?:\]|$)|[*?]")
 
 
 class Entry(NamedTuple):
@@ -87,7 +87,7 @@ def pattern_problem(category: str, pattern: str) -> Optional[str]:
         return f"the pattern is longer than {MAX_PATTERN_BYTES} bytes"
     if any(not match[1] for match in _CLASS.finditer(pattern)):
         return "the pattern has a `[` that is not closed; `[[]` stands for the character itself"
-    literal = _WILDCARDS.sub("", pattern.removeprefix(CATEGORIES[category].prefix))
+    literal = _WILDCARDS.sub(lambda found: found[1] or "", pattern.removeprefix(CATEGORIES[category].prefix))
     if not any(character.isalnum() for character in literal):
         return f"the pattern {pattern!r} would match everything: it names no letter or digit"
     return None

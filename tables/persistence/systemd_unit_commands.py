@@ -256,7 +256,7 @@ def _finished(
                 row.shadows,
             )
             manager = by_account[row.scope, row.username]
-            if not (row.is_drop_in and is_left_over(row.unit, manager, host.files)):
+            if not (row.is_drop_in and is_left_over(manager, host.files, row.unit)):
                 more = change_reasons(program, manager, programs)
         yield dataclasses.replace(row, unit_reasons=joined(row.unit_reasons, more)) if more else row
 

@@ -59,7 +59,7 @@ class UnitProgram(NamedTuple):
     shadows: Optional[str]
 
 
-def is_left_over(unit: str, manager: Manager, files: Files) -> bool:
+def is_left_over(manager: Manager, files: Files, unit: str) -> bool:
     """Whether a drop-in changes nothing: the unit that it names has no file (any more), and nothing makes one at boot.
 
     Names that stand for several units (service, foo-.service, foo@.service) always count.

@@ -12,6 +12,9 @@ from build import extension
 from build.packages import FILES
 from tests.support.osquery_wire import Wire, children, wait_until, wire_in_folder
 
+# What is built is downloaded first: the others have no network.
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -11,6 +11,8 @@ import pytest
 
 from build import deliver, dist, fleet, osquery_pack, siem
 
+# What is built is downloaded first: the others have no network.
+pytestmark = pytest.mark.alone
 REPOSITORY = Path(__file__).parents[2]
 DELIVERABLES = {
     "minehunt.ext",

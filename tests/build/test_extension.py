@@ -17,6 +17,8 @@ from build import extension
 from build.deliver import BuildError
 from tests.support.osquery_wire import Wire, wire_in_folder
 
+# What is built is downloaded first: the others have no network.
+pytestmark = pytest.mark.alone
 ALONE = ("/usr/bin/env", "-i")
 
 

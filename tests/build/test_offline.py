@@ -17,9 +17,13 @@ from build.deliver import BuildError
 from tests.support.osquery_wire import Wire, wire_in_folder
 
 MACHINE = platform.machine()
-pytestmark = pytest.mark.skipif(
-    MACHINE not in debian.ARCHITECTURES or not shutil.which("apt-get"), reason="the private runtime is built on Debian"
-)
+pytestmark = [
+    # What it is made of is downloaded first: the others have no network.
+    pytest.mark.alone,
+    pytest.mark.skipif(
+        MACHINE not in debian.ARCHITECTURES or not shutil.which("apt-get"), reason="the private runtime is built on Debian"
+    ),
+]
 ENTER = """
 for folder in proc sys dev; do mount --rbind /$folder "$0/$folder"; done
 mount --bind "$0/media" "$0/media"; mount -o "remount,bind,$1" "$0/media"; shift

@@ -16,7 +16,7 @@ import pytest
 
 from tests.support.disk_images import DOWNLOAD, IMAGES, MINERS, make_image, plant
 
-LIVE_STEPS = {1, 3, 4, 6, 8, 11}
+LIVE_STEPS = {1, 3, 6, 8, 11}
 
 pytestmark = pytest.mark.root
 

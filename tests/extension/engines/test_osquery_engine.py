@@ -16,6 +16,7 @@ from extension.engines.embedded import EmbeddedEngine
 from extension.engines.osquery import OsqueryEngine, find_osquery
 from extension.pack.model import load_pack, shipped_pack
 from extension.triage import run_triage
+from tables import discover
 from tables.host import Host
 from tables.host.settings import Settings
 from tests.support.core import Core
@@ -48,8 +49,15 @@ def test_the_whole_pack_answers_over_the_wire_as_in_process(core: Core) -> None:
         engine.close()
     embedded = run_triage(load_pack(shipped_pack()), EmbeddedEngine(Host()))
     assert wired.engine_name == "osquery" and wired.errors == 0
-    judged = {(step.step.step, query.query.name): query.status for step in embedded.steps for query in step.queries}
-    assert {(step.step.step, query.query.name): query.status for step in wired.steps for query in step.queries} == judged
+    # What osquery's own tables could not see, osquery does not tell.
+    judged = {
+        (step.step.step, query.query.name): query.status
+        for step in embedded.steps
+        for query in step.queries
+        if not any(gap.table not in discover() for gap in query.gaps)
+    }
+    found = {(step.step.step, query.query.name): query.status for step in wired.steps for query in step.queries}
+    assert len(judged) > 150 and {name: found[name] for name in judged} == judged
 
 
 def test_the_extension_it_started_ends_with_it(core: Core) -> None:
