@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from tables.host.status import DEGRADED
 from tests.kernels.cache import RigError
 from tests.kernels.guest import Finished
 
@@ -45,9 +46,14 @@ def findings_of(ended: Finished) -> Findings:
     queries = [query for step in document["steps"] for query in step["queries"]]
     return Findings(
         {query["name"]: query["rows"] for query in queries if query["kind"] == "detection" and query["rows"]},
-        {query["name"]: _why(query) for query in queries if query["status"] in ("error", "incomplete", "needs-root")},
+        {query["name"]: _why(query) for query in queries if query["status"] in ("error", "needs-root") or _is_cut(query)},
         tuple(f"{spot['table']}: {spot['why']}" for spot in document["blind_spots"]),
     )
+
+
+def _is_cut(query: dict[str, Any]) -> bool:
+    """Whether its answer was cut short; a guest has no logs and no D-Bus, and what could not be seen for that is no fault."""
+    return query["status"] == "incomplete" and any(gap["kind"] != DEGRADED for gap in query["gaps"])
 
 
 def _why(query: dict[str, Any]) -> str:
