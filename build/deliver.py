@@ -10,8 +10,9 @@ import subprocess
 import sys
 import tempfile
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Optional
 
 from extension.pack.model import PackError
 
@@ -78,6 +79,22 @@ def run(name: str, build: Callable[[Path], object]) -> int:
     if built is not None:
         print(built)
     return 0
+
+
+def tool(name: str) -> str:
+    """The path of a program of the development tools; BuildError where it is not installed."""
+    path = Path(sys.executable).with_name(name)
+    if not path.exists():
+        raise BuildError(f"{name}: not installed; make setup of the development tools brings it (make dist does)")
+    return str(path)
+
+
+def call(*command: str, cwd: Optional[Path] = None, env: Optional[Mapping[str, str]] = None) -> str:
+    """What a program prints; BuildError with its own words when it fails."""
+    done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True)
+    if done.returncode:
+        raise BuildError(f"{Path(command[0]).name}: {(done.stderr or done.stdout).strip()}")
+    return done.stdout
 
 
 def plain_sql(sql: str) -> str:

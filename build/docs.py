@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from pathlib import Path
 
 import tables
+from build.deliver import EVENTS, PACK, ROOT
 from extension.pack.model import Pack, load_pack
 from tables.schema import OPTION_HIDDEN, OPTION_INDEX, OPTION_REQUIRED, Column, Table
-
-ROOT = Path(__file__).resolve().parents[1]
-PACKS = tuple(ROOT / "packs" / name for name in ("cryptominer_triage", "cryptominer_events"))
 
 
 def _cell(text: str) -> str:
@@ -67,7 +64,7 @@ def packs_readme(packs: Iterable[Pack]) -> str:
 
 def main() -> int:
     """Write the two files, or with --check return 1 and name those that are out of date."""
-    packs = packs_readme(map(load_pack, PACKS))
+    packs = packs_readme(map(load_pack, (PACK, EVENTS)))
     wanted = {ROOT / "tables" / "README.md": tables_readme(), ROOT / "packs" / "README.md": packs}
     stale = [path for path, text in wanted.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
     if "--check" in sys.argv[1:]:

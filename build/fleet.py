@@ -19,6 +19,7 @@ from sqlglot import exp
 from build import osquery_pack
 from build.deliver import EVENTS, PACK, plain_sql, run
 from extension.pack.model import Pack, Query, load_pack
+from extension.pack.parts import GRAVE
 from extension.sql_trees import sql_tree
 from tables import discover
 
@@ -26,7 +27,6 @@ LABEL = "minehunt"
 # Fleet logs a result as pack/Global/NAME: with the pack's name in it, one rule in a SIEM fits osquery's own packs too.
 PREFIX = "cryptominer_triage_"
 _LOGGING = {"detection": "differential", "inventory": "differential", "evidence": "snapshot"}
-_CRITICAL = ("critical", "high")
 # Without the extension every other policy has no answer in Fleet, neither pass nor fail; this one then fails.
 _LOADED_POLICY = {
     "name": f"{PREFIX}minehunt_extension_loaded",
@@ -118,7 +118,7 @@ def _policy(query: Query) -> dict[str, Any]:
         "description": query.description.en,
         "resolution": "\n".join(step.shown("en") for step in query.response),
         "platform": "linux",
-        "critical": query.severity in _CRITICAL,
+        "critical": query.severity in GRAVE,
     }
 
 

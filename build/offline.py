@@ -92,8 +92,8 @@ def _fill(top: Path, architecture: str, extension_file: Path) -> None:
     of_runtime.rmdir()
     packages = debian.locked(debian.ARCHITECTURES[architecture])
     (licences / "debian-packages").write_text("".join(f"{package.name} {package.version}\n" for package in packages))
-    runtime.compile_all([program, top / "runtime" / "lib" / "python3.11"])
-    loader = next((top / "runtime" / "lib").glob("ld-linux*")).name
+    runtime.compile_all([program, top / "runtime" / "lib" / runtime.PYTHON])
+    loader = runtime.loader_of(top / "runtime" / "lib").name
     (top / "minehunt").write_text(_LAUNCHER.format(loader=loader, architecture=architecture))
     proof = "" if architecture == "x86_64" else _UNPROVEN.format(architecture=architecture)
     (top / "README").write_text(_README.format(architecture=architecture, name=top.name, proof=proof))

