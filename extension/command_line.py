@@ -14,8 +14,8 @@ import click
 
 from extension.engines import Engine, EngineError
 from extension.pack.model import Pack, PackError, load_pack, shipped_pack
+from extension.pack.parts import LANGUAGES
 from extension.private_file import write as write_privately
-from extension.report.words import LANGUAGES
 from extension.terminal import user_language
 from tables.errors import TableError
 from tables.host import Host

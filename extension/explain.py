@@ -12,6 +12,7 @@ import click
 import tables
 from extension.command_line import CannotRunError, language_option, open_pack, pack_option
 from extension.pack.model import Pack, Query, Step
+from extension.report.words import words as report_words
 from tables.schema import Table
 
 _WIDTH = 100
@@ -20,12 +21,10 @@ _WORDS = {
         "why": "What it finds", "fp": "May be innocent", "do": "What to do", "sql": "SQL", "used": "Queries over it",
         "step": "Step",
         "every": "every {} s", "columns": "Columns", "examples": "Examples", "notes": "Notes", "stage": "in the chain: {}",
-        "contain": "contain", "preserve": "preserve", "eradicate": "eradicate", "recover": "recover", "verify": "verify",
     },
     "zh": {
         "why": "检测内容", "fp": "可能的误报", "do": "处置步骤", "sql": "SQL", "used": "使用它的查询", "step": "步骤",
         "every": "每 {} 秒", "columns": "列", "examples": "示例", "notes": "说明", "stage": "攻击链阶段：{}",
-        "contain": "遏制", "preserve": "取证", "eradicate": "清除", "recover": "恢复", "verify": "验证",
     },
 }  # fmt: skip
 
@@ -59,7 +58,7 @@ def explain(name: str, lang: str, folder: Optional[Path]) -> None:
 
 
 def _query(step: Step, query: Query, lang: str) -> str:
-    words = _WORDS[lang]
+    words, phases = _WORDS[lang], report_words(lang)
     facts = [query.severity, query.kind, words["every"].format(query.interval), *query.attack]
     if query.stage:
         facts.append(words["stage"].format(query.stage))
@@ -69,7 +68,7 @@ def _query(step: Step, query: Query, lang: str) -> str:
         "  ".join(facts),
         *_part(words["why"], [query.description.get(lang)]),
         *_part(words["fp"], [text.get(lang) for text in query.false_positives]),
-        *_part(words["do"], [f"{words[one.phase]}: {one.shown(lang)}" for one in query.response]),
+        *_part(words["do"], [f"{phases[one.phase].lower()}: {one.shown(lang)}" for one in query.response]),
         "",
         words["sql"],
         textwrap.indent(query.sql.strip(), "  "),
@@ -79,16 +78,12 @@ def _query(step: Step, query: Query, lang: str) -> str:
 
 def _table(table: Table, pack: Pack, lang: str) -> str:
     words = _WORDS[lang]
-    used = [query.name for query in pack.queries() if _names(query.sql, table.name)]
+    used = [query.name for query in pack.queries() if table.name in query.tables]
     lines = [f"{table.name}: {table.description}", *_part(words["notes"], table.notes.split("\n\n"))]
     columns: list[Any] = list(table.columns)
     lines += ["", words["columns"], *(f"  {column.name:<22} {column.type:<8} {column.description}" for column in columns)]
     lines += _part(words["used"], [", ".join(used)] if used else [])
     return "\n".join((*lines, *_part(words["examples"], table.examples)))
-
-
-def _names(sql: str, table: str) -> bool:
-    return any(word == table for word in sql.replace("\n", " ").replace(",", " ").replace(")", " ").split(" "))
 
 
 def _part(title: str, texts: Any) -> list[str]:

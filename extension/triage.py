@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -29,8 +28,6 @@ SUSPICIOUS = "suspicious"
 COMPROMISED = "compromised"
 # Nothing found in those steps that were asked for.
 PARTIAL = "partial"
-# Tables that a query of the pack reads; common table expressions count too, and are none of the names that are left out.
-_TABLE = re.compile(r"\b(?:FROM|JOIN)\s+([a-z_]+)")
 
 
 @dataclass(frozen=True)
@@ -93,6 +90,11 @@ class Triage:
     def incidents(self) -> tuple[Incident, ...]:
         """What the findings come to, the gravest first."""
         return group(Finding(result.query, row) for result in self.results if result.findings for row in result.rows)
+
+    @property
+    def chained(self) -> tuple[Finding, ...]:
+        """The findings, incident by incident, in the order of their chains."""
+        return tuple(finding for incident in self.incidents for finding in incident.findings)
 
     @property
     def findings(self) -> int:
@@ -169,7 +171,7 @@ def run_triage(
         queries = []
         try:
             for query in step.queries:
-                if not set(without_tables).isdisjoint(_TABLE.findall(query.sql)):
+                if not query.tables.isdisjoint(without_tables):
                     left_out.append(query.name)
                     continue
                 queries.append(_run_query(query, engine, gaps))

@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from extension.collect.reading import Item
 
@@ -85,7 +85,8 @@ class Archive:
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
-        digest = _sha256(self._temporary)
+        with open(self._temporary, "rb") as file:  # noqa: PTH123  # a temporary name of our own
+            digest = _sha256(file)
         try:
             # Never in place of what came there meanwhile.
             os.link(self._temporary, self.path)
@@ -136,10 +137,7 @@ def verify(path: Path) -> tuple[dict[str, Any], list[str]]:
                 if member.name == MANIFEST:
                     manifest = json.loads(file.read(_MAX_MANIFEST))
                     continue
-                digest = hashlib.sha256()
-                while piece := file.read(1 << 20):
-                    digest.update(piece)
-                found[member.name] = digest.hexdigest()
+                found[member.name] = _sha256(file)
     except (OSError, tarfile.TarError, EOFError, ValueError) as error:
         raise ArchiveError(f"{path}: cannot be read as an archive: {error}") from None
     if not isinstance(manifest, dict) or not isinstance(manifest.get("items"), list):
@@ -161,9 +159,8 @@ def _unsafe(member: tarfile.TarInfo) -> Iterator[str]:
         yield f"{member.name}: not safe to unpack"
 
 
-def _sha256(path: str) -> str:
+def _sha256(file: IO[bytes]) -> str:
     digest = hashlib.sha256()
-    with open(path, "rb") as file:  # noqa: PTH123  # a temporary name of our own
-        while piece := file.read(1 << 20):
-            digest.update(piece)
+    while piece := file.read(1 << 20):
+        digest.update(piece)
     return digest.hexdigest()

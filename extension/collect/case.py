@@ -21,6 +21,7 @@ from extension.collect.processes import Processes
 from extension.collect.reading import Item, read_file
 from extension.incidents import Finding
 from extension.incidents.things import FILE, PROCESS, process_pid
+from extension.pack.parts import LANGUAGES
 from extension.triage import Triage, iso_time
 from tables.host import Host
 
@@ -33,7 +34,7 @@ _ADJ_STATUS_UNSYNC = 0x0040
 def collect(archive: Archive, host: Host, triage: Optional[Triage], pids: Iterable[int], max_item: int) -> dict[str, Any]:
     """Put the evidence into the archive; the facts of the examination, for its manifest."""
     started = time.time()
-    findings = _findings(triage)
+    findings = triage.chained if triage else ()
     processes = Processes(host)
     suspects = dict.fromkeys((*pids, *(pid for pid, _ in _suspects(findings))))
     begins = dict(_suspects(findings))
@@ -51,7 +52,7 @@ def collect(archive: Archive, host: Host, triage: Optional[Triage], pids: Iterab
 
 def needed(triage: Optional[Triage], pids: Iterable[int], max_item: int) -> int:
     """About how many bytes the evidence has, before it is packed."""
-    findings = _findings(triage)
+    findings = triage.chained if triage else ()
     total = 8 << 20
     for path in (*_files(findings), *_ALWAYS):
         total += _size(path, max_item)
@@ -65,10 +66,6 @@ def _size(path: str, limit: int) -> int:
         return min(os.stat(path).st_size, limit)
     except (OSError, ValueError):
         return 0
-
-
-def _findings(triage: Optional[Triage]) -> list[Finding]:
-    return [finding for incident in triage.incidents for finding in incident.findings] if triage else []
 
 
 def _suspects(findings: Iterable[Finding]) -> Iterator[tuple[int, Optional[int]]]:
@@ -127,7 +124,7 @@ def _add_reports(archive: Archive, triage: Triage) -> None:
 
     made = {"read_by": "made by minehunt"}
     archive.add("triage.json", Item("triage", json_report.render(triage).encode("utf-8", "backslashreplace"), made))
-    for language in ("en", "zh"):
+    for language in LANGUAGES:
         page = html.render(triage, Facts(), language).encode("utf-8", "backslashreplace")
         archive.add(f"triage_{language}.html", Item("triage", page, made))
 

@@ -10,10 +10,9 @@ from typing import Any, Optional
 
 from tables.errors import TableError
 from tables.host.disk.file_status import Statuses, file_status
-from tables.host.disk.files import Files, Unreadable
+from tables.host.disk.files import Files, Unreadable, read_fd
 
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
-_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ def read_file(path: str, limit: int, folder: Optional[int] = None) -> Item:
         facts.update(_facts(status))
         if folder is None:
             facts["btime"] = _birth(path)
-        data = _read(fd, limit)
+        data = read_fd(fd, limit)
         if len(data) == limit and status.st_size > limit:
             facts["cut_at"] = limit
         return Item(path, data, facts)
@@ -63,18 +62,6 @@ def _open(path: str, folder: Optional[int]) -> tuple[int, str]:
         if error.errno not in (errno.EPERM, errno.EINVAL, errno.EACCES):
             raise
     return os.open(path, _FLAGS, dir_fd=folder), "open(2)"
-
-
-def _read(fd: int, limit: int) -> bytes:
-    pieces = []
-    left = limit
-    while left > 0:
-        piece = os.read(fd, min(left, _CHUNK))
-        if not piece:
-            break
-        pieces.append(piece)
-        left -= len(piece)
-    return b"".join(pieces)
 
 
 def _facts(status: os.stat_result) -> dict[str, Any]:

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from extension import __version__
-from extension.incidents import Finding, Thing, told
+from extension.incidents import Finding, told
+from extension.pack.parts import LANGUAGES
 from extension.triage import Triage, iso_time
 from tables.schema import clean_text
 
@@ -36,15 +37,15 @@ def _lines(triage: Triage) -> Iterator[dict[str, Any]]:
                 "severity": query.severity,
                 "stage": finding.stage,
                 "attack": list(query.attack),
-                "says": {language: told(finding, language) for language in ("en", "zh")},
-                "things": [{"kind": thing.kind, "value": thing.value} for thing in _strong(finding)],
+                "says": {language: told(finding, language) for language in LANGUAGES},
+                "things": [{"kind": thing.kind, "value": thing.value} for thing in finding.strong_things],
                 "row": dict(finding.row),
             }
 
 
 def sarif(triage: Triage) -> str:
     """The findings as results of one run; a rule a query that found something."""
-    findings = [finding for incident in triage.incidents for finding in incident.findings]
+    findings = triage.chained
     rules = {finding.query.name: finding.query for finding in findings}
     document = {
         "$schema": _SCHEMA,
@@ -84,7 +85,7 @@ def sarif(triage: Triage) -> str:
 
 def _result(finding: Finding, rules: list[str]) -> dict[str, Any]:
     files = [thing.value for thing in finding.things if thing.kind == "file"]
-    identity = "\n".join((finding.query.name, *(f"{thing.kind} {thing.value}" for thing in _strong(finding))))
+    identity = "\n".join((finding.query.name, *(f"{thing.kind} {thing.value}" for thing in finding.strong_things)))
     return {
         "ruleId": finding.query.name,
         "ruleIndex": rules.index(finding.query.name),
@@ -94,10 +95,6 @@ def _result(finding: Finding, rules: list[str]) -> dict[str, Any]:
         "partialFingerprints": {"things/v1": hashlib.sha256(identity.encode("utf-8", "surrogatepass")).hexdigest()},
         "properties": {"row": dict(finding.row), "stage": finding.stage},
     }
-
-
-def _strong(finding: Finding) -> list[Thing]:
-    return [thing for thing in finding.things if not thing.is_weak]
 
 
 def _uri(path: str) -> str:

@@ -43,9 +43,7 @@ def indicators(triage: Triage) -> list[Indicator]:
 
 def _of(finding: Finding) -> Iterator[Indicator]:
     note = told(finding, "en")
-    for thing in finding.things:
-        if thing.is_weak:
-            continue
+    for thing in finding.strong_things:
         if thing.kind == "pool":
             host, _, port = thing.value.rpartition(":")
             yield from _host(host or port, int(port) if host and _PORT.fullmatch(port) else None, False, note)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from extension.incidents.sentence import blanks
 from extension.incidents.things import KINDS
-from extension.pack.parts import STAGES, Query
+from extension.pack.parts import STAGES, Query, columns_of
 
 
 def problems(query: Query, columns: Collection[str]) -> Iterator[tuple[str, str]]:
@@ -30,7 +29,7 @@ def problems(query: Query, columns: Collection[str]) -> Iterator[tuple[str, str]
             if name not in columns:
                 yield "things", f"`things` names the column `{name}`, which the query does not select"
     for text in (query.says.en, query.says.zh) if query.says else ():
-        for name in sorted(blanks(text) - set(columns)):
+        for name in sorted(set(columns_of(text)) - set(columns)):
             yield "says", f"`says` names the column `{name}`, which the query does not select"
     if is_detection and "pid" in columns and "pid" not in query.things.get("process", ()):
         yield "things", "the detection selects a pid: `things` says so (process: pid)"

@@ -11,9 +11,8 @@ from collections.abc import Iterable, Iterator
 
 from extension.incidents.incident import Finding, Incident
 from extension.incidents.things import PROCESS, Thing, process_pid
-from extension.pack.parts import SEVERITIES
+from extension.pack.parts import GRAVE, SEVERITIES
 
-_GRAVE = ("critical", "high")
 # Which stages explain what else is found on a host, the best first.
 _CORES = (("mining",), ("execution", "hiding"))
 # What happened so long before an incident began is another story.
@@ -49,11 +48,10 @@ def _joined(findings: list[Finding]) -> list[list[Finding]]:
     owners: dict[Thing, list[int]] = {}
     pids: dict[str, list[int]] = {}
     for number, finding in enumerate(findings):
-        for thing in finding.things:
-            if not thing.is_weak:
-                owners.setdefault(thing, []).append(number)
-                if thing.kind == PROCESS:
-                    pids.setdefault(process_pid(thing), []).append(number)
+        for thing in finding.strong_things:
+            owners.setdefault(thing, []).append(number)
+            if thing.kind == PROCESS:
+                pids.setdefault(process_pid(thing), []).append(number)
     for numbers in owners.values():
         for number in numbers[1:]:
             leader[find(number)] = find(numbers[0])
@@ -83,23 +81,19 @@ def _core(groups: list[list[Finding]]) -> list[Finding] | None:
     for stages in _CORES:
         having = [members for members in groups if any(_is_of(finding, stages) for finding in members)]
         # A socket or file of a miner without its process is as a rule that of a hidden one.
-        running = [members for members in having if any(_has_process(finding, stages) for finding in members)]
+        running = [members for members in having if any(_is_of(finding, stages) and finding.has_process for finding in members)]
         if having:
             found = running or having
             return found[0] if len(found) == 1 else None
     return None
 
 
-def _has_process(finding: Finding, stages: tuple[str, ...]) -> bool:
-    return _is_of(finding, stages) and any(thing.kind == PROCESS and not thing.is_weak for thing in finding.things)
-
-
 def _is_of(finding: Finding, stages: tuple[str, ...]) -> bool:
-    return finding.stage in stages and (stages[0] == "mining" or finding.query.severity in _GRAVE)
+    return finding.stage in stages and (stages[0] == "mining" or finding.query.severity in GRAVE)
 
 
 def _goes_with(members: list[Finding], core: list[Finding]) -> bool:
-    if not any(finding.query.severity in _GRAVE for finding in members):
+    if not any(finding.query.severity in GRAVE for finding in members):
         return False
     times = [finding.when for finding in members if finding.when]
     began = [finding.when for finding in core if finding.when]

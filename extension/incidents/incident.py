@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Optional
 
-from extension.incidents.things import Thing, things_of
+from extension.incidents.things import PROCESS, Thing, things_of
 from extension.pack.parts import SEVERITIES, STAGES, WEAKNESS, Query
 
 # What a finding says of a compromise, by severity. Of several in one stage of the chain the gravest counts: they may be one
@@ -44,6 +44,16 @@ class Finding:
         return things_of(self.query, self.row)
 
     @property
+    def strong_things(self) -> tuple[Thing, ...]:
+        """What it is about by name, rather than what it only means."""
+        return tuple(thing for thing in self.things if not thing.is_weak)
+
+    @property
+    def has_process(self) -> bool:
+        """Whether it is about a process that it names."""
+        return any(thing.kind == PROCESS for thing in self.strong_things)
+
+    @property
     def when(self) -> Optional[int]:
         """When it happened, in unix seconds."""
         for column in _TIMES:
@@ -68,17 +78,17 @@ class Incident:
     # Each of them findings that share things among themselves.
     others: tuple[tuple[Finding, ...], ...] = ()
 
-    @property
+    @cached_property
     def beside(self) -> tuple[Finding, ...]:
         """Those that share nothing with the linked ones."""
         return tuple(sorted((finding for group in self.others for finding in group), key=lambda finding: finding.order))
 
-    @property
+    @cached_property
     def findings(self) -> tuple[Finding, ...]:
         """All findings, in the chain's order."""
         return tuple(sorted((*self.linked, *self.beside), key=lambda finding: finding.order))
 
-    @property
+    @cached_property
     def things(self) -> tuple[Thing, ...]:
         """All that its findings are about, each once."""
         return tuple(dict.fromkeys(thing for finding in self.findings for thing in finding.things))
@@ -104,7 +114,7 @@ class Incident:
         # What shares nothing supports nothing: it counts by itself.
         return max(map(_points, (self.linked, *self.others)))
 
-    @property
+    @cached_property
     def chain(self) -> dict[str, tuple[Finding, ...]]:
         """The findings by stage (entry, execution, persistence, hiding, mining, weakness), those stages that there are."""
         stages: dict[str, list[Finding]] = {}

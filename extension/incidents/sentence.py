@@ -8,13 +8,11 @@ from datetime import datetime, timezone
 from typing import Optional
 
 from extension.incidents.incident import Finding, Incident
-from extension.incidents.things import PROCESS
-from extension.pack.parts import WEAKNESS
+from extension.pack.parts import COLUMN, GRAVE, WEAKNESS, columns_of
 from tables.schema import clean_text
 
-_BLANK = re.compile(r"<(?P<blank>[a-z0-9_]+)>")
 # What stands in brackets is said only where all that it names is known.
-_PART = re.compile(rf"\[(?P<part>[^\[\]]*)\]|{_BLANK.pattern}")
+_PART = re.compile(rf"\[(?P<part>[^\[\]]*)\]|{COLUMN.pattern}")
 _VALUE_SHOWN = 120
 _NAMED = 2
 _WORDS = {
@@ -73,21 +71,16 @@ def told(finding: Finding, language: str) -> str:
     return _filled(text, finding.row)
 
 
-def blanks(text: str) -> set[str]:
-    """The columns that a text of the pack names as `<column>`."""
-    return set(_BLANK.findall(text))
-
-
 def _filled(text: str, row: Mapping[str, str]) -> str:
-    def value(match: re.Match[str]) -> str:
-        shown = clean_text(row.get(match["blank"], "")).strip()
+    def value(name: str) -> str:
+        shown = clean_text(row.get(name, "")).strip()
         return shown if len(shown) <= _VALUE_SHOWN else shown[:_VALUE_SHOWN] + "…"
 
     def part(match: re.Match[str]) -> str:
-        if match["blank"]:
-            return value(match)
-        names = _BLANK.findall(match["part"])
-        return _BLANK.sub(value, match["part"]) if all(row.get(name, "") for name in names) else ""
+        if match["part"] is None:
+            return value(match[2])
+        is_known = all(row.get(name, "") for name in columns_of(match["part"]))
+        return COLUMN.sub(lambda blank: value(blank[1]), match["part"]) if is_known else ""
 
     return _PART.sub(part, text).strip()
 
@@ -105,14 +98,14 @@ def _first(incident: Incident) -> tuple[Finding, ...]:
 
 def _mining(incident: Incident, words: Mapping[str, str]) -> str:
     miners = incident.chain["mining"]
-    best = max(miners, key=lambda finding: (_has_pid(finding), bool(_endpoint([finding.row])), bool(finding.row.get("coin"))))
+    best = max(miners, key=lambda finding: (finding.has_process, bool(_endpoint([finding.row])), bool(finding.row.get("coin"))))
     rows = [finding.row for finding in miners if _is_same(finding, best)]
     pid, name = _known(rows, "pid"), _known(rows, "process_name")
     who = words["process"].format(name=name or "?", pid=pid) if pid.isdigit() and int(pid) > 0 else words["somebody"]
     endpoint = _endpoint(rows)
     pool = next((row["pool"] for row in rows if row.get("pool") and ":" not in row["pool"]), "")
     where = words["named"].format(endpoint, clean_text(pool)) if pool and endpoint else endpoint or clean_text(pool)
-    template = words["mines" if any(finding.query.severity in ("critical", "high") for finding in miners) else "likely"]
+    template = words["mines" if any(finding.query.severity in GRAVE for finding in miners) else "likely"]
     coin = _known(rows, "coin")
     return template.format(
         who=who,
@@ -122,13 +115,9 @@ def _mining(incident: Incident, words: Mapping[str, str]) -> str:
     )
 
 
-def _has_pid(finding: Finding) -> bool:
-    return any(thing.kind == PROCESS and not thing.is_weak for thing in finding.things)
-
-
 def _is_same(one: Finding, other: Finding) -> bool:
     """Whether two findings are about the same process, as far as they say."""
-    return one is other or (_has_pid(one) and all(one.row.get(name) == other.row.get(name) for name in ("pid", "start_time")))
+    return one is other or (one.has_process and all(one.row.get(name) == other.row.get(name) for name in ("pid", "start_time")))
 
 
 def _known(rows: Iterable[Mapping[str, str]], column: str) -> str:

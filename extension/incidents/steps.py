@@ -9,16 +9,14 @@ from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 from typing import NamedTuple, Optional
 
-from extension.pack.parts import PHASES, Query, ResponseStep
-from extension.pack.responses import columns_of
+from extension.pack.parts import COLUMN, PHASES, Query, ResponseStep, columns_of
 from tables.indicators.process_names import hidden_component, is_below, process_names
 from tables.schema import clean_text
 
 # A longer value says nothing to a reader, and is no path that one types.
 VALUE_SHOWN = 400
 _IN_TEXT = 120
-_TOKEN = re.compile(r"`(?P<code>[^`]*)`|<(?P<blank>[a-z0-9_]+)>")
-_BLANK = re.compile(r"<([a-z0-9_]+)>")
+_TOKEN = re.compile(rf"`(?P<code>[^`]*)`|{COLUMN.pattern}")
 _BARE_IN_SHELL = re.compile(r"[A-Za-z0-9_./:@%+=,][A-Za-z0-9_./:@%+=,-]*")
 # A quoted value must be a word of its own: these may stand before and after it.
 _BEFORE_WORD = re.compile(r"(^|[\s=;:])$")
@@ -28,7 +26,7 @@ _NOTHING = {
     "remote_address": ("0.0.0.0", "::"),  # noqa: S104  # what a listener has for one
     "is_immutable": ("0",),
 }
-_REMOVES = re.compile(r"rm -- <([a-z0-9_]+)>")
+_REMOVES = re.compile(rf"rm -- {COLUMN.pattern}")
 _SYSTEM_FOLDERS = ("/usr", "/bin", "/sbin", "/lib", "/lib64", "/lib32", "/etc", "/boot")
 
 
@@ -114,12 +112,12 @@ def _told(text: str, row: Optional[Mapping[str, str]]) -> Segments:
             segments.append(Segment("text", text[end : match.start()]))
         end = match.end()
         if match["code"] is not None:
-            code = match["code"] if row is None else _BLANK.sub(lambda blank: _shown(row.get(blank[1], "")), match["code"])
+            code = match["code"] if row is None else COLUMN.sub(lambda blank: _shown(row.get(blank[1], "")), match["code"])
             segments.append(Segment("code", code))
         elif row is None:
-            segments.append(Segment("code", match["blank"]))
+            segments.append(Segment("code", match[2]))
         else:
-            segments.append(Segment("value", _shown(row.get(match["blank"], ""))))
+            segments.append(Segment("value", _shown(row.get(match[2], ""))))
     if end < len(text):
         segments.append(Segment("text", text[end:]))
     return tuple(segments)
@@ -134,7 +132,7 @@ def _command(template: str, row: Mapping[str, str]) -> Optional[str]:
     """The template with the row's values; None where one could be taken for an option, for two words, or for other text."""
     pieces = []
     end = 0
-    for match in _BLANK.finditer(template):
+    for match in COLUMN.finditer(template):
         word = _shell_word(row[match[1]], template[: match.start()], template[match.end() :])
         if word is None:
             return None

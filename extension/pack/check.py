@@ -17,6 +17,7 @@ from extension.pack import commands
 from extension.pack.discovery import DISCOVERY, undiscovered
 from extension.pack.empty_text import beliefs_in_null_text, quoted_sql
 from extension.pack.model import KINDS, SEVERITIES, Pack, Problem, Query
+from extension.pack.parts import LANGUAGES
 from extension.pack.regex_subjects import MAX_SUBJECT, unbounded_subjects
 from extension.pack.reported import Evaluator, silent_reasons
 
@@ -204,8 +205,8 @@ def _null_text(query: Query) -> Iterator[Problem]:
     first = query.lines.get("sql", query.line)
     for belief in beliefs_in_null_text(query.sql, _SCHEMA):
         yield Problem(query.file, first + belief.line, f"{query.name}: {belief.message}")
-    said = [text.get(language) for text in (query.description, *query.false_positives) for language in ("en", "zh")]
-    said += [step.shown(language) for step in query.response for language in ("en", "zh")]
+    said = [text.get(language) for text in (query.description, *query.false_positives) for language in LANGUAGES]
+    said += [step.shown(language) for step in query.response for language in LANGUAGES]
     for text in said:
         for _, sql in quoted_sql(text):
             for belief in beliefs_in_null_text(sql, _SCHEMA):

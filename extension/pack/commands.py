@@ -5,32 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator
 
-from extension.pack.parts import Query
-from extension.pack.responses import columns_of
+from extension.pack.parts import COLUMN, Query, columns_of
 from tables.text.shell import parse
 
 # Programs that only read, with these options at most where they could do more.
-_READERS = frozenset(
-    {
-        *(
-            "bpftool",
-            "cat",
-            "cmp",
-            "file",
-            "fuser",
-            "getcap",
-            "getent",
-            "grep",
-            "id",
-            "journalctl",
-            "last",
-            "ls",
-            "lsattr",
-            "modinfo",
-        ),
-        *("minehunt", "perf", "ps", "sha256sum", "ss", "stat", "systemd-delta", "tcpdump", "tr"),
-    }
-)
+_READERS = frozenset({
+    "bpftool", "cat", "cmp", "file", "fuser", "getcap", "getent", "grep", "id", "journalctl", "last", "ls", "lsattr", "minehunt",
+    "modinfo", "perf", "ps", "sha256sum", "ss", "stat", "systemd-delta", "tcpdump", "tr",
+})  # fmt: skip
 # Programs that change what their operands name.
 _CHANGERS = frozenset({"chattr", "chmod", "chown", "kill", "passwd", "rm", "setcap", "umount", "usermod"})
 # Programs of which only these subcommands or options are for a response, and whether those change something.
@@ -48,7 +30,6 @@ _PARTLY = {
 _TOO_WIDE = frozenset({"-delete", "-exec", "-execdir", "-ok", "-R", "-r", "-rf", "-fr", "--recursive", "-1", "--all"})
 _READS_RECURSIVELY = frozenset({"grep", "ls"})
 _EVIDENCE = "$CASE"
-_COLUMN = re.compile(r"<([a-z0-9_]+)>")
 _WILDCARD = re.compile(r"[*?]")
 
 
@@ -65,7 +46,7 @@ def problems(query: Query, columns: Collection[str]) -> Iterator[str]:
 
 
 def _of_command(command: str) -> Iterator[str]:
-    for part in parse(_COLUMN.sub(r"COLUMN_\1", command)).commands:
+    for part in parse(COLUMN.sub(r"COLUMN_\1", command)).commands:
         if part.substitutions or not part.words:
             yield "substitutes what no reader can foresee" if part.substitutions else "not understood"
             continue

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 
 from extension.pack.parts import Discovery, Pack, Problem, Query
@@ -34,8 +33,7 @@ def read_discovery(files: Sequence[Folder]) -> tuple[dict[str, Discovery], list[
 
 def entry_of(pack: Pack, query: Query) -> str:
     """The name of the entry whose tables the query reads; "" where it reads none, or those of several."""
-    words = set(re.findall(r"\w+", query.sql))
-    names = [name for name, entry in pack.discovery.items() if words & set(entry.tables)]
+    names = [name for name, entry in pack.discovery.items() if not query.tables.isdisjoint(entry.tables)]
     return names[0] if len(names) == 1 else ""
 
 

@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple, Optional
 
 KINDS = ("detection", "inventory", "policy", "evidence")
+LANGUAGES = ("en", "zh")
 SEVERITIES = ("critical", "high", "medium", "low")
+# One finding of these is an incident by itself.
+GRAVE = SEVERITIES[:2]
 # What a detection's rows are in the story of a compromise; a weakness may be how it came about, and is no sign of one.
 WEAKNESS = "weakness"
 STAGES = ("entry", "execution", "persistence", "hiding", "mining", WEAKNESS)
 # What a response is for, in the order in which it is done.
 PHASES = ("contain", "preserve", "eradicate", "recover", "verify")
+# Stands in texts and commands for the row's value.
+COLUMN = re.compile(r"<([a-z0-9_]+)>")
+# Common table expressions count too: none has a table's name.
+_TABLE = re.compile(r"\b(?:FROM|JOIN)\s+([a-z_]+)")
+
+
+def columns_of(text: str) -> list[str]:
+    """The columns that a text or command names as `<column>`, in order."""
+    return COLUMN.findall(text)
 
 
 class Problem(NamedTuple):
@@ -94,6 +108,11 @@ class Query:
     stage: str = ""
     things: Mapping[str, tuple[str, ...]] = field(default_factory=dict, compare=False)
     says: Optional[Text] = None
+
+    @cached_property
+    def tables(self) -> frozenset[str]:
+        """The tables that it reads, and its own common table expressions."""
+        return frozenset(_TABLE.findall(self.sql))
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any, Optional, Union
 
 import yaml
 
-from extension.pack.parts import Problem, Text
+from extension.pack.parts import LANGUAGES, Problem, Text
 from extension.pack.yaml_lines import Loader, Mapping
 
 # YAML makes a blank of a line break, and Chinese has none between its own letters nor beside its wide signs.
@@ -87,9 +87,9 @@ class FileReader:
 
     def both(self, both: Mapping, key: str, line: int) -> Text:
         """A mapping of en and zh as a text in both languages."""
-        self.keys(both, ("en", "zh"), f"`{key}`", line)
-        texts = {language: self.value(both, language, str, "") for language in ("en", "zh")}
-        for language in ("en", "zh"):
+        self.keys(both, LANGUAGES, f"`{key}`", line)
+        texts = {language: self.value(both, language, str, "") for language in LANGUAGES}
+        for language in LANGUAGES:
             if language in both and not texts[language].strip():
                 self.problem(both.lines[language], f"`{key}` is empty in {language}")
         return Text(texts["en"].strip(), _FOLDED.sub("", texts["zh"].strip()))

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any, Optional
 
-from extension.pack.parts import PHASES, Problem, ResponseStep, Text
+from extension.pack.parts import COLUMN, PHASES, Problem, ResponseStep, Text, columns_of
 from extension.pack.reading import FileReader, Folder
 from extension.pack.yaml_lines import Mapping
 
@@ -14,15 +13,9 @@ from extension.pack.yaml_lines import Mapping
 PROCEDURES = "procedures.yaml"
 Procedures = dict[str, ResponseStep]
 
-_COLUMN = re.compile(r"<([a-z0-9_]+)>")
 _KEYS = ("phase", "text")
 _OPTIONAL = ("command", "when", "unless")
 _OF_REFERENCE = ("do", "when", "unless")
-
-
-def columns_of(text: str) -> list[str]:
-    """The columns that a text or command names as `<column>`, in order."""
-    return _COLUMN.findall(text)
 
 
 def read_procedures(files: Sequence[Folder]) -> tuple[Procedures, list[Problem]]:
@@ -76,7 +69,7 @@ def _procedure(reader: FileReader, one: Any, line: int, procedures: Procedures) 
             reader.problem(line, f"the procedure `{name}` names no column `{key}`")
 
     def put(text: str) -> str:
-        return _COLUMN.sub(lambda match: f"<{renamed.get(match[1], match[1])}>", text)
+        return COLUMN.sub(lambda match: f"<{renamed.get(match[1], match[1])}>", text)
 
     return ResponseStep(
         step.phase,

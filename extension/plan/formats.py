@@ -7,19 +7,19 @@ from collections.abc import Iterator
 
 from extension import __version__
 from extension.incidents import Incident, sentence
+from extension.pack.parts import LANGUAGES
 from extension.plan import Plan, PlanStep
 from extension.report.code_spans import code_span
+from extension.report.words import words as report_words
 from tables.schema import clean_text
 
 _WORDS = {
     "en": {
-        "contain": "Contain", "preserve": "Preserve", "eradicate": "Eradicate", "recover": "Recover", "verify": "Verify",
         "title": "Plan for {}", "nothing": "Nothing was found, so there is nothing to do.",
         "refused": "its value could be misread: take it from the JSON report", "for": "for",
         "closed": "Nothing here runs until you take the # from the front of a line. Read each line before you do.",
     },
     "zh": {
-        "contain": "遏制", "preserve": "取证", "eradicate": "清除", "recover": "恢复", "verify": "验证",
         "title": "{} 的处置方案", "nothing": "未发现异常，无需处置。",
         "refused": "其中的值可能被误读，请从 JSON 报告中取用", "for": "依据",
         "closed": "去掉行首的 # 之前，任何一行都不会执行。请先逐行阅读。",
@@ -27,9 +27,13 @@ _WORDS = {
 }  # fmt: skip
 
 
+def _words(language: str) -> dict[str, str]:
+    return {**report_words(language), **_WORDS[language]}
+
+
 def as_text(plan: Plan, incidents: tuple[Incident, ...], language: str) -> str:
     """The plan for reading and typing: each command on a line of its own."""
-    words = _WORDS[language]
+    words = _words(language)
     lines = [words["title"].format(clean_text(plan.hostname)), ""]
     lines += [clean_text(sentence(incident, language)) for incident in incidents if incident.is_compromise]
     if not plan.steps:
@@ -47,7 +51,7 @@ def as_text(plan: Plan, incidents: tuple[Incident, ...], language: str) -> str:
 
 def as_markdown(plan: Plan, incidents: tuple[Incident, ...], language: str) -> str:
     """The plan as a list to tick off; what came from the host stands in code."""
-    words = _WORDS[language]
+    words = _words(language)
     lines = [f"# {words['title'].format(code_span(plan.hostname))}", ""]
     lines += [f"{code_span(sentence(incident, language))}\n" for incident in incidents if incident.is_compromise]
     if not plan.steps:
@@ -69,7 +73,7 @@ def as_json(plan: Plan, incidents: tuple[Incident, ...]) -> str:
             {
                 "severity": incident.severity,
                 "confidence": incident.confidence,
-                "sentence": {language: sentence(incident, language) for language in ("en", "zh")},
+                "sentence": {language: sentence(incident, language) for language in LANGUAGES},
             }
             for incident in incidents
         ],
@@ -107,7 +111,7 @@ still() {{
 
 def as_script(plan: Plan, incidents: tuple[Incident, ...], language: str) -> str:
     """A shell script that does nothing yet: each command stands behind a # that the responder takes away."""
-    words = _WORDS[language]
+    words = _words(language)
     title = words["title"].format(clean_text(plan.hostname))
     lines = [_SCRIPT_HEAD.format(title=title, closed=words["closed"])]
     lines += [f"# {clean_text(sentence(incident, language))}" for incident in incidents if incident.is_compromise]

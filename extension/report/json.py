@@ -8,6 +8,7 @@ from typing import Any
 from extension import __version__
 from extension.gaps import BlindSpot
 from extension.incidents import Incident, sentence, told
+from extension.pack.parts import LANGUAGES
 from extension.triage import QueryResult, StepResult, Triage, iso_time
 
 
@@ -45,19 +46,20 @@ def _gap(spot: BlindSpot) -> dict[str, Any]:
 
 
 def _incident(incident: Incident) -> dict[str, Any]:
+    beside = frozenset(incident.beside)
     return {
         "severity": incident.severity,
         "confidence": incident.confidence,
         "is_compromise": incident.is_compromise,
         "since": None if incident.since is None else iso_time(incident.since),
-        "sentence": {language: sentence(incident, language) for language in ("en", "zh")},
+        "sentence": {language: sentence(incident, language) for language in LANGUAGES},
         "chain": {
             stage: [
                 {
                     "query": finding.query.name,
                     "at": None if finding.when is None else iso_time(finding.when),
-                    "says": {language: told(finding, language) for language in ("en", "zh")},
-                    "is_beside": finding in incident.beside,
+                    "says": {language: told(finding, language) for language in LANGUAGES},
+                    "is_beside": finding in beside,
                 }
                 for finding in findings
             ]

@@ -175,18 +175,16 @@ def _print_query(console: Console, result: QueryResult, language: str, texts: di
     )
     for cut in result.cuts:
         told = f"{texts['not_looked_at']}{texts['colon']}{shown(cut.table, texts['characters'])}{texts['colon']}"
-        console.print(Padding(Text(told + shown(cut.why, texts["characters"]), style="yellow"), (0, 0, 0, 2), expand=False))
+        _print_indented(console, told + shown(cut.why, texts["characters"]), "yellow")
     if result.status == INCOMPLETE:
         return
     if result.error:
-        console.print(Padding(Text(shown(result.error, texts["characters"]), style="yellow"), (0, 0, 0, 2), expand=False))
+        _print_indented(console, shown(result.error, texts["characters"]), "yellow")
         return
     for row in result.rows[:_ROWS_SHOWN]:
         console.print(Padding(_row(row, evidence_of(query, row, language), texts), (0, 0, 0, 2), expand=False))
     if len(result.rows) > _ROWS_SHOWN:
-        console.print(
-            Padding(Text(f"+ {len(result.rows) - _ROWS_SHOWN} {texts['more']}", style="dim"), (0, 0, 0, 2), expand=False)
-        )
+        _print_indented(console, f"+ {len(result.rows) - _ROWS_SHOWN} {texts['more']}", "dim")
     grid = Table.grid(padding=(0, 1))
     grid.add_column(no_wrap=True, style="bold")
     grid.add_column(overflow="fold")

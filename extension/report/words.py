@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-LANGUAGES = ("en", "zh")
+from extension.pack.parts import LANGUAGES
+
 # A status must not be told by its colour alone.
 MARKS = {"normal": "✓", "abnormal": "✗", "error": "!", "needs-root": "?", "not-applicable": "–", "incomplete": "~"}
 

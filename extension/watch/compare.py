@@ -31,7 +31,7 @@ class Comparison:
 def compare(old: Triage, new: Triage) -> Comparison:
     """What became of the findings of `old` by the time of `new`."""
     result = Comparison()
-    was, now = _known(_findings(old)), _known(_findings(new))
+    was, now = _known(old.chained), _known(new.chained)
     runs_now: dict[tuple[str, tuple[str, ...]], list[Finding]] = {}
     for one, finding in now.items():
         runs_now.setdefault(one[:2], []).append(finding)
@@ -51,10 +51,6 @@ def compare(old: Triage, new: Triage) -> Comparison:
             result.unchecked.append(finding)
     result.new = [finding for one, finding in now.items() if one not in matched and one not in was]
     return result
-
-
-def _findings(triage: Triage) -> Iterable[Finding]:
-    return (finding for incident in triage.incidents for finding in incident.findings)
 
 
 def _known(findings: Iterable[Finding]) -> dict[Identity, Finding]:

@@ -21,7 +21,7 @@ class Identity(NamedTuple):
 
 def identity(finding: Finding) -> Identity:
     """The identity of a finding; where it names nothing that lasts, its words without their numbers."""
-    strong = [thing for thing in finding.things if not thing.is_weak]
+    strong = finding.strong_things
     run = next((thing.value for thing in strong if thing.kind == "process"), "")
     about = sorted(f"{thing.kind} {thing.value}" for thing in strong if thing.kind not in _OF_A_RUN)
     about += sorted(f"program {finding.row[name]}" for name in ("exe_path", "cmdline", "username") if finding.row.get(name))

@@ -16,10 +16,9 @@ from extension.fleet.report.coverage import told_coverage, told_hosts
 from extension.fleet.report.times import as_time
 from extension.fleet.report.words import fleet_sentence
 from extension.incidents import Finding, sentence, told
-from extension.pack.parts import Text
+from extension.pack.parts import LANGUAGES, Text
 from tables.schema import clean_text
 
-LANGUAGES = ("en", "zh")
 _RARE, _NEXT, _PROBLEMS, _THINGS = 100, 500, 200, 60
 Document = dict[str, Any]
 

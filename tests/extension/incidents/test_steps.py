@@ -115,6 +115,6 @@ def test_no_step_of_the_pack_prints_what_steers_a_terminal(language: str) -> Non
 
 
 def _columns(step: ResponseStep) -> list[str]:
-    from extension.pack.responses import columns_of
+    from extension.pack.parts import columns_of
 
     return columns_of(step.text.en) + columns_of(step.text.zh) + columns_of(step.command)
