@@ -10,8 +10,8 @@ from functools import partial
 from typing import Any, Optional
 
 from tables.host.containers.manifests import quantity
-from tables.host.containers.model import ALL_CAPABILITIES, DECLARED, Container, HostMount, added_capabilities
-from tables.host.containers.state_files import listed, mapping, text, texts
+from tables.host.containers.model import ALL_CAPABILITIES, DECLARED, Container, HostMount, added_capabilities, bind_of
+from tables.host.containers.state_files import listed, mapping, number, text, texts
 from tables.host.containers.stores import Store
 from tables.host.disk.files import Unreadable
 from tables.host.systemd.syntax import last_value, parse_unit
@@ -21,6 +21,7 @@ _NAMES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.
 _STARTS = re.compile(r"\b(?:docker|podman|nerdctl)(?:-compose|[ \t]{1,16}compose)\b")
 _FILE = re.compile(r"(?:-f|--file)[= ]{1,4}[\"']?([^\s\"']{1,1024})")
 _FOLDER = re.compile(r"--project-directory[= ]{1,4}[\"']?([^\s\"']{1,1024})")
+_SIZE = re.compile(r"([0-9]{1,15})(?:\.([0-9]{1,9}))? ?([kmgt]?)b?")
 _LIMIT = 256 * 1024
 _MAX_UNITS = 2000
 _MAX_SERVICES = 500
@@ -85,12 +86,11 @@ def _container(name: str, service: Mapping[str, Any], folder: str) -> Container:
     security = {option.replace(":", "=", 1) for option in texts(service.get("security_opt"))}
     variables = service.get("environment")
     environ = (
-        tuple(f"{key}={'' if value is None else value}" for key, value in list(variables.items())[:2048])
+        tuple(text(f"{key}={'' if value is None else value}") for key, value in list(variables.items())[:2048])
         if isinstance(variables, dict)
         else texts(variables)
     )
     limits = mapping(mapping(mapping(service.get("deploy")).get("resources")).get("limits"))
-    memory = quantity(str(service.get("mem_limit", limits.get("memory", ""))))
     return Container(
         runtime="compose",
         path="",
@@ -105,7 +105,7 @@ def _container(name: str, service: Mapping[str, Any], folder: str) -> Container:
         host_namespaces=tuple(kind for kind, key in modes.items() if service.get(key) == "host"),
         mounts=tuple(filter(None, (_mount(volume, folder) for volume in listed(service.get("volumes"))))),
         published_ports=tuple(str(port) for port in listed(service.get("ports")) if isinstance(port, (str, int))),
-        memory_limit=None if memory is None else int(memory),
+        memory_limit=size(str(service.get("mem_limit", limits.get("memory", "")))),
         cpu_limit=quantity(str(service.get("cpus", limits.get("cpus", "")))),
         is_apparmor_off=is_privileged or "apparmor=unconfined" in security,
         is_seccomp_off=is_privileged or "seccomp=unconfined" in security,
@@ -124,12 +124,16 @@ def _words(command: Any) -> tuple[str, ...]:
 
 def _mount(volume: Any, folder: str) -> Optional[HostMount]:
     if isinstance(volume, dict):
-        source, target = text(volume.get("source")), text(volume.get("target"))
-        is_bind, is_writable = volume.get("type") == "bind", volume.get("read_only") is not True
+        source, is_writable = text(volume.get("source")), volume.get("read_only") is not True
+        is_bind = volume.get("type") == "bind" and source != ""
+        found = HostMount(posixpath.join(folder, source), text(volume.get("target")), is_writable) if is_bind else None
     else:
-        source, _, rest = text(volume).partition(":")
-        target, _, options = rest.partition(":")
-        is_bind, is_writable = source.startswith(("/", ".")), "ro" not in options.split(",")
-    if not is_bind or not source:
-        return None
-    return HostMount(posixpath.normpath(posixpath.join(folder, source)), target, is_writable)
+        written = text(volume)
+        found = bind_of(f"{folder}/{written}" if written.startswith(".") else written)
+    return found and found._replace(source=posixpath.normpath(found.source))
+
+
+def size(written: str) -> Optional[int]:
+    """The bytes that a compose file writes as `512m`, `1.5gb` or a number (compose-spec: byte values); None for what is none."""
+    found = _SIZE.fullmatch(written[:64].strip().lower())
+    return None if found is None else number(float(f"{found[1]}.{found[2] or 0}") * 1024 ** " kmgt".index(found[3] or " "))

@@ -8,7 +8,17 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any, Optional
 
-from tables.host.containers.model import CREATED, PAUSED, RUNNING, STOPPED, Container, HostMount, added_capabilities
+from tables.host.containers.model import (
+    ALL_CAPABILITIES,
+    CREATED,
+    PAUSED,
+    RUNNING,
+    STOPPED,
+    Container,
+    HostMount,
+    added_capabilities,
+    bind_of,
+)
 from tables.host.containers.oci import cores
 from tables.host.containers.state_files import listed, mapping, number, read_state, text, texts, unix_seconds
 from tables.host.containers.stores import Store
@@ -155,7 +165,7 @@ def read_container(config: Mapping[str, Any], host_config: Mapping[str, Any], pa
         pid=number(state.get("Pid")),
         restart_policy="kubelet" if "io.kubernetes.pod.name" in labels else _restart_policy(host_config),
         is_privileged=is_privileged,
-        capabilities_added=("ALL",) if is_privileged else added_capabilities(texts(host_config.get("CapAdd"))),
+        capabilities_added=ALL_CAPABILITIES if is_privileged else added_capabilities(texts(host_config.get("CapAdd"))),
         host_namespaces=_host_namespaces(host_config),
         mounts=tuple(_mounts(config, host_config)),
         published_ports=tuple(_ports(host_config)),
@@ -193,11 +203,7 @@ def _mounts(config: Mapping[str, Any], host_config: Mapping[str, Any]) -> Iterat
     if points:
         return
     # A container that has never been started has them in its settings only.
-    for bind in texts(host_config.get("Binds")):
-        source, _, rest = bind.partition(":")
-        target, _, options = rest.partition(":")
-        if source.startswith("/"):
-            yield HostMount(source, target, "ro" not in options.split(","))
+    yield from filter(None, map(bind_of, texts(host_config.get("Binds"))))
     for entry in map(mapping, listed(host_config.get("Mounts"))):
         if text(entry.get("Type")) == "bind":
             yield HostMount(text(entry.get("Source")), text(entry.get("Target")), entry.get("ReadOnly") is not True)

@@ -57,7 +57,7 @@ def parse_backup(document: str) -> Container:
         raise ValueError("longer than such files are")
     root = mapping(bounded_yaml.load(document))
     instance = mapping(root.get("instance") or root.get("container"))
-    config = {key: str(value) for key, value in _settings(instance, "config").items()}
+    config = {key: text(str(value)) for key, value in _settings(instance, "config").items()}
     devices = [mapping(device) for device in _settings(instance, "devices").values()]
     is_running = config.get("volatile.last_state.power") == "RUNNING" or instance.get("status") == "Running"
     raw = config.get("raw.lxc", "")

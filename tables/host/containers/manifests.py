@@ -151,7 +151,6 @@ def _container(common: Container, each: Mapping[str, Any], volumes: Mapping[str,
     added = texts(mapping(security.get("capabilities")).get("add"))
     mounts = [mapping(mount) for mount in listed(each.get("volumeMounts"))]
     ports = [mapping(port) for port in listed(each.get("ports"))]
-    memory = quantity(str(limits.get("memory", "")))
     return common._replace(
         name=text(each.get("name")),
         image=text(each.get("image")),
@@ -169,7 +168,7 @@ def _container(common: Container, each: Mapping[str, Any], volumes: Mapping[str,
             for port in ports
             if number(port.get("hostPort"))
         ),
-        memory_limit=None if memory is None else int(memory),
+        memory_limit=number(quantity(str(limits.get("memory", "")))),
         cpu_limit=quantity(str(limits.get("cpu", ""))),
         is_seccomp_off=True if is_privileged else text(seccomp.get("type")) == "Unconfined" if seccomp else None,
         is_apparmor_off=True if is_privileged else text(apparmor.get("type")) == "Unconfined" if apparmor else None,

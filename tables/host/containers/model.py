@@ -72,6 +72,13 @@ class Container(NamedTuple):
         return f"{self.pod_namespace}/{self.pod_name}" if self.pod_name and self.pod_namespace else self.pod_name
 
 
+def bind_of(volume: str) -> Optional[HostMount]:
+    """The host's folder that `SOURCE:TARGET[:OPTIONS]` mounts; None for a volume by name, and for one without (`/data`)."""
+    source, _, rest = volume.partition(":")
+    target, _, options = rest.partition(":")
+    return HostMount(source, target, "ro" not in options.split(",")) if source.startswith("/") and target else None
+
+
 def added_capabilities(names: tuple[str, ...]) -> tuple[str, ...]:
     """Those of `names` (with or without CAP_) that a container does not have by default, sorted."""
     plain = {name.upper().removeprefix("CAP_") for name in names}

@@ -9,7 +9,7 @@ from typing import Optional
 
 from tables.host import Host
 from tables.host.containers.manifests import Manifests
-from tables.host.containers.model import ALL_CAPABILITIES, DECLARED, Container, HostMount, added_capabilities
+from tables.host.containers.model import ALL_CAPABILITIES, DECLARED, Container, added_capabilities, bind_of
 from tables.host.containers.state_files import FILE_LIMIT
 from tables.host.containers.stores import Store
 from tables.host.disk.files import Unreadable
@@ -26,7 +26,7 @@ _HOME = ".config/containers/systemd"
 _MAX_FILES = 1000
 _MAX_USER_FILES = 100
 _MAX_DEPTH = 2
-_OPTION = re.compile(r"--(pid|ipc|network|net|userns|security-opt|cap-add|restart|volume|env)[= ](\S{1,1024})")
+_OPTION = re.compile(r"--(pid|ipc|network|net|userns|cap-add|volume)[= ](\S{1,1024})")
 
 
 class Quadlets:
@@ -84,7 +84,7 @@ def parse_quadlet(unit: str) -> Container:
     """What a .container file says; its drop-ins may follow it."""
     settings = parse_unit(unit)
     arguments = " ".join(_values(settings, "PodmanArgs"))
-    options = [(name, value) for name, value in _OPTION.findall(arguments)]
+    options = _OPTION.findall(arguments)
     words = set(arguments.split())
     is_privileged = "--privileged" in words or "--privileged=true" in words
     added = [name for value in _values(settings, "AddCapability") for name in value.split()]
@@ -113,13 +113,6 @@ def parse_quadlet(unit: str) -> Container:
         is_apparmor_off=None,
         is_seccomp_off=seccomp == "unconfined" if seccomp else is_privileged or None,
     )
-
-
-def bind_of(volume: str) -> Optional[HostMount]:
-    """The host's folder that a `SOURCE:TARGET[:OPTIONS]` mounts; None for a volume by name."""
-    source, _, rest = volume.partition(":")
-    target, _, options = rest.partition(":")
-    return HostMount(source, target or source, "ro" not in options.split(",")) if source.startswith("/") else None
 
 
 def _values(settings: list[Setting], key: str) -> list[str]:

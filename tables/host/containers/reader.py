@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from functools import cached_property
@@ -21,7 +22,7 @@ from tables.host.containers.model import PAUSED, RUNNING, STOPPED, Container
 from tables.host.containers.nspawn import Nspawn
 from tables.host.containers.quadlets import Quadlets
 from tables.host.containers.storage import Storage
-from tables.host.containers.stores import ShareUsedError, Store
+from tables.host.containers.stores import Store
 from tables.schema import QueryContext
 
 _KINDS = ("net", "pid", "ipc", "user")
@@ -135,6 +136,8 @@ class _Remembered:
     """Containers by id, read once in a while."""
 
     def __init__(self) -> None:
+        # Several scans ask at once.
+        self._lock = threading.Lock()
         self.began = time.monotonic()
         self.reader: Optional[Containers] = None
         self.found: dict[str, Optional[Container]] = {}
@@ -142,14 +145,15 @@ class _Remembered:
     def of(self, host: Host, container_id: str) -> Optional[Container]:
         """The container of this id."""
         now = time.monotonic()
-        if self.reader is None or now - self.began > _REMEMBERED_SECONDS or len(self.found) >= _MAX_REMEMBERED:
-            self.began, self.reader, self.found = now, Containers(host, QueryContext(budget_seconds=_LOOKUP_SECONDS)), {}
-        if container_id not in self.found:
-            try:
-                self.found[container_id] = self.reader.find(container_id)
-            except (BudgetExceeded, ShareUsedError):
-                self.found[container_id] = None
-        return self.found[container_id]
+        with self._lock:
+            if self.reader is None or now - self.began > _REMEMBERED_SECONDS or len(self.found) >= _MAX_REMEMBERED:
+                self.began, self.reader, self.found = now, Containers(host, QueryContext(budget_seconds=_LOOKUP_SECONDS)), {}
+            if container_id not in self.found:
+                try:
+                    self.found[container_id] = self.reader.find(container_id)
+                except BudgetExceeded:
+                    self.found[container_id] = None
+            return self.found[container_id]
 
 
 def container_of(host: Host, container_id: Optional[str]) -> Optional[Container]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import closing
+from functools import partial
 from typing import Any, Optional
 
 from tables.host.containers.model import CREATED, RUNNING, STOPPED, Container
@@ -45,29 +46,33 @@ class Storage:
 
     def all(self) -> Iterator[Container]:
         """All of them, stopped ones too."""
-        for folder, entry in self._listed():
-            self.store.check_time()
-            found = self._container(folder, entry)
-            if found is not None:
-                yield found
+        for folder, entries in self._listed():
+            for entry in entries.values():
+                self.store.check_time()
+                yield self._container(folder, entry)
 
     def find(self, container_id: str) -> Optional[Container]:
         """The container of this id; None when there is none."""
-        for folder, entry in self._listed():
-            if entry.get("id") == container_id:
-                return self._container(folder, entry)
+        for folder, entries in self._listed():
+            if container_id in entries:
+                return self._container(folder, entries[container_id])
         return None
 
-    def _listed(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    def _listed(self) -> Iterator[tuple[str, Mapping[str, Mapping[str, Any]]]]:
+        """The folder of each storage driver, with what it lists, by id."""
         for driver in _DRIVERS:
             folder = f"{driver}-containers"
             path = f"{self.graph_root}/{folder}/containers.json"
-            if self.store.state(path) is not None:
-                for entry in map(mapping, listed(read_state(self.store.files, path, self.store.unseen))):
-                    if "/" not in text(entry.get("id")):
-                        yield folder, entry
+            yield folder, self.store.kept((path,), partial(self._entries, path)) or {}
 
-    def _container(self, folder: str, entry: Mapping[str, Any]) -> Optional[Container]:
+    def _entries(self, path: str) -> dict[str, Mapping[str, Any]]:
+        found: dict[str, Mapping[str, Any]] = {}
+        for entry in map(mapping, listed(read_state(self.store.files, path, self.store.unseen))):
+            if "/" not in text(entry.get("id")):
+                found.setdefault(text(entry.get("id")), entry)
+        return found
+
+    def _container(self, folder: str, entry: Mapping[str, Any]) -> Container:
         own, running = (f"{root}/{folder}/{text(entry.get('id'))}/userdata" for root in (self.graph_root, self.run_root))
         path = f"{own}/config.json"
         found = self.store.kept((path, f"{running}/pidfile"), lambda: self._read(entry, path, running))

@@ -67,11 +67,13 @@ def find_library(files: Files) -> str:
         if not files.exists(path):
             continue
         try:
-            problem = _problem(files, files.real_path(path))
+            # What was looked at is loaded: who may write where the link lies could lead it elsewhere meanwhile.
+            real = files.real_path(path)
+            problem = _problem(files, real)
         except (Unreadable, OSError) as error:
             problem = str(error)
         if problem is None:
-            return files.locate(path)
+            return files.locate(real)
         why = f"{path} is not loaded: {problem}"
     raise NvmlError(why)
 

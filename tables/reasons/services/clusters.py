@@ -6,8 +6,8 @@ import posixpath
 import re
 from typing import Optional
 
-from tables.host.services.settings import is_true, last, option_values, property_entries
-from tables.reasons.services.facts import LOCAL_ONLY, NO_AUTH, PASSWORD, UNKNOWN, ServiceFacts, Verdict
+from tables.host.services.settings import is_true, last, option_values, property_entries, yaml_entries
+from tables.reasons.services.facts import LOCAL_ONLY, NO_AUTH, PASSWORD, TLS, UNKNOWN, ServiceFacts, Verdict
 
 _HADOOP_FOLDERS = ("/etc/hadoop/conf", "/etc/hadoop", "/opt/hadoop/etc/hadoop", "/usr/local/hadoop/etc/hadoop")
 _XML_PROPERTY = re.compile(r"<name>([^<]{1,300})</name>\s{0,64}<value>([^<]{0,400})</value>")
@@ -55,11 +55,13 @@ def flink(facts: ServiceFacts) -> Verdict:
     """Flink's JobManager: everybody may upload and start jobs, unless its REST server wants certificates."""
     folder = next(iter(option_values(facts.argv, "--configDir", "-c")), "") or "/opt/flink/conf"
     found = facts.first(f"{folder}/flink-conf.yaml", f"{folder}/config.yaml")
-    entries = property_entries(found[1]) if found else []
+    # The keys of the newer file (Flink 1.19) may nest.
+    read = yaml_entries if found and found[0] == f"{folder}/config.yaml" else property_entries
+    entries = read(found[1]) if found else []
     certificates = last(entries, "security.ssl.rest.authentication-enabled")
     submit = last(entries, "web.submit.enable")
     if certificates and is_true(certificates.value):
-        return Verdict("tls", (), ("clients show a certificate",), found[0] if found else None, certificates.line)
+        return Verdict(TLS, (), ("clients show a certificate",), found[0] if found else None, certificates.line)
     if facts.unreadable:
         return Verdict(UNKNOWN, (), (f"{facts.unreadable[0]} could not be read",))
     uploads = "jobs may be uploaded" if submit is None or is_true(submit.value) else "its REST API asks nobody"

@@ -71,11 +71,9 @@ class ServiceFacts:
 
     def read(self, path: str) -> Optional[str]:
         """The text of a file that it calls `path`; None when there is none, or none to be read (`unreadable` tells)."""
-        if not path.startswith("/"):
-            path = posixpath.join(self.cwd, path)
         pid = self.process.pid
         try:
-            found = View(self.process.procfs, pid, ("", "")).locate(path)
+            found = View(self.process.procfs, pid, ("", "")).locate(posixpath.join(self.cwd, path))
             if found is None:
                 return None
             data = self._files.read(pid, found.path, CONFIG_LIMIT)

@@ -233,6 +233,39 @@ def test_quadlets_and_compose_files_that_a_unit_starts(tmp_path: Path, write: An
 
 
 @pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("512m", 512 << 20),
+        ("1g", 1 << 30),
+        ("1.5gb", 3 << 29),
+        ("300", 300),
+        ("9" * 15 + "t", ""),
+        ("1e400", ""),
+        ("-1", ""),
+        ("x", ""),
+    ],
+)
+def test_sizes_as_compose_writes_them(tmp_path: Path, write: Any, written: str, expected: int | str) -> None:
+    write("/etc/systemd/system/shop.service", "[Service]\nExecStart=docker compose -f /srv/c.yaml up\n")
+    write("/srv/c.yaml", f"services: {{web: {{image: x, mem_limit: '{written}'}}}}\n")
+    assert one(tmp_path).get("memory_limit", "") == str(expected)
+
+
+def test_a_limit_that_no_number_holds_is_none(tmp_path: Path, write: Any) -> None:
+    limit = "spec: {containers: [{name: a, resources: {limits: {memory: 999999999999999Ei}}}]}\n"
+    write("/etc/kubernetes/manifests/a.yaml", limit)
+    assert one(tmp_path).get("memory_limit", "") == ""
+
+
+def test_a_volume_without_a_place_on_the_host_mounts_none(tmp_path: Path, write: Any) -> None:
+    write("/etc/containers/systemd/app.container", "[Container]\nImage=x\nVolume=/etc\nVolume=data:/d\n")
+    write("/etc/systemd/system/shop.service", "[Service]\nExecStart=docker compose -f /srv/c.yaml up\n")
+    write("/srv/c.yaml", "services: {web: {image: x, volumes: ['/etc', 'data:/d', '/var/run:/r:ro', '../up:/u']}}\n")
+    mounts = {row["runtime"]: row.get("mounts", "") for row in scan(tmp_path)[0]}
+    assert mounts == {"quadlet": "", "compose": "/var/run:/r:ro,/up:/u"}
+
+
+@pytest.mark.parametrize(
     ("image", "argv", "environ", "expected"),
     [
         ("metal3d/xmrig:latest", ["./run"], [], "miner_image"),
@@ -303,6 +336,9 @@ def test_hostile_state_is_told_and_breaks_nothing(tmp_path: Path, write: Any) ->
     write("/run/containerd/io.containerd.runtime.v2.task/k8s.io/a/config.json", '{"mounts": 1, "linux": [], "process": null}')
     write("/etc/kubernetes/manifests/bad.yaml", "a: [" * 5000)
     write("/etc/kubernetes/manifests/laugh.yaml", "a: &a [x,x]\nb: &b [*a,*a]\nspec: {containers: [*b, *b]}\n")
+    write("/etc/systemd/system/shop.service", "[Service]\nExecStart=docker compose -f /srv/c.yaml up\n")
+    write("/srv/c.yaml", 'services: {web: {image: x, environment: {A: "\\ud800"}}}\n')
+    write("/var/lib/incus/storage-pools/p/containers/i/backup.yaml", 'container: {name: i, config: {environment.A: "\\ud800"}}\n')
     write("/var/lib/lxc/l/config", "lxc.mount.entry\n= =\nlxc.rootfs.path\n")
     host = Host(str(tmp_path))
     for _ in range(2):

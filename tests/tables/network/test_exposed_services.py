@@ -366,6 +366,14 @@ CASES = {
     ),
     "spark rest": Case([JAVA, "org.apache.spark.deploy.rest.X"], 6066, {SPARK: "spark.authenticate true\n"}, "none", "no_auth"),
     "flink": Case([JAVA, FLINK, "--configDir", "/opt/flink/conf"], 8081, {}, "none", "no_auth"),
+    "flink 2 certificates": Case(
+        [JAVA, FLINK, "--configDir", "/opt/flink/conf"],
+        8081,
+        {"/opt/flink/conf/config.yaml": "security:\n  ssl:\n    rest:\n      authentication-enabled: true\n"},
+        "tls",
+        "",
+        "/opt/flink/conf/config.yaml:4",
+    ),
     "flink certificates": Case(
         [JAVA, FLINK],
         8081,
