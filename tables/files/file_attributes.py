@@ -23,7 +23,7 @@ from tables.schema import BIGINT, TEXT, QueryContext, Row, column, table
 _TABLE = "file_attributes"
 _MAX_ENTRIES = 50_000
 # In the folders below one place, and how deep these are looked into.
-_MAX_HIDDEN = 5_000
+_MAX_BELOW = 5_000
 _MAX_DEPTH = 3
 _NANO = 1_000_000_000
 _NO_ATTRIBUTE = frozenset({errno.ENODATA, errno.ENOTSUP, errno.EINVAL})
@@ -152,7 +152,10 @@ class _Scan:
         is_temporary = is_below(f"{folder}/", self._temporary) is not None
         found: list[str] = []
         pending = deque((path, 1) for path in paths if is_temporary or path.rpartition("/")[2].startswith("."))
-        while pending:
+        for _ in range(_MAX_ENTRIES):
+            self.query.check_time()
+            if not pending:
+                return found
             path, depth = pending.popleft()
             try:
                 if not stat.S_ISDIR(self.files.stat(path, follow=False).st_mode):
@@ -163,11 +166,12 @@ class _Scan:
                     self.query.could_not_see(str(error))
                 continue
             found += entries
-            if len(found) > _MAX_HIDDEN:
-                self.query.truncate(f"{path}: only the first {_MAX_HIDDEN} files in folders below {folder} were looked at")
-                return found[:_MAX_HIDDEN]
+            if len(found) > _MAX_BELOW:
+                self.query.truncate(f"{path}: only the first {_MAX_BELOW} files in folders below {folder} were looked at")
+                return found[:_MAX_BELOW]
             if depth < _MAX_DEPTH:
                 pending.extend((entry, depth + 1) for entry in entries)
+        self.query.truncate(f"{folder}: only the first {_MAX_ENTRIES} entries below it were looked into")
         return found
 
     def _folder_and_entries(self, folder: str, seen: set[tuple[int, int]]) -> list[str]:

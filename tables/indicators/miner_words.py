@@ -91,7 +91,8 @@ class MinerWords:
         """`miner_flags` or `miner_flag`, with the options that say so."""
         exact, beginnings = self._unmistakable
         names = {word.partition("=")[0] for word in words if word.startswith("--")}
-        names.update(f"{option}={value}" for option, value in options(words) if option.startswith("--"))
+        # Some options are a miner's with that value only.
+        names |= {f"{option}={value}" for option, value in options(words)} & (exact | self._miner_only)
         certain = sorted(name for name in names if name in exact or name.startswith(beginnings))
         certain += sorted(self._subcommands.intersection(words))
         likely = sorted(names & self._miner_only)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Optional
 
 from tables.host import Host
+from tables.host.disk.file_heads import ELF, SCRIPT
 from tables.host.disk.files import Files, Unreadable
 from tables.host.packages.contents import changed_files
 from tables.host.packages.owners import owners
@@ -89,8 +90,8 @@ def _row(files: Files, path: str, package: str, role: str) -> ChangedPackageFile
 
 
 def _kind(head: bytes) -> str:
-    if head.startswith(b"\x7fELF"):
+    if head.startswith(ELF):
         return "elf"
-    if not head.startswith(b"#!"):
+    if not head.startswith(SCRIPT):
         return "other"
     return "launcher" if is_launcher(head.decode("utf-8", "surrogateescape")) else "script"

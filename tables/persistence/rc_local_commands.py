@@ -59,8 +59,9 @@ def rc_local_commands(host: Host, query: QueryContext) -> Iterator[RcLocalComman
     A file reached by several names (EL links /etc/rc.local to rc.d/rc.local) is reported once, under its real path.
     Of a System V init script named rc.local, which Debian ships to start /etc/rc.local, only suspicious commands are
     reported. A script for another interpreter than a shell is one row with the whole script as its command.
-    Reads at most 4 MiB and 20,000 commands a script, and says so in minehunt_status. Of what a script starts or sources,
-    `program_reasons` judges the first file; nothing is followed further. An existing script that cannot be read fails the query.
+    Reads at most 4 MiB and 20,000 commands a script, and says so in minehunt_status. What a script starts
+    or sources is followed three scripts deep (`program_reasons`, `unpackaged_program`). An existing script that cannot be read
+    fails the query.
     """
     facts = CommandFacts(host)
     yield from facts.complete(_commands(host.files, facts, query), query)

@@ -171,12 +171,12 @@ class _Rows:
         self.query = query
         self._programs: dict[str, bool] = {}
         self._shares = Shares(query)
-        # Commands in scripts that nothing is known of yet but what they start.
-        self._plain: set[tuple[str, int, str]] = set()
+        # All but commands in scripts that nothing is known of yet but what they start.
+        self._remarkable: set[tuple[str, int, str]] = set()
 
     def is_remarkable(self, row: StartupCommand) -> bool:
         """Whether a row says something whatever its command starts."""
-        return row_key(row) not in self._plain
+        return row_key(row) in self._remarkable
 
     def of(self, entry: StartupEntry) -> Iterator[StartupCommand]:
         """The rows of one entry."""
@@ -210,7 +210,10 @@ class _Rows:
         in_function: Optional[str] = None,
         is_triggered: bool = True,
         handed: Optional[Sequence[Sequence[str]]] = None,
+        is_remarkable: bool = True,
     ) -> StartupCommand:
+        if is_remarkable:
+            self._remarkable.add((entry.file.path, entry.line, entry.command))
         columns: dict[str, Any] = self.facts.columns(
             entry.file,
             entry.line,
@@ -241,12 +244,12 @@ class _Rows:
         seen: set[Started] = set()
         for command, reasons, handed in zip(script.commands, script_reasons(script), handed_on(script.commands)):
             self.query.check_time()
-            if not reasons and not command.is_background:
+            is_remarkable = bool(reasons) or command.is_background
+            if not is_remarkable:
                 starts = self.facts.started.all([command], entry.search_path or SEARCH_PATH, entry.home, handed=[handed])
                 if seen.issuperset(starts):
                     continue
                 seen.update(starts)
-                self._plain.add((entry.file.path, command.line, "\n".join((command.text, *command.here_docs))))
             function = _function(command)
             if function is not None and used is None:
                 used = _names_used(script)
@@ -258,6 +261,7 @@ class _Rows:
                 function,
                 function is None or function in (used or ()) or self._is_program(function),
                 [handed],
+                is_remarkable,
             )
 
     def _is_program(self, name: str) -> bool:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, Optional
 
 from tables.fair_shares import Shares
 from tables.host import Host
+from tables.host.disk.file_heads import ELF
 from tables.host.disk.files import Files, Unreadable
+from tables.host.disk.padded_scripts import PaddedScript
+from tables.host.disk.start_files import SHELL_SCRIPTS, interpreter_of, read_start_file
 from tables.host.packages.contents import changed_files
 from tables.host.packages.owners import OwnerUnknown, owners
 from tables.indicators.process_names import process_names
@@ -17,17 +19,15 @@ from tables.reasons.code_strings import code_reasons
 from tables.reasons.commands import command_reasons, script_reasons, without_schedules
 from tables.reasons.started_files import CODE, CRONTAB, SHELL_TEXT, SOURCED, Started, StartedFiles
 from tables.schema import QueryContext
-from tables.text.code_calls import started_by
+from tables.text.code_calls import MAX_COMMANDS, started_by
 from tables.text.launchers import is_launcher
-from tables.text.programs import SHELLS, is_interpreter, resolve
+from tables.text.programs import is_interpreter
 from tables.text.shell import parse
 
-_ELF = "\x7fELF"
 _SCRIPT_LIMIT = 256 * 1024
 _HEAD = 512
 # No script is longer; of programs changed_package_files tells.
 _LONGEST_COMPARED = 1 << 20
-_SHEBANG = re.compile(r"#![ \t]{0,255}([^ \t\r\n]{1,255})[ \t]{0,255}([^\r\n]{0,255})")
 # Scripts that start scripts: so far they are followed, and so many of them in one scan.
 _MAX_DEPTH = 3
 _MAX_SCRIPTS = 512
@@ -150,17 +150,29 @@ class FollowedScripts:
 
     def _looked_into(self, one: Started, is_root: bool) -> Iterator[Script]:
         try:
-            text = self.host.files.head(one.path, _SCRIPT_LIMIT).decode("utf-8", "surrogateescape")
+            data = self.host.files.head(one.path, _SCRIPT_LIMIT)
             is_program = bool(self.host.files.stat(one.path).st_mode & 0o111)
+            is_binary = data.startswith(ELF) or b"\0" in data[:_HEAD]
+            if len(data) == _SCRIPT_LIMIT and not is_binary:
+                data = self._without_padding(one)
         except Unreadable:
             return
-        yield self._judged(one, text, is_program, is_root)
+        yield self._judged(one, data.decode("utf-8", "surrogateescape"), is_program, is_root)
+
+    def _without_padding(self, one: Started) -> bytes:
+        """As much of a long script as is looked into, of what it holds beside blank lines and comments."""
+        file, script = read_start_file(self.host.files, one.path, one.path), PaddedScript()
+        data = script.feed(file.text.encode("utf-8", "surrogateescape")) + script.rest()
+        if len(data) > _SCRIPT_LIMIT or not file.is_whole:
+            self.query.truncate(f"{one.path}: only the first {_SCRIPT_LIMIT} bytes beside comments were looked into")
+        return data[:_SCRIPT_LIMIT]
 
     def _judged(self, one: Started, text: str, is_program: bool, is_root: bool) -> Script:
         # Where a script names the file, the place is among that script's reasons, and settings are sourced from dot files.
         place = set(command_reasons(shlex.quote(one.path))) if is_root and one.language != SOURCED else set()
-        if text.startswith(_ELF) or "\0" in text[:_HEAD]:
-            return Script(tuple(sorted(place)), is_machine_code=text.startswith(_ELF))
+        is_elf = text.startswith(ELF.decode())
+        if is_elf or "\0" in text[:_HEAD]:
+            return Script(tuple(sorted(place)), is_machine_code=is_elf)
         language = one.language or _language(text, is_program)
         if language == CODE:
             return self._code(one, text, place)
@@ -172,7 +184,9 @@ class FollowedScripts:
 
     def _code(self, one: Started, text: str, place: set[str]) -> Script:
         starts: dict[Started, None] = {}
-        for command in started_by(text):
+        for count, command in enumerate(started_by(text), 1):
+            if count == MAX_COMMANDS:
+                self.query.truncate(f"{one.path}: only the first {MAX_COMMANDS} commands that it starts were looked at")
             starts.update(dict.fromkeys(self.started.all(parse(command).commands, home=one.home)))
         reasons = tuple(sorted(place.union(code_reasons(text))))
         return Script(reasons, _others(tuple(starts), one), is_launcher=is_launcher(text), language=CODE)
@@ -191,19 +205,16 @@ def _others(starts: tuple[Started, ...], one: Started) -> tuple[Started, ...]:
 
 def _language(text: str, is_program: bool) -> Optional[str]:
     """What a file that is run directly holds: by its first line; a shell runs a program without one itself (execvp(3))."""
-    shebang = _SHEBANG.match(text)
-    if shebang is None:
-        return SHELL_TEXT if is_program else None
-    interpreter = resolve([shebang[1], *shebang[2].split()])
+    interpreter = interpreter_of(text)
     if interpreter is None:
-        return None
-    if interpreter.name in SHELLS:
+        return SHELL_TEXT if is_program else None
+    if interpreter.name in SHELL_SCRIPTS:
         return SHELL_TEXT
     return CODE if is_interpreter(interpreter.name) else None
 
 
 def _is_machine_code(files: Files, path: str) -> bool:
     try:
-        return files.head(path, len(_ELF)) == _ELF.encode("latin-1")
+        return files.head(path, len(ELF)) == ELF
     except Unreadable:
         return False

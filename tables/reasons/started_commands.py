@@ -107,7 +107,10 @@ class CommandFacts:
         commands = parse(command).commands if parsed is None else parsed
         found, path = self.started.program(commands, search_path, home, folder)
         real = self.started.real_path(path) if path else None
-        self._starts[file.path, line, command] = self.started.all(commands, search_path, home, folder, handed)
+        starts = self.started.all(commands, search_path, home, folder, handed)
+        # The same text may stand twice in a line, and start other things.
+        key = (file.path, line, command)
+        self._starts[key] = tuple(dict.fromkeys((*self._starts.get(key, ()), *starts)))
         return {
             "path": file.path,
             "line": line,

@@ -11,6 +11,7 @@ from tables.host.disk.files import Files, Unreadable
 from tables.reasons.commands import handed_on
 from tables.text.programs import SHELLS, Invocation, is_interpreter
 from tables.text.shell import Command, parse
+from tables.unseen import say_cut
 
 # What systemd and most cron daemons search, in their order.
 SEARCH_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
@@ -80,6 +81,9 @@ class StartedFiles:
         seen: dict[Started, None] = {}
         for found, inside in _invocations(commands, folder, handed):
             if len(seen) >= _MAX_FILES:
+                say_cut(
+                    f"only the first {_MAX_FILES} files that a script starts are looked at, those before {found.program[:80]}"
+                )
                 break
             for given, is_script in ((found.program, False), (found.script, True)):
                 path = self._path(given, is_script, search_path, home, inside) if given else None

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator
+from itertools import chain, islice
 
 CODE_LIMIT = 256 * 1024
-_MAX_COMMANDS = 1000
+MAX_COMMANDS = 1000
 _MAX_LENGTH = 4096
 _MAX_ARGUMENTS = 64
 
@@ -33,21 +34,21 @@ def started_by(code: str) -> Iterator[str]:
     is not seen. Reads 256 KiB, yields at most 1,000 commands; linear in the text.
     """
     code = _COMMENT.sub("", code[:CODE_LIMIT])
-    count = 0
+    yield from islice(chain(_calls(code), _backticks(code)), MAX_COMMANDS)
+
+
+def _calls(code: str) -> Iterator[str]:
     for call in _CALL.finditer(code):
         words = list(_literals(code, call.end()))
         if len(words) > 1 and _NAMES_TWICE.fullmatch(call[1]):
             del words[1]
         if words:
             yield words[0] if len(words) == 1 else shlex.join(words)
-            count += 1
-            if count == _MAX_COMMANDS:
-                return
+
+
+def _backticks(code: str) -> Iterator[str]:
     for match in _BACKTICKS.finditer(code):
         yield next(group for group in match.groups() if group)[:_MAX_LENGTH]
-        count += 1
-        if count == _MAX_COMMANDS:
-            return
 
 
 def _literals(code: str, position: int) -> Iterator[str]:

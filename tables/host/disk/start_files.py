@@ -11,15 +11,16 @@ from typing import Any, NamedTuple, Optional
 
 from tables.host.disk.files import DEFAULT_LIMIT, Files, Unreadable, read_fd
 from tables.host.disk.padded_scripts import PaddedScript, is_padded
-from tables.text.programs import SHELLS, resolve
+from tables.text.programs import SHELLS, Invocation, resolve
 from tables.text.shell import Script, parse
 
 # How far a long file is read for what it holds beside blank lines and comments.
 _MOST_READ = 32 << 20
 _CHUNK = 1 << 20
-_SHEBANG = re.compile(r"#![ \t]*([^ \t\r\n]+)[ \t]*([^\r\n]*)")
+# The kernel reads no more of the line (BINPRM_BUF_SIZE, include/uapi/linux/binfmts.h).
+_SHEBANG = re.compile(r"#![ \t]{0,255}([^ \t\r\n]{1,255})[ \t]{0,255}([^\r\n]{0,255})")
 # OpenRC's scripts are shell, run by a program of its own.
-_SHELL_SCRIPTS = SHELLS | {"openrc-run", "runscript"}
+SHELL_SCRIPTS = SHELLS | {"openrc-run", "runscript"}
 
 
 class StartFile(NamedTuple):
@@ -82,13 +83,18 @@ def _without_padding(fd: int, first: bytes, digest: Any) -> tuple[bytes, bool]:
     return b"".join(kept)[:DEFAULT_LIMIT], False
 
 
+def interpreter_of(text: str) -> Optional[Invocation]:
+    """What the first line of a script names to run it, wrappers such as env stepped over; None without such a line."""
+    shebang = _SHEBANG.match(text)
+    return resolve([shebang[1], *shebang[2].split()]) if shebang else None
+
+
 def parse_script(file: StartFile) -> Script:
     """The script's commands; a single one for a binary, and for an interpreter that is no shell (the script in its here_docs)."""
     if file.text.startswith("\x7fELF"):
         return _one_command(file.text, file.path)
-    shebang = _SHEBANG.match(file.text)
-    interpreter = resolve([shebang[1], *shebang[2].split()]) if shebang else None
-    if interpreter is None or interpreter.name in _SHELL_SCRIPTS:
+    interpreter = interpreter_of(file.text)
+    if interpreter is None or interpreter.name in SHELL_SCRIPTS:
         return parse(file.text)
     return _one_command(file.text, interpreter.program, file.text)
 

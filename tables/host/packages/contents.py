@@ -82,7 +82,7 @@ class PackageContents:
         # The longest last: a replaced cron is small, and a gigabyte of them would take the time of all others.
         new.sort(key=lambda path: statuses[path].st_size)
         found = dict(self._compare(found_here, new, query)) if new else {}
-        if any(found.values()) and (self._is_busy() or found_here.stamp(self.files) != stamp):
+        if any(found.values()) and (self._is_busy() or self._is_behind(found_here) or found_here.stamp(self.files) != stamp):
             query.could_not_see("packages are being installed: which of their files have changed is known afterwards")
             found = {path: changed for path, changed in found.items() if not changed}
         fresh = {path: (states[path], changed) for path, changed in found.items()}
@@ -124,6 +124,10 @@ class PackageContents:
             yield path, expected.isdisjoint(actual)
         if not_compared:
             query.truncate(f"{not_compared} long files were not compared with their packages yet, for lack of time or size")
+
+    def _is_behind(self, found: Databases) -> bool:
+        """Whether rpm's log holds changes that are not in its database yet."""
+        return found.rpm is not None and rpm_database.pending_log(self.files, found.rpm) is not None
 
     def _is_busy(self) -> bool:
         """Whether a package manager holds its lock on this, the running system (proc_locks(5))."""

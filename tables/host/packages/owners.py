@@ -13,7 +13,7 @@ from tables.host.disk.files import Files, Unreadable
 from tables.host.packages import rpm_database
 
 DPKG_INFO = "/var/lib/dpkg/info"
-DPKG_DIVERSIONS = "/var/lib/dpkg/diversions"
+_DPKG_DIVERSIONS = "/var/lib/dpkg/diversions"
 _APK_DATABASES = ("/usr/lib/apk/db/installed", "/lib/apk/db/installed")
 # The folders that distributions have merged into others, each a link to the place beside it.
 _MERGED = (
@@ -81,7 +81,7 @@ class Databases(NamedTuple):
     def all_paths(self) -> Iterator[str]:
         """Every path whose change can change an answer."""
         if self.dpkg:
-            yield from (self.dpkg, DPKG_DIVERSIONS)
+            yield from (self.dpkg, _DPKG_DIVERSIONS)
         if self.rpm:
             yield from (self.rpm, f"{self.rpm}-wal")
         if self.apk:
@@ -181,7 +181,7 @@ def parse_diversions(data: bytes) -> Iterator[Diversion]:
 def read_diversions(files: Files) -> list[Diversion]:
     """The diversions of dpkg, [] where it keeps none; OSError when they cannot be read."""
     try:
-        return list(parse_diversions(files.read(DPKG_DIVERSIONS)))
+        return list(parse_diversions(files.read(_DPKG_DIVERSIONS)))
     except Unreadable as error:
         if not error.is_missing:
             raise

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 from tables.host.disk.files import Unreadable
+from tables.host.packages.owners import DPKG_INFO
 from tables.host.startup.entries import NAME, SCRIPT, StartupEntry, StartupFiles
 
 _YUM_PLUGINS = ("/usr/lib/yum-plugins", "/usr/share/yum-plugins")
@@ -14,7 +15,6 @@ _PYTHON = re.compile(r"python3?\.\d+")
 _DNF_CONFIGS = ("/etc/dnf/dnf.conf", "/etc/yum.conf")
 _PLUGIN_PATH = re.compile(r"^[ \t]*pluginpath[ \t]*=[ \t]*(\S.*)", re.MULTILINE)
 
-_DPKG_INFO = "/var/lib/dpkg/info"
 _DPKG_STATUS = "/var/lib/dpkg/status"
 _STATUS_LIMIT = 64 << 20
 _PACKAGE = re.compile(rb"^Package:[ \t]*(\S+)", re.MULTILINE)
@@ -52,7 +52,7 @@ def package_plugins(source: StartupFiles) -> Iterator[StartupEntry]:
 
 def maintainer_scripts(source: StartupFiles) -> Iterator[StartupEntry]:
     """The maintainer scripts of dpkg that may start something of their own, and all those of packages that it does not know."""
-    names = [name for name in source.names(_DPKG_INFO) if name.endswith(_SCRIPTS)]
+    names = [name for name in source.names(DPKG_INFO) if name.endswith(_SCRIPTS)]
     if not names:
         return
     try:
@@ -61,10 +61,10 @@ def maintainer_scripts(source: StartupFiles) -> Iterator[StartupEntry]:
         source.query.could_not_see(str(error))
         return
     if len(names) > _MAX_SCRIPTS:
-        source.query.truncate(f"{_DPKG_INFO}: only the first {_MAX_SCRIPTS} scripts were looked at")
+        source.query.truncate(f"{DPKG_INFO}: only the first {_MAX_SCRIPTS} scripts were looked at")
     for name in names[:_MAX_SCRIPTS]:
         source.query.check_time()
-        path = f"{_DPKG_INFO}/{name}"
+        path = f"{DPKG_INFO}/{name}"
         package = name.rpartition(".")[0].partition(":")[0].encode("utf-8", "surrogateescape")
         if package in known and not _is_worth_parsing(source, path):
             continue

@@ -13,6 +13,7 @@ import yaml
 from extension.engines.embedded import EmbeddedEngine
 from extension.pack.model import load_pack, shipped_pack
 from tables.host import Host
+from tables.persistence.rc_local_commands import rc_local_commands
 from tables.persistence.startup_commands import startup_commands
 from tables.schema import QueryContext
 from tests.support.patience import patient
@@ -119,3 +120,53 @@ def test_what_one_account_sources_does_not_take_the_time_of_others(tmp_path: Pat
     rows = [row for row in startup_commands.generate(Host(str(tmp_path)), query) if row.path == "/root/.bashrc"]
     assert [row.line for row in rows] == [0, 1]
     assert any("out of time for the files of this account" in why for why in query.cuts)
+
+
+RC = "/etc/rc.local (x)"
+
+
+def _rc_local(root: Path, *commands: str, **files: str) -> tuple[set[tuple[str, str]], QueryContext]:
+    _system(root)
+    _write(root, {RC: "\n".join(("#!/bin/sh", *commands, "")), **{f"/opt/{name} (x)": text for name, text in files.items()}})
+    query = QueryContext()
+    rows = [row.to_wire() for row in rc_local_commands.generate(Host(str(root)), query)]
+    return {(row["command"], row["unpackaged_program"]) for row in rows if row.get("unpackaged_program")}, query
+
+
+def test_a_command_that_stands_twice_in_a_line_may_start_two_things(tmp_path: Path) -> None:
+    found, _ = _rc_local(tmp_path, "X=/usr/bin/hwdbd; $X; X=/usr/bin/logger; $X")
+    assert found == {("$X", "/usr/bin/hwdbd")}
+
+
+def test_a_remarkable_command_is_not_lost_beside_a_plain_one_of_the_same_words(tmp_path: Path) -> None:
+    _system(tmp_path)
+    _write(tmp_path, {"/etc/init.d/x (x)": "#!/bin/sh\ncd /tmp; ./a; cd /; ./a\n", "/a (x)": "<elf>"})
+    link(tmp_path, "/etc/init.d/x", "/etc/rc2.d/S01x")
+    rows = list(startup_commands.generate(Host(str(tmp_path)), QueryContext()))
+    assert [row.reasons for row in rows if row.command == "./a"]
+
+
+@pytest.mark.parametrize(
+    ("language", "start"),
+    [("/bin/sh", "/usr/bin/hwdbd"), ("/usr/bin/python3", "os.system('/usr/bin/hwdbd')")],
+)
+def test_comments_before_it_hide_nothing_and_what_is_too_long_is_said(tmp_path: Path, language: str, start: str) -> None:
+    comments = "# nothing to see here\n" * 20_000
+    found, query = _rc_local(tmp_path, "/opt/a", a=f"#!{language}\n{comments}{start}\n")
+    assert found == {("/opt/a", "/usr/bin/hwdbd")} and not query.truncated
+    (tmp_path / "opt/a").write_text(f"#!{language}\n" + "x = 1\n" * 60_000 + start)
+    query = QueryContext()
+    list(rc_local_commands.generate(Host(str(tmp_path)), query))
+    assert query.truncated is not None and "/opt/a" in query.truncated
+
+
+def test_more_programs_than_are_looked_at_are_said(tmp_path: Path) -> None:
+    names = [f"p{number}" for number in range(260)]
+    script = "#!/bin/sh\n" + "\n".join((*(f"/opt/{name}" for name in names), "/usr/bin/hwdbd"))
+    _, query = _rc_local(tmp_path, "/opt/all", all=script, **dict.fromkeys(names, "<elf>"))
+    assert query.truncated is not None and "files that a script starts" in query.truncated
+
+
+def test_openrcs_scripts_are_followed_like_a_shells(tmp_path: Path) -> None:
+    found, _ = _rc_local(tmp_path, "/opt/a", a="#!/sbin/openrc-run\n/usr/bin/hwdbd\n")
+    assert found == {("/opt/a", "/usr/bin/hwdbd")}
