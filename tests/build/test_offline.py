@@ -14,6 +14,7 @@ import pytest
 
 from build import debian, extension, offline, runtime_package
 from build.deliver import BuildError
+from tests.support.busybox import install_busybox, libraries
 from tests.support.osquery_wire import Wire, wire_in_folder
 
 MACHINE = platform.machine()
@@ -55,16 +56,11 @@ def archive(tmp_path_factory: pytest.TempPathFactory, extension_file: Path) -> P
 
 def make_root(folder: Path) -> Path:
     """A root folder with busybox, which is one static program, and an account."""
-    busybox = shutil.which("busybox")
-    if busybox is None or b"statically linked" not in subprocess.run(["file", "-b", busybox], capture_output=True).stdout:
-        ldd = subprocess.run(["ldd", busybox or "busybox"], capture_output=True)
-        if ldd.returncode == 0:
-            pytest.skip("no static busybox on PATH")
-    assert busybox is not None
-    for name in ("bin", "dev", "etc", "media", "proc", "sys", "tmp"):
+    if shutil.which("busybox") is None or libraries():
+        pytest.skip("no static busybox on PATH (busybox-static)")
+    for name in ("dev", "etc", "media", "proc", "sys", "tmp"):
         (folder / name).mkdir(parents=True)
-    shutil.copy(busybox, folder / "bin/busybox")
-    (folder / "bin/sh").symlink_to("busybox")
+    install_busybox(folder, "sh")
     (folder / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\n")
     # With glibc's own loader every program would say that this cannot be preloaded.
     (folder / "etc/ld.so.preload").write_text("/lib/no-such-library.so\n")

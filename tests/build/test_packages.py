@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 
 from build import packages
 from build.deliver import BuildError
+from tests.support.busybox import install_busybox
 
 # What is built is downloaded first: the others have no network.
 pytestmark = pytest.mark.alone
@@ -64,20 +64,6 @@ def rpm(root: Path, *arguments: str) -> None:
     run("rpm", "--root", str(root), "--nodeps", "--force-debian", *arguments)
 
 
-def furnish(root: Path) -> None:
-    """Give the root folder a shell, which rpm runs its scripts with, inside it."""
-    busybox = shutil.which("busybox")
-    assert busybox is not None
-    libraries = re.findall(r"(/\S+) \(0x", subprocess.run(["ldd", busybox], capture_output=True, text=True).stdout)
-    for file in (busybox, *libraries):
-        target = root / file.lstrip("/")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(file, target)
-    (root / "bin").mkdir(exist_ok=True)
-    for applet in APPLETS:
-        (root / "bin" / applet).symlink_to(busybox)
-
-
 def needs(*programs: str) -> None:
     for program in programs:
         if shutil.which(program) is None:
@@ -123,7 +109,8 @@ def test_the_deb_is_installed_upgraded_and_removed(built: dict[str, Path], newer
 @pytest.mark.root
 def test_the_rpm_is_installed_upgraded_and_removed(built: dict[str, Path], newer: dict[str, Path], root: Path) -> None:
     needs("rpm", "busybox", "ldd")
-    furnish(root)
+    # A shell for the scripts that rpm runs inside.
+    install_busybox(root, *APPLETS)
     rpm(root, "-i", str(built[".rpm"]))
     check_installed(root)
     config = root / "etc/minehunt/minehunt.yaml"

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import tarfile
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -26,9 +27,9 @@ from tables.host.containers.stores import Store
 from tables.processes.process_exe_mismatches import process_exe_mismatches
 from tables.processes.process_tree import process_tree
 from tables.schema import QueryContext
+from tests.support.busybox import install_busybox
 
 ID = "c0ffee" + "0" * 58
-BUSYBOX = shutil.which("busybox")
 pytestmark = pytest.mark.root
 
 
@@ -39,20 +40,19 @@ def needs(*programs: str) -> pytest.MarkDecorator:
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """A folder outside of /tmp's long names: sockets' paths are bounded."""
-    made = Path("/run/minehunt-test")
-    made.mkdir()
+    """A folder outside of /tmp's long names: sockets' paths are bounded. What a runtime leaves mounted in it is unmounted."""
+    made = Path(tempfile.mkdtemp(prefix="test-", dir="/run"))
     yield made
+    mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    for mount in reversed([mount for mount in mounts if mount.startswith(f"{made}/")]):
+        subprocess.run(["umount", "--lazy", mount], check=True)
     shutil.rmtree(made)
 
 
 @pytest.fixture
 def rootfs(folder: Path) -> Path:
     made = folder / "rootfs"
-    (made / "bin").mkdir(parents=True)
-    assert BUSYBOX
-    shutil.copy(os.path.realpath(BUSYBOX), made / "bin/busybox")
-    (made / "bin/sleep").symlink_to("busybox")
+    install_busybox(made, "sleep")
     return made
 
 
