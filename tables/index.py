@@ -38,7 +38,7 @@ def write_index(tables: Mapping[str, Table], modules: Mapping[str, str]) -> str:
     entries = {
         name: {
             "module": modules[name],
-            "columns": [column[:4] for column in table.columns],
+            "columns": [column._replace(words=None) for column in table.columns],
             "options": {key: getattr(table, key) for key in _OPTIONS},
         }
         for name, table in tables.items()

@@ -98,6 +98,7 @@ class Column(NamedTuple):
     type: str
     description: str
     options: int
+    on_demand: bool = False
     words: Optional[Callable[[], Words]] = None
 
 
@@ -110,12 +111,14 @@ def column(
     required: bool = False,
     additional: bool = False,
     hidden: bool = False,
+    on_demand: bool = False,
 ) -> Any:
     """Declare one field of a Row: its SQL type, its meaning, and how osquery may push constraints on it down.
 
     Every column is OPTIMIZED: an IN list on an index column then comes as one call instead of one call per value,
     and a plain column keeps a non-zero option, without which osquery would turn it into an index (contract 1.3).
     `words` are what a column of reasons holds, and end its description; a function where a file of indicators has them.
+    A column `on_demand` is left empty unless the query reads it (`QueryContext.uses`).
     """
     if sql_type not in SQL_TYPES:
         raise ValueError(f"unknown SQL type {sql_type!r}")
@@ -125,7 +128,7 @@ def column(
         listed = words
         description = f"{description}: {', '.join((*listed.alerting, *listed.explaining))}"
         words = lambda: listed  # noqa: E731
-    metadata = {"type": sql_type, "description": description, "options": options, "words": words}
+    metadata = {"type": sql_type, "description": description, "options": options, "words": words, "on_demand": on_demand}
     return dataclasses.field(default=None, metadata=metadata)
 
 
@@ -232,7 +235,7 @@ class QueryContext(Unseen):
         return clean_text(", ".join(terms)[:_MAX_QUESTION])
 
     def uses(self, *names: str) -> bool:
-        """Whether the query reads any of these columns (True when osquery did not say)."""
+        """Whether the query reads any of these columns, which are declared `on_demand` (True when osquery did not say)."""
         return self.columns_used is None or not self.columns_used.isdisjoint(names)
 
     def check_time(self) -> None:

@@ -57,7 +57,9 @@ class MinerProcess(Row):
     coin: Optional[str] = column(TEXT, "coin that the wallet, the configuration or the pool is of")
     algorithm: Optional[str] = column(TEXT, "mining algorithm that it names")
     config_path: Optional[str] = column(TEXT, "miner configuration file that it uses, as the process sees the path")
-    exe_sha256: Optional[str] = column(TEXT, "SHA-256 of the running file, read from the kernel; NULL above 64 MiB")
+    exe_sha256: Optional[str] = column(
+        TEXT, "SHA-256 of the running file, read from the kernel; NULL above 64 MiB", on_demand=True
+    )
     ancestry: Optional[str] = column(TEXT, "its ancestors and itself, the oldest first: `systemd(1) > sh(812) > kworkerds(901)`")
     evidence: str = column(TEXT, "the fact behind each signal")
     cpu_seconds: float = column(DOUBLE, "CPU time it has used; changes with every call")

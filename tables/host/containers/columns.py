@@ -20,7 +20,7 @@ _FACTS = {
 
 def container_column(name: str) -> Any:
     """The field of a Row for this fact of a container."""
-    return column(TEXT, _FACTS[name])
+    return column(TEXT, _FACTS[name], on_demand=True)
 
 
 RowT = TypeVar("RowT", bound=Row)

@@ -8,7 +8,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Optional
 
 import pytest
 
@@ -92,6 +92,31 @@ def test_a_table_that_uses_constraints_is_asked_for_each() -> None:
     runner.generate(asked(path="/y"))
     runner.generate(asked(path="/x"))
     assert seen == [["/x"], ["/y"]]
+
+
+def test_an_answer_serves_only_queries_that_read_no_more_than_it_has() -> None:
+    @dataclasses.dataclass(frozen=True)
+    class Hashed(Row):
+        pid: int = column(BIGINT, "one")
+        sha256: Optional[str] = column(TEXT, "another", on_demand=True)
+
+    scanned: list[bool] = []
+
+    def rows(host: Host, query: QueryContext) -> Iterator[Hashed]:
+        scanned.append(query.uses("sha256"))
+        yield Hashed(pid=1, sha256="ab" if query.uses("sha256") else None)
+
+    runner = TableRunner(
+        table("sample", Hashed, description="d.", sop_steps=[1], examples=["SELECT 1"])(rows),
+        Host(),
+    )
+    plain, whole = (
+        json.dumps({"constraints": [], "colsUsed": ["pid"]}),
+        json.dumps({"constraints": [], "colsUsed": ["pid", "sha256"]}),
+    )
+    assert runner.generate(plain) == [{"pid": "1"}]
+    assert runner.generate(whole) == runner.generate(None) == [{"pid": "1", "sha256": "ab"}]
+    assert runner.generate(plain) == [{"pid": "1"}] and scanned == [False, True]
 
 
 def test_a_join_over_many_keys_keeps_few_answers() -> None:
