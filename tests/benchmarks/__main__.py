@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 from tables.errors import TableError
-from tests.benchmarks import connections, containers, fleet, hidden, processes, recent_files, startup, triage
+from tests.benchmarks import connections, containers, fleet, hidden, pack_day, processes, recent_files, startup, triage
 from tests.benchmarks.measure import BenchmarkError, Options
 
 _SUBJECTS = {
@@ -24,6 +24,7 @@ _SUBJECTS = {
     "triage": triage.run,
     "startup": startup.run,
     "fleet": fleet.run,
+    "day": pack_day.run,
 }
 _COULD_NOT_RUN = 2
 

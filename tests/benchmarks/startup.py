@@ -6,18 +6,17 @@ import logging
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 from build import extension
 from extension.pack.model import load_pack, shipped_pack
 from tests.benchmarks.measure import Options, Taken, compare, program, show, show_lines
+from tests.benchmarks.served import cpu_seconds, memory
 from tests.support.osquery_wire import EXTENSION, Process, Wire, wire_in_folder
 
 _IDLE_SECONDS = 10.0
 # osquery's watcher asks its extensions this often (extensions_interval).
 _PING_SECONDS = 3.0
 _GIVEN_BACK_SECONDS = 125.0
-_MIB = 1 << 20
 
 
 def run(options: Options) -> None:
@@ -36,15 +35,15 @@ def run(options: Options) -> None:
         show("start-up of the extension", rows, rows[-1])
         process = _started(wire, built)
         pid = process.popen.pid
-        after_start, cpu, began = _memory(pid), _cpu_seconds(pid), time.monotonic()
+        after_start, cpu, began = memory(pid), cpu_seconds(pid), time.monotonic()
         deadline = began + _IDLE_SECONDS
         while (left := deadline - time.monotonic()) > 0:
             time.sleep(min(left, _PING_SECONDS))
             wire.core.ping_extensions()
-        idle = (_cpu_seconds(pid) - cpu) / (time.monotonic() - began)
+        idle = (cpu_seconds(pid) - cpu) / (time.monotonic() - began)
         lines = [
             ("memory when registered", after_start, "both processes"),
-            ("memory when idle", _memory(pid), "goal: < 40 MB"),
+            ("memory when idle", memory(pid), "goal: < 40 MB"),
             (
                 "CPU when idle",
                 f"{idle * 100:.3f} %",
@@ -60,31 +59,14 @@ def _after_the_pack(wire: Wire, pid: int) -> None:
     """Print what the extension keeps once every query of the pack has run, one right after the other."""
     for query in load_pack(shipped_pack()).queries():
         wire.ask(query.sql)
-    after = _memory(pid)
+    after = memory(pid)
     # Answers serve again for at most a minute, and what is older is given back once a minute.
     time.sleep(_GIVEN_BACK_SECONDS)
     lines = [
         ("memory", after, "goal: < 60 MB, both processes"),
-        ("memory two minutes later", _memory(pid), "goal: < 40 MB"),
+        ("memory two minutes later", memory(pid), "goal: < 40 MB"),
     ]
     show_lines("the extension after the whole pack", lines)
-
-
-def _processes(pid: int) -> list[int]:
-    """The process that answers osquery, and those of its that scan."""
-    tasks = Path(f"/proc/{pid}/task").iterdir()
-    return [pid, *(int(child) for task in tasks for child in (task / "children").read_text().split())]
-
-
-def _memory(pid: int) -> str:
-    """What all of them hold: each page once, and as the sum of their resident sizes (proc_pid_smaps(5))."""
-    totals = {"Pss": 0, "Rss": 0}
-    for each in _processes(pid):
-        for line in Path(f"/proc/{each}/smaps_rollup").read_text().splitlines()[1:]:
-            name, _, value = line.partition(":")
-            if name in totals:
-                totals[name] += int(value.split()[0]) * 1024
-    return f"PSS {totals['Pss'] / _MIB:.1f} MiB, RSS {totals['Rss'] / _MIB:.1f} MiB"
 
 
 def _start(wire: Wire, command: Sequence[str]) -> Taken:
@@ -92,7 +74,7 @@ def _start(wire: Wire, command: Sequence[str]) -> Taken:
     began = time.perf_counter()
     process = _started(wire, command)
     wall = time.perf_counter() - began
-    cpu = _cpu_seconds(process.popen.pid)
+    cpu = cpu_seconds(process.popen.pid)
     process.popen.terminate()
     process.wait()
     wire.core.ping_extensions()
@@ -101,8 +83,3 @@ def _start(wire: Wire, command: Sequence[str]) -> Taken:
 
 def _started(wire: Wire, command: Sequence[str]) -> Process:
     return wire.start(program=command, interval=_PING_SECONDS)
-
-
-def _cpu_seconds(pid: int) -> float:
-    """CPU time of all our processes in nanosecond steps, by their clocks (clock_getcpuclockid(3): ~pid << 3 | CPUCLOCK_SCHED)."""
-    return sum(time.clock_gettime(~each << 3 | 2) for each in _processes(pid))

@@ -23,8 +23,6 @@ _FILE = re.compile(r"(?:-f|--file)[= ]{1,4}[\"']?([^\s\"']{1,1024})")
 _FOLDER = re.compile(r"--project-directory[= ]{1,4}[\"']?([^\s\"']{1,1024})")
 _SIZE = re.compile(r"([0-9]{1,15})(?:\.([0-9]{1,9}))? ?([kmgt]?)b?")
 _LIMIT = 256 * 1024
-_MAX_UNITS = 2000
-_MAX_SERVICES = 500
 
 
 class Compose:
@@ -42,7 +40,7 @@ class Compose:
 
     def _files(self) -> Iterator[str]:
         for folder in _UNIT_FOLDERS:
-            for name in self.store.names(folder)[:_MAX_UNITS]:
+            for name in self.store.names(folder):
                 if name.endswith(".service"):
                     path = f"{folder}/{name}"
                     yield from self.store.kept((path,), partial(self._of_unit, path)) or ()
@@ -56,7 +54,7 @@ class Compose:
             return []
         working = (last_value(parse_unit(unit), "Service", "WorkingDirectory") or "/").lstrip("-")
         folder = next(iter(_FOLDER.findall(unit)), working)
-        named = _FILE.findall(unit)[:10] or [next((n for n in _NAMES if self.store.files.exists(f"{folder}/{n}")), "")]
+        named = _FILE.findall(unit) or [next((n for n in _NAMES if self.store.files.exists(f"{folder}/{n}")), "")]
         return [posixpath.normpath(posixpath.join(folder, name)) for name in named if name]
 
     def _read(self, path: str) -> list[Container]:
@@ -76,7 +74,7 @@ def parse_compose(document: str, folder: str) -> Iterator[Container]:
     from tables.text import bounded_yaml
 
     services = mapping(mapping(bounded_yaml.load(document)).get("services"))
-    for name, service in list(services.items())[:_MAX_SERVICES]:
+    for name, service in services.items():
         yield _container(str(name), mapping(service), folder)
 
 
@@ -86,7 +84,7 @@ def _container(name: str, service: Mapping[str, Any], folder: str) -> Container:
     security = {option.replace(":", "=", 1) for option in texts(service.get("security_opt"))}
     variables = service.get("environment")
     environ = (
-        tuple(text(f"{key}={'' if value is None else value}") for key, value in list(variables.items())[:2048])
+        tuple(text(f"{key}={'' if value is None else value}") for key, value in variables.items())
         if isinstance(variables, dict)
         else texts(variables)
     )

@@ -37,7 +37,6 @@ _UNIT_FILES = (
 _DATA_ROOT = re.compile(r"(?:--data-root|--graph)[= ][\"']?(/[^\s\"']{1,1024})")
 _REMAPPED = re.compile(r"[0-9]{1,10}\.[0-9]{1,10}")
 _UNIT_LIMIT = 64 * 1024
-_MAX_NAMES = 1 << 16
 
 
 def data_roots(files: Files, unseen: Unseen) -> list[str]:
@@ -49,7 +48,7 @@ def data_roots(files: Files, unseen: Unseen) -> list[str]:
         found += [place for key in ("data-root", "graph") if (place := text(settings.get(key))).startswith("/")]
     for path in _UNIT_FILES:
         with contextlib.suppress(Unreadable):
-            found += _DATA_ROOT.findall(files.read_text(path, _UNIT_LIMIT))[:10]
+            found += _DATA_ROOT.findall(files.read_text(path, _UNIT_LIMIT))
     roots = dict.fromkeys(folder.rstrip("/") or "/" for folder in found)
     return [folder for root in roots for folder in (root, *_remapped(files, root))]
 
@@ -126,10 +125,9 @@ class Docker:
             return None
         if self._pulled is None:
             document = mapping(read_state(self.store.files, self._names, self.store.unseen))
-            repositories = list(mapping(document.get("Repositories")).items())[:_MAX_NAMES]
             self._pulled = frozenset(
                 f"{repository} {image}"
-                for repository, names in repositories
+                for repository, names in mapping(document.get("Repositories")).items()
                 for name, image in mapping(names).items()
                 if "@sha256:" in name
             )
@@ -196,7 +194,7 @@ def _host_namespaces(host_config: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _mounts(config: Mapping[str, Any], host_config: Mapping[str, Any]) -> Iterator[HostMount]:
-    points = [mapping(point) for point in mapping(config.get("MountPoints")).values()][:2048]
+    points = [mapping(point) for point in mapping(config.get("MountPoints")).values()]
     for point in points:
         if text(point.get("Type")) in ("bind", "") and (source := text(point.get("Source"))).startswith("/"):
             yield HostMount(source, text(point.get("Destination")), point.get("RW") is not False)
@@ -210,6 +208,6 @@ def _mounts(config: Mapping[str, Any], host_config: Mapping[str, Any]) -> Iterat
 
 
 def _ports(host_config: Mapping[str, Any]) -> Iterator[str]:
-    for inside, bindings in list(mapping(host_config.get("PortBindings")).items())[:2048]:
+    for inside, bindings in mapping(host_config.get("PortBindings")).items():
         for binding in map(mapping, listed(bindings)):
             yield f"{text(binding.get('HostIp')) or '*'}:{text(binding.get('HostPort'))}->{inside}"

@@ -17,7 +17,6 @@ _CGROUPS = tuple(
     for hierarchy in ("", "/systemd", "/pids", "/unified")
     for group in ("lxc.payload.{0}", "lxc.payload/{0}", "lxc/{0}")
 )
-_MAX_LINES = 10_000
 _SHARED = {"lxc.namespace.share.net": "net", "lxc.namespace.share.pid": "pid", "lxc.namespace.share.ipc": "ipc"}
 # The kinds that lxc.namespace.keep leaves with the host.
 _KEPT = {"net", "pid", "ipc", "user"}
@@ -63,7 +62,7 @@ class Lxc:
 def parse_lxc_config(config: str) -> Container:
     """What a configuration says; the names before LXC 2.1 (lxc.rootfs, lxc.aa_profile …) count as well."""
     values: dict[str, list[str]] = {}
-    for line in config.splitlines()[:_MAX_LINES]:
+    for line in config.splitlines():
         key, equals, value = line.partition("=")
         if equals and not key.lstrip().startswith("#"):
             values.setdefault(key.strip(), []).append(value.strip())

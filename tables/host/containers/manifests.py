@@ -28,7 +28,6 @@ _LIMIT = 256 * 1024
 # Parsing YAML takes tens of milliseconds a kilobyte on a slow machine.
 _ACCOUNT_LIMIT = 16 * 1024
 _MAX_FILES = 500
-_MAX_DEPTH = 2
 _MAX_DOCUMENTS = 500
 _POLICIES = {"Always": "always", "OnFailure": "on-failure", "Never": "no"}
 _QUANTITY = re.compile(r"([0-9]{1,15})(?:\.([0-9]{1,9}))?([mkKMGTPE]?i?)")
@@ -49,27 +48,24 @@ class Manifests:
             yield from self._below(folder, "k3s_manifest", 0)
 
     def _other_folders(self) -> Iterator[str]:
-        drop_ins = (f"{folder}/{name}" for folder in _DROP_INS for name in self.store.names(folder)[:_MAX_FILES])
+        drop_ins = (f"{folder}/{name}" for folder in _DROP_INS for name in self.store.names(folder))
         for path in (*_KUBELET_FILES, *drop_ins):
             try:
                 settings = self.store.files.read_text(path, _LIMIT)
             except Unreadable:
                 continue
-            yield from (folder.rstrip("/") or "/" for folder in _FOLDER.findall(settings)[:10])
+            yield from (folder.rstrip("/") or "/" for folder in _FOLDER.findall(settings))
 
     def _below(self, folder: str, runtime: str, depth: int) -> Iterator[Container]:
         # The kubelet's option may also name a file.
         if not depth and not self.store.files.is_folder(folder):
             yield from self.read(folder, runtime) if self.store.state(folder) else ()
             return
-        names = self.store.names(folder)
-        if len(names) > _MAX_FILES:
-            self.store.unseen.truncate(f"{folder}: only the first {_MAX_FILES} of {len(names)} files were read")
-        for name in names[:_MAX_FILES]:
+        for name in self.store.names(folder, _MAX_FILES):
             self.store.check_time()
             path = f"{folder}/{name}"
             # The kubelet reads every file in its folder but hidden ones; servers go into folders, too.
-            if runtime == "k3s_manifest" and depth < _MAX_DEPTH and self.store.files.is_folder(path):
+            if runtime == "k3s_manifest" and self.store.is_inner_folder(path, depth):
                 yield from self._below(path, runtime, depth + 1)
             elif not name.startswith(".") and (runtime == "static_pod" or name.endswith((".yaml", ".yml", ".json"))):
                 yield from self.read(path, runtime)

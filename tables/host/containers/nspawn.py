@@ -47,7 +47,7 @@ class Nspawn:
         if not is_running:
             return found
         # systemd's own notes, KEY=VALUE (machine-dbus.c); times are microseconds.
-        notes = dict(line.partition("=")[::2] for line in self._text(f"{_RUNNING}/{name}").splitlines()[:100])
+        notes = dict(line.partition("=")[::2] for line in self._text(f"{_RUNNING}/{name}").splitlines())
         leader, started = notes.get("LEADER", ""), notes.get("REALTIME", "")
         if notes.get("CLASS", "container") != "container":
             return found

@@ -25,7 +25,8 @@ _USERS = "/etc/containers/systemd/users"
 _HOME = ".config/containers/systemd"
 _MAX_FILES = 1000
 _MAX_USER_FILES = 100
-_MAX_DEPTH = 2
+# What lies beside quadlets of containers and needs no look whether it is a folder of more of them.
+_OTHERS = (".d", ".volume", ".network", ".image", ".build", ".pod", ".conf")
 _OPTION = re.compile(r"--(pid|ipc|network|net|userns|cap-add|volume)[= ](\S{1,1024})")
 
 
@@ -49,10 +50,7 @@ class Quadlets:
                 yield from self.store.of_account(account.name, folder, found)
 
     def _below(self, folder: str, username: str, left: int, depth: int = 0) -> Iterator[Container]:
-        names = self.store.names(folder)
-        if len(names) > left:
-            self.store.unseen.truncate(f"{folder}: only the first {left} of {len(names)} files were read")
-        for name in names[:left]:
+        for name in self.store.names(folder, left):
             self.store.check_time()
             path = f"{folder}/{name}"
             if name.endswith(".container"):
@@ -63,11 +61,12 @@ class Quadlets:
                 named = last_value(parse_unit(self._text(path)), "Kube", "Yaml") or ""
                 if named:
                     yield from self.manifests.read(named if named.startswith("/") else f"{folder}/{named}", "quadlet", username)
-            elif "." not in name and depth < _MAX_DEPTH and path != _USERS and self.store.files.is_folder(path):
+            elif path != _USERS and not name.endswith(_OTHERS) and self.store.is_inner_folder(path, depth):
                 yield from self._below(path, username, left, depth + 1)
 
     def _drop_ins(self, path: str) -> list[str]:
-        return [f"{path}.d/{name}" for name in self.store.names(f"{path}.d")[:_MAX_USER_FILES] if name.endswith(".conf")]
+        names = self.store.names(f"{path}.d", _MAX_USER_FILES)
+        return [f"{path}.d/{name}" for name in names if name.endswith(".conf")]
 
     def _read(self, path: str) -> Optional[Container]:
         return parse_quadlet("\n".join(self._text(each) for each in (path, *self._drop_ins(path))))

@@ -11,10 +11,8 @@ from typing import Any, Optional
 from tables.host.disk.files import Files, Unreadable
 from tables.unseen import Unseen
 
+# Bounds also what is in it: no member is cut off in silence.
 FILE_LIMIT = 2 << 20
-# Of what a container is started with; execve(2) takes more, but no row does.
-_MAX_TEXTS = 2048
-_MAX_TEXT = 64 * 1024
 _MAX_DIGITS = 20
 _TIME = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.[0-9]{1,9})?(?:Z|([+-])([0-9]{2}):([0-9]{2}))")
 
@@ -50,16 +48,15 @@ def mapping(value: Any) -> dict[str, Any]:
 
 
 def listed(value: Any) -> list[Any]:
-    """The first members of `value` if it is a list, else none."""
-    return value[:_MAX_TEXTS] if isinstance(value, list) else []
+    """`value` if it is a list, else an empty one."""
+    return value if isinstance(value, list) else []
 
 
 def text(value: Any) -> str:
-    """`value` if it is a text, else ""; at most 64 KiB. Halves of surrogate pairs, which JSON may hold, are written out."""
+    """`value` if it is a text, else ""; halves of surrogate pairs, which JSON may hold, are written out."""
     if not isinstance(value, str):
         return ""
-    cut = value[:_MAX_TEXT]
-    return cut if cut.isascii() else cut.encode("utf-8", "backslashreplace").decode()
+    return value if value.isascii() else value.encode("utf-8", "backslashreplace").decode()
 
 
 def texts(value: Any) -> tuple[str, ...]:

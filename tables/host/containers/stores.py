@@ -15,7 +15,10 @@ from tables.unseen import Unseen, heard
 # Of one store; kubelets allow 110 pods a node by default.
 MAX_CONTAINERS = 10_000
 _MAX_KEPT = 4000
+# What a larger file says is read again each time; one account can write many of them.
+_MAX_KEPT_SIZE = 128 * 1024
 _MAX_OF_ACCOUNT = 1000
+_MAX_DEPTH = 8
 _SHARE = 4
 _LINE_LIMIT = 4096
 
@@ -67,16 +70,24 @@ class Store:
         finally:
             self._share_ends = None
 
-    def names(self, folder: str) -> list[str]:
-        """The names in `folder`, at most 10,000; [] where there is none."""
+    def names(self, folder: str, most: int = MAX_CONTAINERS) -> list[str]:
+        """The names in `folder`, at most so many; [] where there is none."""
         try:
             names = self.files.names(folder)
         except Unreadable as error:
             self.unseen.could_not_see(str(error))
             return []
-        if len(names) > MAX_CONTAINERS:
-            self.unseen.truncate(f"{folder}: only the first {MAX_CONTAINERS} of {len(names)} containers were read")
-        return names[:MAX_CONTAINERS]
+        if len(names) > most:
+            self.unseen.truncate(f"{folder}: only the first {most} of {len(names)} names were read")
+        return names[:most]
+
+    def is_inner_folder(self, path: str, depth: int) -> bool:
+        """Whether `path`, so many folders below where reading began, is a folder to read too; a ninth is said instead."""
+        if not self.files.is_folder(path):
+            return False
+        if depth >= _MAX_DEPTH:
+            self.unseen.truncate(f"{path}: folders below it were not read")
+        return depth < _MAX_DEPTH
 
     def each(self, names: Iterable[str], read: Callable[[str], Optional[Container]]) -> Iterator[Container]:
         """What `read` makes of each name."""
@@ -96,7 +107,8 @@ class Store:
             known = self._read(states, read)
             if len(self._kept) >= _MAX_KEPT:
                 self._kept.clear()
-            self._kept[paths[0]] = known
+            if states[0][2] <= _MAX_KEPT_SIZE:
+                self._kept[paths[0]] = known
         self.unseen.take(known.said)
         return cast("T", known.made)
 

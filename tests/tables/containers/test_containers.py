@@ -324,6 +324,23 @@ def test_what_reaches_the_host(tmp_path: Path, write: Any, mount: str, privilege
     assert one(tmp_path).get("reasons", "") == reasons
 
 
+def test_what_stands_behind_thousands_of_others_is_seen(tmp_path: Path, write: Any) -> None:
+    made.docker(write, "args", "alpine", ["/a", *["x"] * 3000, "-o", POOL, "-u", XMR])
+    made.docker(write, "environ", "alpine", ["/a"], environ=[*(f"A{number}=1" for number in range(3000)), f"POOL_URL={POOL}"])
+    made.docker(write, "mounts", "alpine", ["/a"], Binds=[*(f"/srv/{number}:/{number}" for number in range(3000)), "/:/host"])
+    rows = {row["container_name"]: row["reasons"] for row in scan(tmp_path)[0]}
+    assert rows["args"] == "miner_command" and "miner" in rows["environ"] and "reaches_host" in rows["mounts"]
+
+
+def test_quadlets_in_folders_of_any_name_and_depth_or_it_is_said(tmp_path: Path, write: Any) -> None:
+    folder = "/etc/containers/systemd"
+    for inner in ("a.b", "a/b/c/d/e", "/".join("abcdefghi")):
+        write(f"{folder}/{inner}/{len(inner)}.container", "[Container]\nImage=x\n")
+    rows, query = scan(tmp_path)
+    assert {row["container_name"] for row in rows} == {"systemd-3", "systemd-9"}
+    assert query.truncated == f"{folder}/a/b/c/d/e/f/g/h/i: folders below it were not read"
+
+
 def test_hostile_state_is_told_and_breaks_nothing(tmp_path: Path, write: Any) -> None:
     made.docker(write, "good", "alpine", ["/a"])
     deep = "[" * 200_000
