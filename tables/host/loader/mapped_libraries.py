@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
 from tables.host.loader.preloads import Mapping, parse_text_mappings
 from tables.host.processes.executables import DELETED
@@ -43,10 +43,6 @@ def most_mapped(procfs: Procfs, processes: Iterable[Process], check_time: Callab
     share nothing by themselves but system libraries. At least three different programs must map a file.
     """
     looked: list[_Looked] = []
-    try:
-        ours = procfs.stat("self/root")
-    except OSError:
-        return []
     for process in sorted(processes, key=lambda one: one.stat.start_ticks, reverse=True):
         if len(looked) >= MAX_PROCESSES:
             break
@@ -54,19 +50,27 @@ def most_mapped(procfs: Procfs, processes: Iterable[Process], check_time: Callab
         program = process.exe_path or ""
         if not program.startswith(_SYSTEM_FOLDERS):
             continue
-        try:
-            root = procfs.stat(f"{process.pid}/root")
-            data = procfs.read(f"{process.pid}/maps", _MAPS_LIMIT)
-        except OSError:
+        mapped = mapped_code(procfs, process)
+        if mapped is None:
             continue
-        if (root.st_dev, root.st_ino) != (ours.st_dev, ours.st_ino):
-            continue
-        if len(data) == _MAPS_LIMIT:
-            say_cut(f"process {process.pid}: only the first {_MAPS_LIMIT >> 20} MiB of its mappings were looked at")
-        files = {file for file in parse_text_mappings(data) if file.path.removesuffix(DELETED) != program}
+        files = {file for file in mapped if file.path.removesuffix(DELETED) != program}
         if any(file.path.rpartition("/")[2].startswith(_LOADERS) for file in files):
             looked.append(_Looked(process, program, files))
     return _most_mapped(looked)
+
+
+def mapped_code(procfs: Procfs, process: Process) -> Optional[list[Mapping]]:
+    """The code that a process has mapped from files (proc_pid_maps(5)); None in another root folder than ours, and once ended."""
+    try:
+        ours, root = procfs.stat("self/root"), procfs.stat(f"{process.pid}/root")
+        if (root.st_dev, root.st_ino) != (ours.st_dev, ours.st_ino):
+            return None
+        data = procfs.read(f"{process.pid}/maps", _MAPS_LIMIT)
+    except OSError:
+        return None
+    if len(data) == _MAPS_LIMIT:
+        say_cut(f"process {process.pid}: only the first {_MAPS_LIMIT >> 20} MiB of its mappings were looked at")
+    return list(parse_text_mappings(data))
 
 
 def _most_mapped(looked: list[_Looked]) -> list[Mapped]:

@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from tables.host.disk.files import Files, Unreadable
-from tables.host.loader.preloads import parse_text_mappings
+from tables.host.loader.mapped_libraries import mapped_code
 from tables.host.processes.procfs import Procfs
 
 START, PAM, PROGRAM, LIBRARY, IN_USE = "start_file", "pam_module", "program", "library", "in_use"
-_MAPS_LIMIT = 4 << 20
 
 
 class _Place(NamedTuple):
@@ -110,22 +109,14 @@ def _ends(name: str, ending: str) -> bool:
 
 def files_in_use(procfs: Procfs) -> Iterator[str]:
     """The paths of the programs that run in our own root folder, and of the code that one process of each has mapped."""
-    try:
-        ours = procfs.stat("self/root")
-    except OSError:
-        return
     seen: set[str] = set()
     for process in procfs.processes():
         program = process.exe_path
         if program is None or program in seen:
             continue
-        try:
-            root = procfs.stat(f"{process.pid}/root")
-        except OSError:
-            continue
-        if (root.st_dev, root.st_ino) != (ours.st_dev, ours.st_ino):
+        mapped = mapped_code(procfs, process)
+        if mapped is None:
             continue
         seen.add(program)
         yield program
-        mapped = parse_text_mappings(procfs.try_read(f"{process.pid}/maps", _MAPS_LIMIT) or b"")
         yield from (file.path for file in mapped if file.path.startswith("/"))
