@@ -14,6 +14,7 @@ from tables.indicators.loader import load_yaml
 from tables.indicators.process_names import process_names
 from tables.reasons.mining.started_miners import starts_miner
 from tables.schema import Words
+from tables.text.code_calls import started_by
 from tables.text.programs import SHELLS, Invocation, is_interpreter
 from tables.text.shell import Command, Script, parse
 
@@ -251,6 +252,8 @@ class _Judge:
             reasons |= inner.union(found.code, is_run=False)
         for text in _given_scripts(command, found, is_fed):
             reasons |= inner.union(without_schedules(text), is_run=False)
+        for code in _given_code(command, found):
+            reasons |= set().union(*(inner.union(text, is_run=False) for text in started_by(code)))
         return reasons
 
     def _decoded(self, command: Command) -> set[str]:
@@ -324,6 +327,13 @@ def _given_scripts(command: Command, found: Invocation, is_fed: bool) -> list[st
         if found.name in _TRANSPARENT:
             scripts.append(" ".join(found.arguments))
     return scripts
+
+
+def _given_code(command: Command, found: Invocation) -> list[str]:
+    """Text of another language than the shell's that the command gives to its interpreter."""
+    if not is_interpreter(found.name) or found.name in SHELLS:
+        return []
+    return [*([found.code] if found.code and not found.is_shell_code else []), *(command.here_docs if found.reads_input else [])]
 
 
 def _prompt_commands(command: Command) -> Iterator[str]:

