@@ -9,7 +9,7 @@ export PYTHONPYCACHEPREFIX := $(CURDIR)/$(VENV)/pycache
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup triage fleet test lab fuzz kernels host stock lint types bench docs dist release lock clean
+.PHONY: help setup triage fleet check test lab fuzz kernels host stock lint types bench docs dist release lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,6 +21,9 @@ triage: $(VENV)/.runtime ## run the whole SOP on this host (as root for the whol
 
 fleet: $(VENV)/.fleet ## install the engine of `minehunt fleet`, and run that (ARGS='report SOURCE…')
 	@$(BIN)/minehunt fleet $(or $(ARGS),--help)
+
+check: lint types ## before a commit: style, types, and the tests of what differs from the last one
+	$(BIN)/python -m tests.changed
 
 test: $(VENV)/.dev ## run the tests (as root also those that plant real things)
 	$(BIN)/python -m tests.suite $(ARGS)
