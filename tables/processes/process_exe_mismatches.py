@@ -7,15 +7,16 @@ import os
 import stat
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, Optional
 
 from tables.errors import TableError
 from tables.host import Host
 from tables.host.containers.columns import container_column, names_containers
 from tables.host.containers.layers import ImageLayers
+from tables.host.loader.mapped_libraries import mapped_code
 from tables.host.processes.columns import is_hidden_column, process_column
-from tables.host.processes.executables import FULLY_SEALED, RunningFile, ancestor_programs, living, running_file
+from tables.host.processes.executables import DELETED, FULLY_SEALED, RunningFile, ancestor_programs, living, running_file
 from tables.host.processes.process_files import ProcessFiles
 from tables.host.processes.procfs import CLOCK_TICKS, Process
 from tables.host.processes.visibility import Visibility
@@ -24,7 +25,7 @@ from tables.reasons.finding_columns import evidence_column, exception_column
 from tables.reasons.program_claims import ProgramClaims
 from tables.reasons.program_places import has_newer_release, placed_by_tool
 from tables.schema import BIGINT, TEXT, QueryContext, Row, Words, column, table
-from tables.text.programs import resolve
+from tables.text.programs import is_dynamic_loader, resolve
 
 _TABLE = "process_exe_mismatches"
 # A sealed memfd that has used this much CPU, at half a core or more since it started, is no idle helper.
@@ -117,6 +118,7 @@ class Examiner:
         if file is not None:
             findings += self._missing(file)
             findings += self._place(file)
+            findings += self._loaded(subject, file)
             findings += self._name_mismatch(subject, file)
             findings += self._not_from_image(subject, file)
         return Look(subject, file, findings)
@@ -201,6 +203,22 @@ class Examiner:
             yield Finding("hidden_path", f"runs {path}: the part `{hidden}` does not show in a listing", exception)
         if writable is None:
             yield from self._data_folder(file)
+
+    def _loaded(self, process: Process, file: RunningFile) -> Iterator[Finding]:
+        """Where a program lies that the dynamic loader was told to run: to the kernel, the loader is the program."""
+        if not is_dynamic_loader(file.name()):
+            return
+        found = resolve(process.argv)
+        named = [os.path.join(process.cwd or "/", found.program)] if found and "/" in found.program else []
+        # Arguments can be rewritten, mappings cannot.
+        named += [mapped.path for mapped in mapped_code(self.procfs, process) or () if mapped.path.startswith("/")]
+        told: set[str] = set()
+        for path in map(os.path.normpath, dict.fromkeys(named)):
+            plain = path.removesuffix(DELETED)
+            for finding in self._place(replace(file, path=plain, own_path=plain)):
+                if finding.reason not in told:
+                    told.add(finding.reason)
+                    yield finding._replace(evidence=f"{finding.evidence}, through {file.own_path}")
 
     def _data_folder(self, file: RunningFile) -> Iterator[Finding]:
         # As the process sees it: the root of a container or chroot may lie anywhere.

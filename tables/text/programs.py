@@ -27,7 +27,7 @@ _MAX_NAME = 255
 _QUEUES = frozenset({"crontab", "at", "batch", "parallel"})
 _TMUX_STARTS = frozenset({"new", "new-session", "neww", "new-window", "run", "run-shell", "splitw", "split-window"})
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
-_LOADER = re.compile(r"ld-(?:linux|musl)[\w.-]*|ld\.so")
+_LOADER = re.compile(r"ld-(?:linux|musl)[\w.-]*|ld-[0-9.]{1,8}\.so|ld(?:64)?\.so(?:\.[0-9])?")
 
 
 class _Wrapper(NamedTuple):
@@ -42,9 +42,10 @@ def _wrapper(short: str = "", long: str = "", operands: int = 0) -> _Wrapper:
     return _Wrapper(short, frozenset(long.split()), operands)
 
 
-# From the programs' man pages (coreutils 9, util-linux 2.40, sudo 1.9, busybox 1.36, bash 5.2).
+# From the programs' man pages (coreutils 9, util-linux 2.40, sudo 1.9, busybox 1.36, bash 5.2, glibc 2.41).
 _WRAPPERS = {
     "nohup": _wrapper(),
+    "ld.so": _wrapper("", "library-path preload argv0 inhibit-rpath audit glibc-hwcaps-mask glibc-hwcaps-prepend"),
     "setsid": _wrapper(),
     "command": _wrapper(),
     "builtin": _wrapper(),
@@ -131,8 +132,8 @@ def _behind_wrapper(words: Sequence[str], start: int) -> Optional[int]:
     name = _name(words[start])
     if name == "start-stop-daemon":
         return _started_daemon(words, start)
-    if _LOADER.fullmatch(name):
-        name = "nohup"
+    if is_dynamic_loader(name):
+        name = "ld.so"
     wrapper = _WRAPPERS.get(name)
     following = words[start + 1] if start + 1 < len(words) else ""
     # `command -v` only asks; without -u, runuser takes its command like su.
@@ -171,6 +172,11 @@ def _started_daemon(words: Sequence[str], start: int) -> Optional[int]:
 
 def _interpreter(name: str) -> Optional[tuple[str, str]]:
     return _INTERPRETERS.get(name.rstrip(_VERSION)) if len(name) <= _MAX_NAME else None
+
+
+def is_dynamic_loader(name: str) -> bool:
+    """Whether a program of this name is the loader of other programs, which runs what its arguments name (ld.so(8))."""
+    return _LOADER.fullmatch(name) is not None
 
 
 def is_interpreter(name: str) -> bool:

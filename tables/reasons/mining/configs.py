@@ -41,6 +41,8 @@ _MINER_ONLY = _words("""
     cryptonighttype poollist poolconfigs ccclient intensity gpuplatform gpureportinterval exitoncudaerror nowatchdog
     rigname sortpools ewal zwal epool zpool cudadevices opencldevices lhrtune usenicehash selfselect
     """)
+# What xmrig's own wizard writes at the least: each of these is found elsewhere, all of one group together is not.
+_MINER_TOGETHER = (_words("opencl cuda"), _words("autosave cpu url user"))
 # A client of qubic.li logs in over a web socket with a token: its names for that and for the threads that compute.
 _QUBIC_TOKEN, _QUBIC_WORK = _words("accesstoken payoutid qubicaddress"), _words("amountofthreads trainer qubicaddress")
 _PROXY_ONLY = _words("customdiff customdiffstats accesslogfile reusetimeout workers")
@@ -129,6 +131,9 @@ class _Settings:
     def has(self, names: set[str] | frozenset[str]) -> bool:
         return not self.names.isdisjoint(names)
 
+    def has_all(self, names: frozenset[str]) -> bool:
+        return self.names >= names
+
     def values(self, names: frozenset[str]) -> Iterator[str]:
         return (setting.value for setting in self.settings if setting.name in names)
 
@@ -166,7 +171,7 @@ def _judge(settings: _Settings, program: Optional[str]) -> Optional[MinerConfig]
     reasons = {
         "stratum_url": any(miner_words().is_mining_scheme(pool.scheme) for pool in pools),
         "wallet": any(wallet.is_verified for wallet in wallets),
-        "miner_keys": settings.has(_MINER_ONLY) or settings.is_qubic,
+        "miner_keys": settings.has(_MINER_ONLY) or settings.is_qubic or any(map(settings.has_all, _MINER_TOGETHER)),
         "algorithm": algorithm is not None,
     }
     # Programs that trade name Ethereum addresses, and pools of another kind.

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import ctypes
 import fcntl
+import glob
 import json
 import os
 import shutil
@@ -24,6 +25,7 @@ ALL_SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.
 # A program in machine code that every host has, and that is no relative of the shell.
 CLAIMED = shutil.which("passwd", path="/usr/bin:/bin:/usr/sbin") or "/usr/bin/env"
 CLAIMED_NAME = os.path.basename(CLAIMED)
+LOADERS = [os.path.realpath(path) for path in sorted(glob.glob("/lib*/ld-linux*"))]
 needs_pivot_root = pytest.mark.skipif(PIVOT_ROOT is None, reason="the number of pivot_root is not known on this architecture")
 
 
@@ -55,6 +57,26 @@ def test_a_deleted_program_is_reported_with_all_that_is_known_of_it(plant: Plant
     assert (row.parent, row.owner_uid, row.cwd) == (os.getpid(), os.getuid(), str(quiet))
     assert row.parent_name and row.start_time and row.exe_ctime and row.exe_mtime
     assert row.exception is None
+
+
+@pytest.mark.skipif(not LOADERS, reason="the dynamic loader is in no usual place")
+def test_a_program_run_by_way_of_the_dynamic_loader_is_judged_where_it_lies(quiet: Path) -> None:
+    good, bad = copy_shell(quiet / "worker"), copy_shell(Path("/dev/shm/.minehunt-worker"))
+    try:
+        for options in ((), ("--library-path", "/usr/lib/x86_64-linux-gnu")):
+            for program, expected in ((good, set()), (bad, {"writable_dir", "hidden_path"})):
+                command = [LOADERS[0], *options, str(program), "-c", "echo runs; read x"]
+                process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+                try:
+                    assert process.stdout is not None and process.stdout.readline() == b"runs\n"
+                    found = reasons(process.pid)
+                    assert set(found) == expected
+                    assert all(f"{bad}" in row.evidence and LOADERS[0] in row.evidence for row in found.values())
+                finally:
+                    process.kill()
+                    process.wait()
+    finally:
+        bad.unlink()
 
 
 def test_a_release_that_was_replaced_under_its_service(plant: Planter, quiet: Path) -> None:

@@ -108,6 +108,18 @@ def test_a_proxy_of_ones_own_counts_by_the_settings_that_only_miners_have() -> N
     assert parse(text).reasons == ("miner_keys",)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"autosave": true, "cpu": true, "opencl": false, "cuda": false, "pools": [{"url": "203.0.113.8:80", "user": "u"}]}',
+        '{"autosave": true, "cpu": {"enabled": true}, "pools": [{"url": "203.0.113.8:80", "user": "u", "pass": "x"}]}',
+    ],
+)
+def test_the_least_that_xmrig_is_set_up_with(text: str) -> None:
+    found = parse(text)
+    assert (found.pools, found.reasons) == (("203.0.113.8:80",), ("miner_keys",))
+
+
 def test_a_nanominer_file_needs_no_pool() -> None:
     assert parse(f"[RandomX]\nwallet = {XMR}\nrigName = a\n").pools == ()
 
@@ -121,6 +133,8 @@ def test_a_nanominer_file_needs_no_pool() -> None:
         '{"default-address-pools": [{"base": "172.80.0.0/16", "size": 24}], "registry-mirrors": ["https://m.example"]}',
         "data-dir=/var/lib/monero\nrpc-bind-port=18081\nrpc-login=u:p\nadd-peer=203.0.113.4:18080\nzmq-pub=tcp://127.0.0.1:18083\n",
         f"./p2pool --host 127.0.0.1 --rpc-port 18081 --wallet {XMR} --stratum 0.0.0.0:3333 --mini\n",
+        '{"autosave": true, "cpu": 4, "url": "https://studio.example:8443", "theme": "dark"}',
+        '{"opencl": true, "gpu": 1, "server": "render.example:7000", "user": "farm"}',
         '{"name": "mini", "password": "mini", "block_time": 10, "min_diff": 100000}',
         f'{{"poolServer": {{"poolAddress": "{XMR}", "ports": [{{"port": 3333}}]}}, "daemon": {{"host": "127.0.0.1"}}}}',
         f'{{"pool": "uniswap:3000", "wallet": "{ETH}", "url": "https://rpc.example:8545", "algorithm": "sha256"}}',
