@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -23,6 +24,7 @@ from tables.host.processes.pidspace import SweepProgress
 from tables.host.settings import Settings
 from tests.lab.namespaces import MS_BIND, end_with_parent, mount, unmount
 from tests.lab.programs import elf
+from tests.support.core import Core
 from tests.support.stand_in_osqueryd import write_program
 
 # Values that identify what was planted, by column: each of them must be reported; () where a row has nothing that names it.
@@ -54,18 +56,28 @@ class Room:
         self._started: list[subprocess.Popen[bytes]] = []
         self._programs: list[str] = []
         self.environment: dict[str, str] = {}
-        self.osquery: Optional[OsqueryEngine] = None
+        self._engines = contextlib.ExitStack()
         self.renew()
 
     def renew(self) -> None:
         """Take new engines, which remember nothing of earlier calls."""
-        if self.osquery is not None:
-            self.osquery.close()
-        self.osquery = OsqueryEngine.start(osquery_program(), _SETTINGS)
+        self._engines.close()
+        self.osquery = self._engines.enter_context(contextlib.closing(self._osquery()))
         self.host = Host(settings=_SETTINGS)
         # The sweep over all pids is another test's business, and takes more than a second.
         self.host.state("pid_sweep", SweepProgress).finished = time.time()
         self.engine = EmbeddedEngine(self.host)
+
+    def _osquery(self) -> OsqueryEngine:
+        """A new osquery; where this machine has none, the stand-in core in this process, which has already imported it."""
+        program = find_osquery()
+        if program is not None:
+            return OsqueryEngine.start(program, _SETTINGS)
+        folder = self._engines.enter_context(tempfile.TemporaryDirectory(prefix="minehunt-lab-core-"))
+        core = Core(os.path.join(folder, "osquery.em"))
+        core.start()
+        self._engines.callback(core.stop)
+        return OsqueryEngine.attach(core.path, _SETTINGS)
 
     def look_again(self) -> None:
         """Drop what the engine has cached; what tables remember between calls stays."""
@@ -85,7 +97,6 @@ class Room:
     def ask_osquery(self, sql: str) -> list[dict[str, str]]:
         """The rows that osquery, or where there is none the stand-in core, gives for the same query."""
         if not self.environment:
-            assert self.osquery is not None
             return self.osquery.query(sql)
         before = dict(os.environ)
         os.environ.update(self.environment)
