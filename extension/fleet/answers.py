@@ -31,7 +31,6 @@ class Ground:
     results: ir.Table
     batches: ir.Table
     runs: ir.Table
-    latest: ir.Table
     state: ir.Table
     usual_gap: int
     resets: dict[str, int] = field(default_factory=dict)
@@ -69,7 +68,6 @@ def prepare(engine: Engine, names: Names, step: Callable[[str], None] = lambda _
         results,
         batches,
         runs,
-        latest,
         state,
         gap,
         {row["host"]: row["reset_time"] for row in engine.fetch(resets)},

@@ -11,6 +11,7 @@ from extension.fleet.hosts import Host
 from extension.fleet.incidents import HostIncident
 from extension.fleet.logins import Login
 from extension.fleet.shared_things import Bonds, Shared
+from extension.incidents.groups import Groups
 from extension.pack.parts import SEVERITIES, Query
 
 _JOINS = 0.999
@@ -46,7 +47,8 @@ class Campaign:
     @property
     def first(self) -> HostIncident:
         """The incident of its first host."""
-        return min((m for m in self.members if m.host is self.hosts[0]), key=lambda member: member.began or 0)
+        host = self.hosts[0]
+        return min((member for member in self.members if member.host is host), key=lambda member: member.began or 0)
 
     @property
     def severity(self) -> str:
@@ -79,7 +81,8 @@ class Campaign:
     def variants(self) -> list[tuple[str, int]]:
         """Kinds of things that differ from host to host (a polymorphic program, an account each), and how many there are."""
         single = Counter(thing.kind for thing, count in self.things.items() if count == 1)
-        return [(kind, single[kind]) for kind in _HUNTED if single[kind] >= max(2, int(len(self.hosts) * _MOST))]
+        least = max(2, int(len(self.hosts) * _MOST))
+        return [(kind, single[kind]) for kind in _HUNTED if single[kind] >= least]
 
     def indicators(self) -> list[Shared]:
         """What to block and to hunt for: the wallets, pools, addresses, hashes and keys, also those of one host only."""
@@ -119,10 +122,10 @@ def campaigns(incidents: list[HostIncident], bonds: Bonds) -> tuple[list[Campaig
     found: list[Campaign] = []
     members: set[int] = set()
     for group in _joined(incidents, bonds):
-        ours = [incidents[index] for index in sorted(group)]
+        ours = [incidents[index] for index in group]
         if len({one.host.key for one in ours}) > 1 and _is_campaign(ours):
-            found.append(Campaign("", tuple(ours), _counted(sorted(group), incidents, bonds)))
-            members |= group
+            found.append(Campaign("", tuple(ours), _counted(group, incidents, bonds)))
+            members.update(group)
     found.sort(key=lambda each: (SEVERITIES.index(each.severity), not each.is_mining, -len(each.hosts), each.began or 0))
     for number, campaign in enumerate(found, 1):
         campaign.name = f"C{number}"
@@ -167,16 +170,9 @@ def _counted(indexes: Iterable[int], incidents: list[HostIncident], bonds: Bonds
     return {thing: len(keys) for thing, keys in hosts.items()}
 
 
-def _joined(incidents: list[HostIncident], bonds: Bonds) -> list[set[int]]:
+def _joined(incidents: list[HostIncident], bonds: Bonds) -> list[list[int]]:
     """Incidents that share a thing that joins by itself, and groups that share weaker ones of several kinds."""
-    leader = list(range(len(incidents)))
-
-    def find(number: int) -> int:
-        while leader[number] != number:
-            leader[number] = leader[leader[number]]
-            number = leader[number]
-        return number
-
+    groups = Groups(len(incidents))
     having = bonds.having()
     weak = []
     for thing, worth in sorted(bonds.worth.items()):
@@ -184,22 +180,19 @@ def _joined(incidents: list[HostIncident], bonds: Bonds) -> list[set[int]]:
         owners = having[thing]
         if worth >= _JOINS / 2 and _is_strong(thing, worth):
             for owner in owners[1:]:
-                leader[find(owner)] = find(owners[0])
+                groups.join(owners[0], owner)
         else:
             weak.append((thing, worth))
     ties: dict[tuple[int, int], dict[str, float]] = defaultdict(dict)
     for thing, worth in weak:
-        roots = sorted({find(owner) for owner in having[thing]})
+        roots = sorted({groups.of(owner) for owner in having[thing]})
         for other in roots[1:]:
             kinds = ties[roots[0], other]
             kinds[thing.kind] = max(kinds.get(thing.kind, 0.0), worth)
     for (one, other), kinds in ties.items():
         if sum(kinds.values()) >= _JOINS and len(kinds) > 1:
-            leader[find(other)] = find(one)
-    groups: dict[int, set[int]] = defaultdict(set)
-    for number in range(len(incidents)):
-        groups[find(number)].add(number)
-    return list(groups.values())
+            groups.join(one, other)
+    return groups.all()
 
 
 def _is_strong(thing: Shared, worth: float) -> bool:

@@ -29,7 +29,6 @@ class HostCoverage:
     host: Host
     last_heard: int
     state: str
-    queries: int
     problems: list[tuple[str, str]] = field(default_factory=list)
 
 
@@ -43,7 +42,6 @@ class Coverage:
     versions: dict[str, int]
     failing: dict[str, int]
     without_removed: tuple[str, ...]
-    cut: dict[str, int] = field(default_factory=dict)
 
     def of_state(self, state: str) -> list[HostCoverage]:
         """The hosts in a state, by name."""
@@ -73,7 +71,7 @@ def _host(ground: Ground, host: Host, heard: dict[str, int], silence: int) -> Ho
         last = min(max((time for time in heard.values() if time <= ground.now + _DAY), default=last), ground.now)
     kinds = {ground.names.kind(query) for query in heard}
     is_silent = ground.now - last > silence
-    one = HostCoverage(host, last, "silent" if is_silent else "reporting", len(heard))
+    one = HostCoverage(host, last, "silent" if is_silent else "reporting")
     one.problems += [(note, "") for note in host.notes]
     if host.decorations.get("user", "root") != "root":
         one.problems.append(("no_root", host.decorations["user"]))

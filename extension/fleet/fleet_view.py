@@ -19,31 +19,25 @@ from extension.fleet.rare import Rarity, rare
 from extension.fleet.roles import roles
 from extension.fleet.shared_things import bonds
 
-STEPS = ("hosts", "state", "coverage", "incidents", "campaigns", "rare")
-
 
 @dataclass(frozen=True)
 class FleetView:
-    """The answers; `roles` names each host's kind, `outside` has logins to campaigns' hosts from elsewhere."""
+    """The answers.
+
+    `compromised` has the keys of the hosts that must be taken for that, `roles` names each host's kind, `outside` has logins to
+    campaigns' hosts from elsewhere.
+    """
 
     ground: Ground
     coverage: Coverage
     incidents: tuple[HostIncident, ...]
+    compromised: frozenset[str]
     campaigns: tuple[Campaign, ...]
     alike: tuple[Alike, ...]
     rare: tuple[Rarity, ...]
     next: tuple[Next, ...]
     outside: tuple[Login, ...]
     roles: dict[str, str]
-
-    @property
-    def compromised(self) -> set[str]:
-        """Keys of the hosts that must be taken for compromised."""
-        return {one.host.key for one in self.incidents if one.incident.is_compromise}
-
-    def campaign_of(self, one: HostIncident) -> Optional[Campaign]:
-        """The campaign that an incident belongs to."""
-        return next((campaign for campaign in self.campaigns if one in campaign.members), None)
 
 
 def look(engine: Engine, names: Names, step: Callable[[str], None] = lambda _: None, now: Optional[int] = None) -> FleetView:
@@ -52,17 +46,21 @@ def look(engine: Engine, names: Names, step: Callable[[str], None] = lambda _: N
     step("coverage")
     covered = coverage(ground)
     step("incidents")
-    incidents, covered.cut = host_incidents(ground)
+    incidents, cut = host_incidents(ground)
+    for key, left_out in cut.items():
+        covered.hosts[key].problems.append(("findings_cut", str(left_out)))
+    compromised = frozenset(one.host.key for one in incidents if one.incident.is_compromise)
     step("campaigns")
     found, alike = campaigns(incidents, bonds(ground, incidents))
     inside, outside = _told_logins(ground, found)
-    following = next_hosts(ground, found, incidents, inside)
+    following = next_hosts(ground, found, compromised, inside)
     step("rare")
     kinds = roles(ground)
-    rarities = rare(ground, kinds, {one.host.key for one in incidents if one.incident.is_compromise})
+    rarities = rare(ground, kinds, compromised)
     return FleetView(
-        ground, covered, tuple(incidents), tuple(found), tuple(alike), tuple(rarities), tuple(following), tuple(outside), kinds
-    )
+        ground, covered, tuple(incidents), compromised, tuple(found), tuple(alike), tuple(rarities), tuple(following),
+        tuple(outside), kinds,
+    )  # fmt: skip
 
 
 def _told_logins(ground: Ground, found: list[Campaign]) -> tuple[list[Login], list[Login]]:

@@ -45,7 +45,6 @@ class Host:
     decorations: Mapping[str, str]
     first: int
     last: int
-    lines: int
     senders: tuple[int, ...]
     notes: list[str] = field(default_factory=list)
     clock_ahead: int = 0
@@ -68,7 +67,7 @@ def identify(senders: Iterable[Sender]) -> dict[str, Host]:
             names = tuple(dict.fromkeys(_name(sender) for sender in sorted(part, key=lambda each: -each.last)))
             host = Host(
                 key, names[0], names, newest.decorations, min(s.first for s in part), max(s.last for s in part),
-                sum(s.lines for s in part), tuple(s.sender for s in part), [note] if note else [],
+                tuple(s.sender for s in part), [note] if note else [],
             )  # fmt: skip
             if len(names) > 1:
                 host.notes.append("renamed")
@@ -120,7 +119,6 @@ def _adopt(hosts: dict[str, Host]) -> None:
             orphan, owner = hosts.pop(key), owners[0]
             owner.senders += orphan.senders
             owner.first, owner.last = min(owner.first, orphan.first), max(owner.last, orphan.last)
-            owner.lines += orphan.lines
 
 
 def _mark_twins(hosts: dict[str, Host]) -> None:

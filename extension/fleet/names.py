@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Optional
 
 from extension.fleet.forms import STATUS
 from extension.pack.model import Pack, Query
@@ -50,11 +49,6 @@ class Names:
     def has_read_rows(self, name: str) -> bool:
         """Whether the fleet view looks into the query's rows."""
         return self.kind(name) in ("detection", "inventory") or name in EVIDENCE
-
-    def severity(self, name: str) -> Optional[str]:
-        """The severity of a query, None for one of another pack."""
-        query = self.queries.get(name)
-        return query.severity if query else None
 
     def of_kind(self, *kinds: str) -> Iterable[str]:
         """The names of all queries of these kinds."""

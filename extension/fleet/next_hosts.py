@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 import ibis
@@ -11,7 +12,6 @@ from ibis import _
 from extension.fleet.answers import Ground, with_rows
 from extension.fleet.campaigns import Campaign
 from extension.fleet.hosts import Host
-from extension.fleet.incidents import HostIncident
 from extension.fleet.logins import Login
 
 _EXPOSED = ("exposed_entry_service", "reachable_entry_services")
@@ -31,13 +31,12 @@ class Next:
         return sum(_STRENGTH[kind] for kind, _campaign, _what in self.reasons)
 
 
-def next_hosts(ground: Ground, campaigns: list[Campaign], incidents: list[HostIncident], logins: list[Login]) -> list[Next]:
+def next_hosts(ground: Ground, campaigns: list[Campaign], compromised: Collection[str], logins: list[Login]) -> list[Next]:
     """The hosts that may be next, the nearest first."""
-    taken = {one.host.key for one in incidents if one.incident.is_compromise}
     found: dict[str, Next] = {}
 
     def add(key: str, kind: str, campaign: str, what: str) -> None:
-        if key not in taken and key in ground.hosts:
+        if key not in compromised and key in ground.hosts:
             reasons = found.setdefault(key, Next(ground.hosts[key])).reasons
             if (kind, campaign, what) not in reasons:
                 reasons.append((kind, campaign, what))

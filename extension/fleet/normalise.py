@@ -151,8 +151,11 @@ def families(commands: Iterable[str]) -> dict[str, str]:
 
 
 def _is_alike(one: frozenset[str], other: frozenset[str]) -> bool:
+    # What differs that much in number cannot share three of four words, and is told so at once.
+    if min(len(one), len(other)) * 4 < max(len(one), len(other)) * 3:
+        return False
     both = one & other
-    return len(both) * 4 >= len(one | other) * 3 and is_distinct(" ".join(sorted(both)))
+    return len(both) * 4 >= (len(one) + len(other) - len(both)) * 3 and is_distinct(" ".join(sorted(both)))
 
 
 def normalised_expression(text: ir.StringValue) -> ir.StringValue:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,7 +88,7 @@ def _joined(parts: list[ir.StringValue]) -> ir.StringValue:
     return text
 
 
-def rare(ground: Ground, roles: dict[str, str], infected: set[str]) -> list[Rarity]:
+def rare(ground: Ground, roles: dict[str, str], infected: Collection[str]) -> list[Rarity]:
     """The rarities, what calls most for a look first; hosts with an incident are told elsewhere and left out."""
     things = ground.engine.keep("stackable", stackable(ground.engine.table("rows"), ground.names.of_kind("inventory")))
     edges = ground.state.join(things, ["query", "row_key"])
@@ -124,7 +124,7 @@ def rare(ground: Ground, roles: dict[str, str], infected: set[str]) -> list[Rari
     by_hosts: dict[frozenset[str], list[tuple[str, str]]] = defaultdict(list)
     for thing, holders in by_thing.items():
         # Only the hosts' own names had made it rare.
-        if len(holders) <= least and not holders.keys() <= infected:
+        if len(holders) <= least and not all(key in infected for key in holders):
             by_hosts[frozenset(holders)].append(thing)
     found = []
     sizes = _sizes(ground, roles)

@@ -21,7 +21,7 @@ from extension.fleet.hosts import Host
 from extension.fleet.incidents import HostIncident
 from extension.fleet.normalise import families, is_distinct, normalised, normalised_expression
 from extension.incidents import Finding
-from tables.indicators.pools import builtin_indicators
+from tables.indicators.pools import builtin_pool_names
 
 # 1 joins by itself. Others only where two kinds meet: a public pool serves everybody, a path is soon thought of twice.
 _WORTH = {"wallet": 1.0, "hash": 1.0, "key": 1.0, "command": 1.0, "image": 1.0, "address": 1.0, "module": 1.0, "job": 1.0,
@@ -88,7 +88,7 @@ def _public_pools(incidents: list[HostIncident]) -> frozenset[str]:
 
 
 def _is_public(host: str, public: frozenset[str]) -> bool:
-    return host in public or builtin_indicators().listed_domain(host) is not None
+    return host in public or builtin_pool_names().listed_domain(host) is not None
 
 
 def _of_incident(one: HostIncident, images: Mapping[tuple[str, str], str]) -> Iterable[Shared]:

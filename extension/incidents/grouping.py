@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from extension.incidents.groups import Groups
 from extension.incidents.incident import Finding, Incident
 from extension.incidents.things import PROCESS, Thing, process_pid
 from extension.pack.parts import GRAVE, SEVERITIES
@@ -37,14 +38,7 @@ def group(findings: Iterable[Finding]) -> tuple[Incident, ...]:
 
 def _joined(findings: list[Finding]) -> list[list[Finding]]:
     """Findings that share things, directly or through others."""
-    leader = list(range(len(findings)))
-
-    def find(number: int) -> int:
-        while leader[number] != number:
-            leader[number] = leader[leader[number]]
-            number = leader[number]
-        return number
-
+    groups = Groups(len(findings))
     owners: dict[Thing, list[int]] = {}
     pids: dict[str, list[int]] = {}
     for number, finding in enumerate(findings):
@@ -54,16 +48,13 @@ def _joined(findings: list[Finding]) -> list[list[Finding]]:
                 pids.setdefault(process_pid(thing), []).append(number)
     for numbers in owners.values():
         for number in numbers[1:]:
-            leader[find(number)] = find(numbers[0])
+            groups.join(numbers[0], number)
     for number, finding in enumerate(findings):
         for thing in finding.things:
             for other in _meant(thing, owners, pids):
                 if thing.kind != PROCESS or _may_be_it(findings[other], finding):
-                    leader[find(number)] = find(other)
-    groups: dict[int, list[Finding]] = {}
-    for number, finding in enumerate(findings):
-        groups.setdefault(find(number), []).append(finding)
-    return list(groups.values())
+                    groups.join(other, number)
+    return [[findings[number] for number in numbers] for numbers in groups.all()]
 
 
 def _meant(thing: Thing, owners: dict[Thing, list[int]], pids: dict[str, list[int]]) -> Iterator[int]:

@@ -11,7 +11,7 @@ from typing import NamedTuple, Optional
 
 from extension.pack.parts import Query
 from tables.indicators.networks import parse_address
-from tables.indicators.pools import builtin_indicators
+from tables.indicators.pools import builtin_shared_networks
 from tables.indicators.process_names import hidden_component, is_below, process_names
 from tables.indicators.wallets import find_wallets
 from tables.text import bounded_yaml
@@ -163,7 +163,7 @@ def _address(value: str) -> Iterator[Thing]:
             yield Thing(ADDRESS, host)
         return
     is_own = packed[:1] == b"\x7f" if len(packed) == 4 else packed == bytes(15) + b"\x01"
-    if not is_own and host not in _ANY_ADDRESS and builtin_indicators().shared_network(packed) is None:
+    if not is_own and host not in _ANY_ADDRESS and not builtin_shared_networks().find(packed):
         yield Thing(ADDRESS, host)
 
 

@@ -10,7 +10,7 @@ from functools import cache
 from typing import Optional
 
 from tables.indicators.networks import Network, parse_network
-from tables.indicators.pools import builtin_indicators
+from tables.indicators.pools import builtin_shared_networks
 
 # Not globally reachable, by the IANA special-purpose address registries (RFC 6890), and multicast.
 _RESERVED = {
@@ -74,7 +74,7 @@ def shared_ranges(more: Iterable[tuple[Network, str]] = ()) -> RangeSet:
     """The address ranges of CDNs and clouds that ship with minehunt, and `more` of them, by the provider's name."""
     clouds = json.loads(pkgutil.get_data(__name__, "cloud_ranges.json") or b"{}")
     shipped = [(parse_network(text), name) for name, cloud in clouds.items() for text in cloud["ranges"]]
-    return RangeSet([*builtin_indicators().shared.items(), *shipped, *more])
+    return RangeSet([*builtin_shared_networks().items(), *shipped, *more])
 
 
 def reserved_reason(network: Network) -> Optional[str]:

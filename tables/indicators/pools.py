@@ -228,6 +228,12 @@ def builtin_indicators() -> PoolIndicators:
     return indicators
 
 
+@functools.lru_cache(maxsize=1)
+def builtin_shared_networks() -> NetworkIndex[str]:
+    """Of the lists that ship with minehunt the ranges of CDNs and clouds alone, as builtin_pool_names; nobody adds to them."""
+    return builtin_indicators().shared
+
+
 def _listed(group: dict[str, Any]) -> Listed:
     ports = tuple(group.get("ports", ()))
     return Listed(group.get("pool"), group.get("coin"), ports, group["confidence"], group["source"], group["date"])

@@ -6,8 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from extension.fleet import incidents
 from extension.fleet.names import Names
-from extension.fleet.report.document import Document
+from extension.fleet.reading import Loaded
+from extension.fleet.report.document import Document, document
 from tests.fleet.looking import line, looked_at
 
 T = 1795436552
@@ -77,3 +81,15 @@ def test_a_worms_first_host_is_the_one_that_nobody_logged_in_to(tmp_path: Path, 
     (campaign,) = _report(tmp_path, names, lines)["campaigns"]
     assert campaign["hosts"][0]["host"] == "first"
     assert [(login["from"], login["to"]) for login in campaign["logins"]] == [("first", "second"), ("second", "third")]
+
+
+def test_a_host_of_too_many_findings_says_how_many_were_left_out(
+    tmp_path: Path, names: Names, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(incidents, "MAX_FINDINGS", 3)
+    lines = [_miner("h", T, pid=str(number), wallet="4w") for number in range(10, 18)]
+    (tmp_path / "osqueryd.results.log").write_text("".join(json.dumps(each) + "\n" for each in lines))
+    view, report = looked_at([str(tmp_path)], names)
+    # Told again it is the same.
+    assert document(view, Loaded())["hosts"] == report["hosts"]
+    assert report["hosts"][0]["problems"] == [{"kind": "findings_cut", "what": "5"}]

@@ -38,8 +38,6 @@ def told_hosts(view: FleetView) -> list[Document]:
     for campaign in view.campaigns:
         for host in campaign.hosts:
             campaigns.setdefault(host.key, []).append(campaign.name)
-    for key, left_out in view.coverage.cut.items():
-        view.coverage.hosts[key].problems.append(("findings_cut", str(left_out)))
     return [
         _host(one, view, incidents[key], campaigns.get(key, []))
         for key, one in sorted(view.coverage.hosts.items(), key=lambda each: (each[1].host.name, each[0]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Optional
 
 from extension import __version__
 from extension.fleet.campaigns import Alike, Campaign
@@ -25,10 +25,10 @@ Document = dict[str, Any]
 
 def document(view: FleetView, loaded: Loaded) -> Document:
     """Everything about the fleet; texts are as the hosts sent them, cleaned of what steers a reader."""
-    incidents = [_incident(view, one) for one in _ordered(view)]
-    numbers = {id(one): number for number, one in enumerate(_ordered(view), 1)}
-    for number, incident in enumerate(incidents, 1):
-        incident["id"] = f"I{number}"
+    ranks = {id(member): rank for rank, campaign in enumerate(view.campaigns) for member in campaign.members}
+    ordered = _ordered(view, ranks)
+    numbers = {id(one): number for number, one in enumerate(ordered, 1)}
+    incidents = [_incident(view, one, number, ranks.get(id(one))) for number, one in enumerate(ordered, 1)]
     summary = _summary(view)
     cleaned: Document = _clean(
         {
@@ -65,8 +65,8 @@ def document(view: FleetView, loaded: Loaded) -> Document:
     return cleaned
 
 
-def _ordered(view: FleetView) -> list[HostIncident]:
-    ranks = {id(member): number for number, campaign in enumerate(view.campaigns) for member in campaign.members}
+def _ordered(view: FleetView, ranks: dict[int, int]) -> list[HostIncident]:
+    """The incidents in the order in which they are told; `ranks` is that of each one's campaign, by id."""
     return sorted(
         view.incidents,
         key=lambda one: (not one.incident.is_compromise, ranks.get(id(one), len(ranks)), one.began or 0, one.host.name),
@@ -101,16 +101,16 @@ def _told(finding: Finding) -> dict[str, str]:
     return {language: told(finding, language) for language in LANGUAGES}
 
 
-def _incident(view: FleetView, one: HostIncident) -> Document:
-    campaign = view.campaign_of(one)
+def _incident(view: FleetView, one: HostIncident, number: int, rank: Optional[int]) -> Document:
     return {
+        "id": f"I{number}",
         "host": one.host.name,
         "key": one.host.key,
         "severity": one.incident.severity,
         "confidence": one.incident.confidence,
         "is_compromise": one.incident.is_compromise,
         "is_mining": one.incident.is_mining,
-        "campaign": campaign.name if campaign else "",
+        "campaign": "" if rank is None else view.campaigns[rank].name,
         "began": as_time(one.began),
         "sentence": _both(lambda language: sentence(one.incident, language)),
         "detections": sorted(one.detections),
@@ -126,7 +126,7 @@ def _incident(view: FleetView, one: HostIncident) -> Document:
 
 
 def _campaign(view: FleetView, one: Campaign, numbers: dict[int, int]) -> Document:
-    names = {host.key: host.name for host in view.ground.hosts.values()}
+    hosts = view.ground.hosts
     by_host = {member.host.key: member for member in reversed(one.members)}
     keys = set(by_host)
     first = one.first.incident
@@ -151,11 +151,11 @@ def _campaign(view: FleetView, one: Campaign, numbers: dict[int, int]) -> Docume
         "shared": [{"kind": thing.kind, "value": thing.value, "hosts": count} for thing, count in one.shared()[:_THINGS]],
         "variants": [{"kind": kind, "different": count} for kind, count in one.variants()],
         "logins": [
-            {"from": names[each.source], "to": names[each.to], "username": each.username, "time": as_time(each.time)}
+            {"from": hosts[each.source].name, "to": hosts[each.to].name, "username": each.username, "time": as_time(each.time)}
             for each in one.logins
         ],
         "outside": [
-            {"address": each.source, "to": names[each.to], "username": each.username, "time": as_time(each.time)}
+            {"address": each.source, "to": hosts[each.to].name, "username": each.username, "time": as_time(each.time)}
             for each in view.outside
             if each.to in keys
         ][:_THINGS],

@@ -115,9 +115,9 @@ def words(language: str) -> dict[str, str]:
     return {**report_words(language), **{key: both[column] for key, both in _WORDS.items()}}
 
 
-def plural(count: int, one: str, many: str = "") -> str:
+def plural(count: int, one: str) -> str:
     """`3 hosts`, `1 host`."""
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
+    return f"{count:,} {one}{'' if count == 1 else 's'}"
 
 
 def fleet_sentence(summary: dict[str, int], language: str) -> str:

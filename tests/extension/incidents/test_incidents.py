@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from extension.incidents import Finding, Incident, group, sentence, things_of, told
 from extension.pack.model import load_pack, shipped_pack
 from extension.pack.parts import STAGES
+from tables.indicators import pools
 from tests.lab.wallets import XMR
 from tests.support.made_triage import HOSTILE
 
@@ -201,3 +202,13 @@ def test_what_an_attacker_writes_is_read_in_bounded_time(text: str) -> None:
 
 def test_every_detection_has_a_place_in_the_chain() -> None:
     assert all(QUERIES[name].stage in STAGES and QUERIES[name].says for name in _NAMES)
+
+
+def test_the_lists_are_read_once_however_many_addresses_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    data = pools.read_data
+    monkeypatch.setattr(pools, "read_data", lambda name: (read.append(name), data(name))[1])
+    pools.builtin_shared_networks.cache_clear()
+    for number in range(20):
+        assert things("pool_connection", remote_address=f"203.0.113.{number}") >= {("address", f"203.0.113.{number}")}
+    assert sorted(read) == sorted(set(read))
