@@ -49,7 +49,7 @@ def prepare(engine: Engine, names: Names, step: Callable[[str], None] = lambda _
     keys = [(sender, host.key) for host in hosts.values() for sender in host.senders]
     owners = engine.take("owners", {"sender": str(engine.table("senders").sender.type()), "host": "string"}, keys)
     step("state")
-    results = engine.keep("results", engine.table("logged").join(owners, "sender").drop("sender"))
+    results = engine.table("logged").join(owners, "sender").drop("sender")
     batches = engine.keep("batches", states.batches(results))
     gap = usual_gap(engine, batches, len(hosts))
     jumping = mark_clocks(list(hosts.values()), now, gap)

@@ -9,57 +9,87 @@ import ibis
 import ibis.expr.types as ir
 
 from extension.fleet.columns import COLUMNS
-from extension.fleet.duck_files import DuckFiles
-from extension.fleet.engines import memory, texts
+from extension.fleet.duck_files import MEMORY, DuckFiles
+from extension.fleet.engines import texts
+from extension.fleet.names import Names
+
+_LOGGED = {"query": "string", "epoch": "int64", "counter": "int64", "unix_time": "int64", "action": "string", "row_key": "uint64"}
+_SCHEMAS = {
+    "senders": ibis.schema({"sender": "uint64", "identifier": "string", "decorations": "string"}),
+    "spans": ibis.schema({"sender": "uint64", "first_time": "int64", "last_time": "int64", "lines": "int64"}),
+    "logged": ibis.schema({"sender": "uint64", **_LOGGED}),
+    "rows": ibis.schema({"query": "string", "row_key": "uint64", **dict.fromkeys(COLUMNS, "string")}),
+}
+_TYPES = {"string": "VARCHAR", "int64": "BIGINT", "uint64": "UBIGINT", "boolean": "BOOLEAN"}
 
 
 class Duck(DuckFiles):
     """DuckDB with the results of files in it, as engines.Engine asks."""
 
     name = "DuckDB"
+    _knows_hosts = False
+
+    def __init__(self, names: Names, memory: str = MEMORY) -> None:
+        super().__init__(names, memory)
+        self.ibis = ibis.duckdb.from_connection(self.connection)
+        # Told rather than asked for: Ibis reads the names of a type of ten thousand hosts one by one.
+        self._schemas = dict(_SCHEMAS)
 
     def ready(self) -> None:
         """Make the tables of the contract from what was loaded."""
+        # Joined and counted by number, read as the names that they stand for.
+        self.run("""
+            CREATE TYPE query_names AS ENUM (SELECT query FROM queries ORDER BY number);
+            CREATE VIEW numbered AS SELECT number, query::query_names AS query FROM queries;
+            CREATE VIEW logged AS SELECT * EXCLUDE (number) FROM told JOIN numbered USING (number)""")
         structure = json.dumps(dict.fromkeys(COLUMNS, "VARCHAR"))
         columns = ", ".join(f"coalesce(c.{name}, '') AS {name}" for name in COLUMNS)
         self.run(f"""
             CREATE OR REPLACE TABLE rows AS SELECT query, row_key, {columns}
-            FROM (SELECT query, row_key, json_transform(row_json, '{structure}') AS c FROM contents)""")  # noqa: S608
+            FROM (SELECT number, row_key, json_transform(row_json, '{structure}') AS c FROM contents)
+            JOIN numbered USING (number)""")  # noqa: S608
         self.run("""
             CREATE OR REPLACE TABLE spans AS
             SELECT sender, min(unix_time) AS first_time, max(unix_time) AS last_time, count(*) AS lines
-            FROM logged GROUP BY sender""")
-        self.ibis = ibis.duckdb.from_connection(self.connection)
+            FROM told GROUP BY sender""")
 
     def has_results(self) -> bool:
         """Whether anything was loaded."""
-        return bool(self.run("SELECT count(*) FROM logged")[0][0])
+        return bool(self.run("SELECT count(*) FROM told")[0][0])
 
     def table(self, name: str) -> ir.Table:
         """A table of the database."""
-        return self.ibis.table(name)
+        return ibis.table(self._schemas[name], name=name)
 
     def keep(self, name: str, expression: ir.Table) -> ir.Table:
         """The expression's result as a table of the database."""
         self.run(f'CREATE OR REPLACE TABLE "{name}" AS {self.ibis.compile(expression)}')  # names of our own
-        return self.ibis.table(name)
+        self._schemas[name] = expression.schema()
+        return self.table(name)
 
     def take(self, name: str, columns: dict[str, str], rows: list[tuple[Any, ...]]) -> ir.Table:
         """A table made of rows of Python's."""
-        self.connection.register("taken", memory(columns, rows))
-        self.run(f'CREATE OR REPLACE TABLE "{name}" AS SELECT * FROM taken')  # noqa: S608  # names of our own
-        self.connection.unregister("taken")
-        return self.ibis.table(name)
+        values = [list(column) for column in zip(*rows)] if rows else [[] for _ in columns]
+        if "host" in columns and not self._knows_hosts:
+            self.run("CREATE TYPE hosts AS ENUM (SELECT DISTINCT unnest(?::VARCHAR[]))", [values[list(columns).index("host")]])
+            self._knows_hosts = True
+        kinds = {column: "hosts" if column == "host" else _TYPES[kind] for column, kind in columns.items()}
+        chosen = ", ".join(f'unnest(?::{kind}[]) AS "{column}"' for column, kind in kinds.items())
+        self.run(f'CREATE OR REPLACE TABLE "{name}" AS SELECT {chosen}', values)  # names of our own
+        self._schemas[name] = ibis.schema(columns)
+        return self.table(name)
 
     def fetch(self, expression: ir.Table) -> list[dict[str, Any]]:
         """The rows of a small table."""
-        rows: list[dict[str, Any]] = self.ibis.to_pyarrow(expression).to_pylist()
-        return rows
+        names = expression.columns
+        return [dict(zip(names, row)) for row in self.run(str(self.ibis.compile(expression)))]
 
     def rows_of(self, state: ir.Table) -> list[tuple[str, str, int, dict[str, str]]]:
         """(host, query, first time, all columns) of the rows that a small part of the state names."""
         self.keep("wanted", state)
-        told = self.run("SELECT host, query, first_time, row_json FROM wanted JOIN contents USING (query, row_key)")
+        told = self.run("""
+            SELECT host, query, first_time, row_json
+            FROM wanted JOIN numbered USING (query) JOIN contents USING (number, row_key)""")
         return sorted(
             ((host, query, first, texts(row)) for host, query, first, row in told), key=lambda row: (*row[:3], json.dumps(row[3]))
         )

@@ -1,6 +1,6 @@
 """Reads result files into DuckDB: any number of result files into three tables of one database.
 
-`logged` has a line per logged row, with keys in place of texts; `contents` each distinct row once; `senders` each distinct host
+`told` has a line per logged row, with keys in place of texts; `contents` each distinct row once; `senders` each distinct host
 identifier with its decorations. All is by the rows' own content, so that a line that comes twice changes nothing.
 """
 
@@ -34,11 +34,13 @@ class DuckFiles:
         self.connection = duckdb.connect(str(self.folder / "fleet.duckdb"), config=dict(settings))
         self._keeper: Callable[[], int] = self._keep
         self.run("""
-            CREATE TABLE names (logged VARCHAR, query VARCHAR, kind VARCHAR, is_read BOOLEAN);
+            CREATE TYPE actions AS ENUM ('added', 'removed', 'snapshot', 'empty', 'other');
+            CREATE TABLE queries (number INTEGER, query VARCHAR);
+            CREATE TABLE names (logged VARCHAR, number INTEGER, is_read BOOLEAN);
             CREATE TABLE senders (sender UBIGINT, identifier VARCHAR, decorations JSON);
-            CREATE TABLE contents (query VARCHAR, row_key UBIGINT, row_json JSON);
-            CREATE TABLE logged (
-                sender UBIGINT, query VARCHAR, epoch BIGINT, counter BIGINT, unix_time BIGINT, action VARCHAR, row_key UBIGINT
+            CREATE TABLE contents (number INTEGER, row_key UBIGINT, row_json JSON);
+            CREATE TABLE told (
+                sender UBIGINT, number INTEGER, epoch BIGINT, counter BIGINT, unix_time BIGINT, action actions, row_key UBIGINT
             )""")
 
     def close(self) -> None:
@@ -153,7 +155,7 @@ class DuckFiles:
             FROM (SELECT DISTINCT identifier, decorations FROM stage WHERE name IS NOT NULL)""")
         self.run("INSERT INTO senders SELECT sender, identifier, decorations FROM heard ANTI JOIN senders USING (sender)")
         has_snapshots, has_batches, lines = self.run("SELECT count(snapshot) > 0, count(diff) > 0, count(*) FROM stage")[0]
-        self._take("stage", "lower(action)", "columns IS NOT NULL")
+        self._take("stage", "coalesce(try_cast(lower(action) AS actions), 'other')", "columns IS NOT NULL")
         if has_snapshots:
             # What there was between the first and the last snapshot of a batch is of no account.
             self.run("""
@@ -163,12 +165,10 @@ class DuckFiles:
                     FROM stage WHERE snapshot IS NOT NULL GROUP BY ALL)""")
             at_ends = "snapshot IS NOT NULL AND (identifier, decorations, name, unix_time) IN (FROM ends)"
             self._take(_unnested("snapshot", at_ends), "'snapshot'")
-            self.run("""INSERT INTO logged SELECT DISTINCT sender, query, epoch, counter, unix_time, 'snapshot', NULL::UBIGINT
-                FROM stage JOIN heard USING (identifier, decorations) JOIN names ON name = logged
-                WHERE json_array_length(snapshot) > 0""")
-            self.run("""INSERT INTO logged SELECT sender, query, epoch, counter, unix_time, 'empty', NULL
-                FROM stage JOIN heard USING (identifier, decorations) JOIN names ON name = logged
-                WHERE json_array_length(snapshot) = 0""")
+            self.run("""INSERT INTO told SELECT DISTINCT sender, number, epoch, counter, unix_time,
+                    CASE WHEN length > 0 THEN 'snapshot' ELSE 'empty' END, NULL::UBIGINT
+                FROM (SELECT *, json_array_length(snapshot) AS length FROM stage WHERE snapshot IS NOT NULL)
+                JOIN heard USING (identifier, decorations) JOIN names ON name = logged""")
         for side in ("removed", "added") if has_batches else ():
             self._take(_unnested(f"diff->'{side}'", "diff IS NOT NULL"), f"'{side}'")
         return int(lines)
@@ -179,24 +179,30 @@ class DuckFiles:
         logged = [name for (name,) in self.run(sql)]
         if logged:
             bare = [self.names.bare(name) for name in logged]
-            kinds, read = [self.names.kind(name) for name in bare], [self.names.has_read_rows(name) for name in bare]
-            self.run("INSERT INTO names SELECT unnest(?), unnest(?), unnest(?), unnest(?)", [logged, bare, kinds, read])
+            self.run("""
+                INSERT INTO queries SELECT row_number() OVER (ORDER BY query) + (SELECT count(*) FROM queries), query
+                FROM (SELECT DISTINCT unnest(?) AS query) ANTI JOIN queries USING (query)""", [bare])  # fmt: skip
+            read = [self.names.has_read_rows(name) for name in bare]
+            self.run("""
+                INSERT INTO names SELECT logged, number, is_read
+                FROM (SELECT unnest(?) AS logged, unnest(?) AS query, unnest(?) AS is_read) JOIN queries USING (query)""",
+                [logged, bare, read])  # fmt: skip
 
     def _take(self, stage: str, action: str, condition: str = "true") -> None:
         """Take rows; what is the same on many hosts is hashed once a batch, and met by its text."""
         source = f"FROM {stage} JOIN names ON name = logged WHERE {condition}"
         self.run(f"""
-            CREATE OR REPLACE TEMP TABLE fresh AS SELECT query, columns, md5_number_lower(columns) AS row_key
-            FROM (SELECT DISTINCT query, columns {source} AND is_read)""")  # noqa: S608  # SQL of our own making
-        self.run("INSERT INTO contents SELECT query, row_key, columns FROM fresh ANTI JOIN contents USING (query, row_key)")
-        taken = f"SELECT sender, query, epoch, counter, unix_time, {action}"
+            CREATE OR REPLACE TEMP TABLE fresh AS SELECT number, columns, md5_number_lower(columns) AS row_key
+            FROM (SELECT DISTINCT number, columns {source} AND is_read)""")  # noqa: S608  # SQL of our own making
+        self.run("INSERT INTO contents SELECT number, row_key, columns FROM fresh ANTI JOIN contents USING (number, row_key)")
+        taken = f"SELECT sender, number, epoch, counter, unix_time, {action}"
         told = "JOIN heard USING (identifier, decorations)"
         self.run(
-            f"INSERT INTO logged {taken}, row_key FROM (SELECT * {source} AND is_read) JOIN fresh USING (query, columns) {told}"
+            f"INSERT INTO told {taken}, row_key FROM (SELECT * {source} AND is_read) JOIN fresh USING (number, columns) {told}"
         )
         # Of queries whose rows nobody reads, only when they were reported.
         self.run(f"""
-            INSERT INTO logged SELECT DISTINCT * FROM ({taken}, NULL::UBIGINT FROM (SELECT * {source} AND NOT is_read) {told})""")  # noqa: S608
+            INSERT INTO told SELECT DISTINCT * FROM ({taken}, NULL::UBIGINT FROM (SELECT * {source} AND NOT is_read) {told})""")  # noqa: S608
 
 
 def _unnested(array: str, condition: str) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any, Protocol
 
-import ibis
 import ibis.expr.types as ir
 
 
@@ -27,7 +26,7 @@ class Engine(Protocol):
         ...
 
     def take(self, name: str, columns: dict[str, str], rows: list[tuple[Any, ...]]) -> ir.Table:
-        """A table made of rows of Python's, its columns as (name, type of Ibis)."""
+        """A table made of rows of Python's, its columns as (name, type of Ibis); the first with a `host` has all hosts."""
         ...
 
     def fetch(self, expression: ir.Table) -> list[dict[str, Any]]:
@@ -37,15 +36,6 @@ class Engine(Protocol):
     def rows_of(self, state: ir.Table) -> list[tuple[str, str, int, dict[str, str]]]:
         """(host, query, first time, all columns) of the rows that a small part of the state names."""
         ...
-
-
-def memory(columns: dict[str, str], rows: list[tuple[Any, ...]]) -> Any:
-    """Rows of Python's as an Arrow table, which every backend takes."""
-    import pyarrow
-
-    schema = ibis.schema(columns).to_pyarrow()
-    values = zip(*rows) if rows else [[] for _ in columns]
-    return pyarrow.table([pyarrow.array(list(column), type=field.type) for column, field in zip(values, schema)], schema=schema)
 
 
 def texts(row: str) -> dict[str, str]:

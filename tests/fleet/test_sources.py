@@ -25,7 +25,7 @@ def _loaded(names: Names, *paths: Path) -> tuple[Loaded, list[str]]:
     engine = Duck(names)
     try:
         loaded = engine.load(discover(map(str, paths))[0])
-        rows = engine.run("SELECT row_json->>'module' FROM logged JOIN contents USING (query, row_key) ORDER BY 1")
+        rows = engine.run("SELECT row_json->>'module' FROM told JOIN contents USING (number, row_key) ORDER BY 1")
         return loaded, [value for (value,) in rows]
     finally:
         engine.close()
