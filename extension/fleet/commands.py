@@ -6,18 +6,18 @@ import functools
 import json
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional
 
 import click
 from rich.console import Console
-from rich.text import Text
 
 from extension import private_file
-from extension.command_line import FOUND, CannotRunError, open_pack, pack_option
+from extension.command_line import FOUND, CannotRunError, language_option, open_pack, pack_option, to_file, write_out
 from extension.fleet.sources import NoSourceError, Problem, Source, discover
 from extension.tabular import as_csv, as_grid
+from tables.schema import clean_text
 
 if TYPE_CHECKING:
     from extension.fleet.report.document import Document
@@ -76,21 +76,20 @@ def _source_options(command: Callable[..., None]) -> Callable[..., None]:
 @_source_options
 @click.option("--format", "form", type=click.Choice(["text", "html", "md", "json"]), default="text", show_default=True)
 @click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="Write the report there instead of printing it.")
-@click.option("--lang", type=click.Choice(["en", "zh"]), default="en", show_default=True)
+@language_option
 def report(
     sources: tuple[str, ...], engine: str, memory: str, folder: Optional[Path], form: str, output: Optional[Path], lang: str
 ) -> None:
     """Report on the fleet: exit 0 = no host is compromised, 1 = some are, 2 = could not run."""
     if output is not None:
-        _to_file(private_file.check, output)
+        to_file(private_file.check, output)
     document = _document(sources, engine, memory, folder)
     if form == "text" and output is None:
         from extension.fleet.report import text
 
         text.show(document, lang, sys.stdout)
     else:
-        rendered = _render(document, form, lang)
-        click.echo(rendered, nl=False) if output is None else _to_file(private_file.write, output, rendered)
+        write_out(_render(document, form, lang), output)
     if document["summary"]["compromised"]:
         sys.exit(FOUND)
 
@@ -99,7 +98,7 @@ def _listing(name: str) -> click.Command:
     @click.command(name, help=f"List the fleet's {name}, one a row.")
     @_source_options
     @click.option("--format", "form", type=click.Choice(["table", "csv", "jsonl"]), default="table", show_default=True)
-    @click.option("--lang", type=click.Choice(["en", "zh"]), default="en", show_default=True)
+    @language_option
     def command(sources: tuple[str, ...], engine: str, memory: str, folder: Optional[Path], form: str, lang: str) -> None:
         from extension.fleet.listing import LISTS
 
@@ -144,7 +143,7 @@ def export(
     except KeyError as error:
         known = ", ".join(one["name"] for one in document["campaigns"]) or "none"
         raise CannotRunError(f"no campaign {error}; there are: {known}") from None
-    click.echo(rendered, nl=False) if output is None else _to_file(private_file.write, output, rendered)
+    write_out(rendered, output)
 
 
 @fleet.command()
@@ -154,40 +153,33 @@ def export(
 @pack_option
 def load(sources: tuple[str, ...], into: Path, memory: str, folder: Optional[Path]) -> None:
     """Write results into a Parquet data set, partitioned by day; a file that is in it already changes nothing."""
-    from extension.fleet.duck import Duck
     from extension.fleet.load import NoDataSetError
     from extension.fleet.load import load as load_into
     from extension.fleet.names import Names
+    from extension.fleet.open_engine import open_duck
 
     files, problems = _discovered(sources)
-    engine = Duck(Names.of(open_pack(folder)), memory)
-    try:
-        with _progress(sum(source.size for source in files)) as advance:
-            loaded, known = load_into(engine, files, into, advance)
-    except NoDataSetError as error:
-        raise CannotRunError(str(error)) from None
-    except OSError as error:
-        raise CannotRunError(f"{into}: {error.strerror or error}") from None
-    finally:
-        engine.close()
+    with _told_errors(), closing(open_duck(Names.of(open_pack(folder)), memory)) as engine:
+        try:
+            with _progress(sum(source.size for source in files)) as advance:
+                loaded, known = load_into(engine, files, into, advance)
+        except NoDataSetError as error:
+            raise CannotRunError(str(error)) from None
+        except OSError as error:
+            raise CannotRunError(f"{into}: {error.strerror or error}") from None
     for problem in problems + loaded.problems:
-        click.echo(str(Text(str(problem))), err=True)
+        click.echo(clean_text(str(problem)), err=True)
     click.echo(f"{loaded.files} files loaded, {loaded.lines} lines, {loaded.broken} broken; {known} files were there already")
 
 
 def _document(sources: tuple[str, ...], engine: str, memory: str, folder: Optional[Path]) -> Document:
     from extension.fleet.fleet_view import look
     from extension.fleet.names import Names
-    from extension.fleet.open_engine import EngineRefusedError, open_engine
+    from extension.fleet.open_engine import open_engine
     from extension.fleet.report.document import document
 
     files, problems = _discovered(sources)
-    names = Names.of(open_pack(folder))
-    try:
-        opened = open_engine(engine, names, memory)
-    except EngineRefusedError as error:
-        raise CannotRunError(str(error)) from None
-    try:
+    with _told_errors(), closing(open_engine(engine, Names.of(open_pack(folder)), memory)) as opened:
         with _progress(sum(source.size for source in files)) as advance:
             loaded = opened.load(files, advance)
         loaded.problems[:0] = problems
@@ -195,14 +187,23 @@ def _document(sources: tuple[str, ...], engine: str, memory: str, folder: Option
             why = f"; {loaded.problems[0]}" if loaded.problems else ""
             raise CannotRunError(f"no result of osquery in what was read ({loaded.files} files, {loaded.lines} lines){why}")
         opened.ready()
-        console = Console(stderr=True)
-        with console.status("") as status:
-            view = look(opened, names, status.update)
-            return document(view, loaded)
+        with Console(stderr=True).status("") as status:
+            return document(look(opened, opened.names, status.update), loaded)
+
+
+@contextmanager
+def _told_errors() -> Iterator[None]:
+    """Tell in one line what the engine does not do, or where it ran out of memory or disk."""
+    import duckdb
+
+    from extension.fleet.open_engine import EngineRefusedError
+
+    try:
+        yield
     except EngineRefusedError as error:
         raise CannotRunError(str(error)) from None
-    finally:
-        opened.close()
+    except duckdb.Error as error:
+        raise CannotRunError(f"DuckDB: {str(error).splitlines()[0]}") from None
 
 
 def _discovered(sources: tuple[str, ...]) -> tuple[list[Source], list[Problem]]:
@@ -234,10 +235,3 @@ def _render(document: Document, form: str, lang: str) -> str:
     if form == "json":
         return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
     return {"html": html.render, "md": markdown.render, "text": text.render}[form](document, lang)
-
-
-def _to_file(action: Callable[..., None], path: Path, *arguments: str) -> None:
-    try:
-        action(path, *arguments)
-    except OSError as error:
-        raise CannotRunError(f"{path}: {error.strerror}") from None

@@ -10,6 +10,7 @@ from ibis import _
 from extension.fleet.answers import Ground, with_rows
 from extension.fleet.forms import STATUS
 from extension.fleet.hosts import Host
+from tables.schema import whole_number
 
 _HOUR, _DAY = 3600, 86400
 # Without a regular heartbeat in the logs nobody can tell a quiet host from a dead one within less than this.
@@ -110,13 +111,13 @@ def _lost(ground: Ground, hosts: dict[str, HostCoverage]) -> None:
 def _failing(ground: Ground, hosts: dict[str, HostCoverage]) -> dict[str, int]:
     """Queries that failed, were cut or needed root, with the number of hosts; noted at each host."""
     rows = with_rows(ground, ground.state.filter(_.query == STATUS)).select("host", "failed_query", "why").distinct()
-    counts: Counter[str] = Counter()
+    failing: dict[str, set[str]] = defaultdict(set)
     for row in ground.engine.fetch(rows.order_by(["host", "failed_query", "why"])):
         name = ground.names.bare(row["failed_query"])
-        counts[name] += 1
         if row["host"] in hosts:
+            failing[name].add(row["host"])
             hosts[row["host"]].problems.append(("no_root" if row["why"] == "needs-root" else "failing", f"{name}: {row['why']}"))
-    return dict(counts.most_common())
+    return dict(sorted(((name, len(keys)) for name, keys in failing.items()), key=lambda each: (-each[1], each[0])))
 
 
 def _without_removed(ground: Ground) -> tuple[str, ...]:
@@ -128,4 +129,5 @@ def _without_removed(ground: Ground) -> tuple[str, ...]:
 
 
 def _version(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in text.split("+")[0].split("-")[0].split(".") if part.isdigit())
+    parts = map(whole_number, text.split("+")[0].split("-")[0].split("."))
+    return tuple(part for part in parts if part is not None)

@@ -16,12 +16,10 @@ import duckdb
 
 from extension.fleet.lines import Reading, rewrite
 from extension.fleet.names import Names
-from extension.fleet.reading import JSON, TEXT, TIME, Loaded, batches, paths, quoted, reader
+from extension.fleet.reading import COUNTER, JSON, ROWS, TEXT, TIME, Loaded, batches, paths, quoted, reader
 from extension.fleet.sources import DOCUMENT, LINES, PARQUET, Problem, Source
 
 MEMORY = "1GB"
-# Days of clocks beyond it are all one day.
-_LAST_DAY = 4102444800
 
 
 class DuckFiles:
@@ -31,7 +29,11 @@ class DuckFiles:
         self.names = names
         self.folder = Path(tempfile.mkdtemp(prefix="minehunt-fleet-"))
         settings = {"memory_limit": memory, "temp_directory": str(self.folder / "spill"), "preserve_insertion_order": "false"}
-        self.connection = duckdb.connect(str(self.folder / "fleet.duckdb"), config=dict(settings))
+        try:
+            self.connection = duckdb.connect(str(self.folder / "fleet.duckdb"), config=dict(settings))
+        except duckdb.Error:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            raise
         self._keeper: Callable[[], int] = self._keep
         self.run("""
             CREATE TYPE actions AS ENUM ('added', 'removed', 'snapshot', 'empty', 'other');
@@ -73,7 +75,7 @@ class DuckFiles:
                 COPY (
                     SELECT name, identifier AS hostIdentifier, unix_time AS unixTime, epoch, counter, action, columns,
                         decorations, snapshot, diff AS diffResults,
-                        strftime(make_timestamp(greatest(least(unix_time, {_LAST_DAY}), 0) * 1000000), '%Y-%m-%d') AS day
+                        strftime(make_timestamp(unix_time * 1000000), '%Y-%m-%d') AS day
                     FROM stage WHERE name IS NOT NULL
                 ) TO {quoted(str(folder))} (
                     FORMAT parquet, COMPRESSION zstd, PARTITION_BY (day), FILENAME_PATTERN '{name}_{{uuid}}', APPEND
@@ -135,6 +137,10 @@ class DuckFiles:
         loaded.problems += reading.problems
         if rewritten.stat().st_size:
             self._stage(reader([Source(str(rewritten), LINES, "", 0)]))
+            lost = reading.results - int(self.run("SELECT count(*) FROM stage WHERE name IS NOT NULL AND NOT no_row")[0][0])
+            if lost:
+                loaded.broken += lost
+                loaded.problems.append(Problem(source.path, f"{lost} results that DuckDB does not read"))
             self._keeper()
         rewritten.unlink()
 
@@ -142,9 +148,8 @@ class DuckFiles:
         self.run(f"""
             CREATE OR REPLACE TEMP TABLE stage AS SELECT *, columns IS NULL AND snapshot IS NULL AND diff IS NULL AS no_row FROM (
                 SELECT name, coalesce(hostIdentifier, '') AS identifier, coalesce(decorations, '{{}}') AS decorations,
-                    {TIME} AS unix_time, coalesce(try_cast(epoch AS BIGINT), 0) AS epoch,
-                    coalesce(try_cast(counter AS BIGINT), 0) AS counter, action, columns, snapshot, diffResults AS diff,
-                    filename AS file
+                    {TIME} AS unix_time, coalesce(try_cast(epoch AS BIGINT), 0) AS epoch, {COUNTER} AS counter, action,
+                    {", ".join(f"{sql} AS {name}" for name, sql in ROWS.items())}, filename AS file
                 FROM {reader})""")  # noqa: S608  # a reader of our own making
 
     def _keep(self) -> int:

@@ -55,7 +55,7 @@ def records(document: Any, depth: int = 0) -> Iterator[Record]:
 def _of_mapping(document: Mapping[str, Any], depth: int) -> Iterator[Record]:
     if isinstance(document.get("steps"), list) and isinstance(document.get("host"), dict):
         yield from _triage(document)
-    elif isinstance(document.get("name"), str) and any(key in document for key in ("columns", "diffResults", "snapshot")):
+    elif isinstance(document.get("name"), str) and _has_rows(document):
         yield dict(document)
     elif "severity" in document and str(document.get("message", "")).startswith(_FAILED):
         yield _failure(document)
@@ -73,6 +73,13 @@ def _of_mapping(document: Mapping[str, Any], depth: int) -> Iterator[Record]:
         for key in ("hits", "Records", "records", "events", "results"):
             if isinstance(document.get(key), (list, dict)):
                 yield from records(document[key], depth + 1)
+
+
+def _has_rows(document: Mapping[str, Any]) -> bool:
+    """Whether one of osquery's forms of rows is there, in its shape; older osqueryds write an empty snapshot as ""."""
+    snapshot = document.get("snapshot")
+    rows = isinstance(document.get("columns"), dict) or isinstance(document.get("diffResults"), dict)
+    return rows or isinstance(snapshot, list) or snapshot == ""
 
 
 def _json_text(text: str) -> Optional[Union[dict[str, Any], list[Any]]]:

@@ -8,26 +8,29 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Callable, cast
 
-from extension.fleet.forms import records
+from extension.fleet.forms import Record, records
 from extension.fleet.sources import DOCUMENT, Problem, Source
 
 # One line, or one JSON document, larger than this is no result of osquery (its own logger drops lines over 1 MiB).
 MAX_LINE = 64 * 1024 * 1024
 _NAMED = 20
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _CHUNK = 1024 * 1024
 
 
 @dataclass
 class Reading:
-    """What came of one file: lines read, lines broken, and the first twenty of those by file:line."""
+    """What came of one file: lines read, results in them, lines broken, and the first twenty of those by file:line."""
 
     lines: int = 0
+    results: int = 0
     broken: int = 0
     problems: list[Problem] = field(default_factory=list)
 
@@ -52,7 +55,7 @@ def rewrite(source: Source, output: IO[bytes], reading: Reading) -> None:
             if len(line) >= MAX_LINE:
                 reading.fault(f"{source.path}:{number}", f"longer than {MAX_LINE >> 20} MiB")
                 continue
-            for why in _write(line, output):
+            for why in _write(line, output, reading):
                 reading.fault(f"{source.path}:{number}", why)
     except (OSError, EOFError, zlib.error, ValueError) as error:
         reading.fault(f"{source.path}:{number + 1}", f"the file ends here: {_reason(error)}")
@@ -66,13 +69,13 @@ def _document(source: Source, output: IO[bytes], reading: Reading) -> None:
         if len(data) > MAX_LINE:
             reading.fault(f"{source.path}:1", f"one JSON document larger than {MAX_LINE >> 20} MiB")
             return
-        for why in _write(data, output):
+        for why in _write(data, output, reading):
             reading.fault(f"{source.path}:1", why)
     except (OSError, EOFError, zlib.error, ValueError) as error:
         reading.fault(f"{source.path}:1", _reason(error))
 
 
-def _write(text: bytes, output: IO[bytes]) -> Iterator[str]:
+def _write(text: bytes, output: IO[bytes], reading: Reading) -> Iterator[str]:
     """Write the records in one line, yielding what is wrong with it; several JSON values may stand in one line (Firehose)."""
     decoded = text.decode("utf-8", "replace").strip().strip("\x00\x1e\ufeff").strip()
     position, found = 0, False
@@ -86,13 +89,20 @@ def _write(text: bytes, output: IO[bytes]) -> Iterator[str]:
             position += 1
         for record in records(value):
             found = True
-            output.write(json.dumps(record, ensure_ascii=True, default=str, separators=(",", ":")).encode() + b"\n")
+            reading.results += 1
+            output.write(_line(record) + b"\n")
         if not found and not _is_status(value):
             yield "JSON, but no result of osquery"
             return
 
 
 _DECODER = json.JSONDecoder(parse_constant=lambda name: name)
+
+
+def _line(record: Record) -> bytes:
+    """The record as one line of JSON; halves of surrogate pairs, which UTF-8 has not, as clean_text spells them."""
+    text = json.dumps(record, ensure_ascii=False, default=str, separators=(",", ":"))
+    return _SURROGATE.sub(lambda half: f"\\\\u{ord(half[0]):04x}", text).encode()
 
 
 def _is_status(value: Any) -> bool:

@@ -10,6 +10,8 @@ from typing import NamedTuple
 from ibis import _
 
 from extension.fleet.answers import Ground, with_rows
+from extension.fleet.reading import LAST_TIME
+from tables.schema import whole_number
 
 
 class Login(NamedTuple):
@@ -57,7 +59,8 @@ def logins(ground: Ground, hosts: Iterable[str], known: dict[str, str]) -> tuple
     outside: list[Login] = []
     for row in ground.engine.fetch(near):
         source = known.get(row["remote"])
-        time = int(row["logged_in_at"]) if row["logged_in_at"].isdigit() and len(row["logged_in_at"]) < 12 else 0
+        time = whole_number(row["logged_in_at"]) or 0
+        time = time if 0 <= time <= LAST_TIME else 0
         if source == row["host"]:
             continue
         (inside if source else outside).append(Login(source or row["remote"], row["host"], row["username"], time))

@@ -18,14 +18,7 @@ class EngineRefusedError(Exception):
 def open_engine(name: str, names: Names, memory: str) -> Union[Duck, Spark]:
     """The engine by its name: duckdb, spark (of this machine) or spark://HOST:PORT; EngineRefusedError for another."""
     if name == "duckdb":
-        import duckdb
-
-        from extension.fleet.duck import Duck
-
-        try:
-            return Duck(names, memory)
-        except duckdb.Error as error:
-            raise EngineRefusedError(f"--memory {memory}: {str(error).splitlines()[0]}") from None
+        return open_duck(names, memory)
     if name == "spark" or name.startswith(("spark://", "local[")):
         from extension.fleet.spark import Spark
 
@@ -33,3 +26,15 @@ def open_engine(name: str, names: Names, memory: str) -> Union[Duck, Spark]:
     raise EngineRefusedError(
         f"no engine {name!r}; there are duckdb, spark and spark://HOST:PORT; a warehouse runs dist/warehouse/ instead"
     )
+
+
+def open_duck(names: Names, memory: str) -> Duck:
+    """DuckDB with so much memory; EngineRefusedError where it does not start with that."""
+    import duckdb
+
+    from extension.fleet.duck import Duck
+
+    try:
+        return Duck(names, memory)
+    except duckdb.Error as error:
+        raise EngineRefusedError(f"--memory {memory}: {str(error).splitlines()[0]}") from None

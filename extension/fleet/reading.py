@@ -14,9 +14,35 @@ _PACKING = 12
 TEXT = ("name", "hostIdentifier", "unixTime", "calendarTime", "epoch", "counter", "action")
 JSON = ("columns", "decorations", "snapshot", "diffResults")
 _COLUMNS = "{" + ", ".join([f"'{name}': 'VARCHAR'" for name in TEXT] + [f"'{name}': 'JSON'" for name in JSON]) + "}"
-_CALENDAR = "epoch(try_strptime(replace(calendarTime, ' UTC', ''), '%a %b %d %H:%M:%S %Y'))::BIGINT"
-TIME = f"""CASE WHEN try_cast(unixTime AS BIGINT) IS NOT NULL THEN unixTime::BIGINT
-    ELSE coalesce(try_cast(unixTime AS DOUBLE)::BIGINT, {_CALENDAR}, 0) END"""
+_CALENDAR = "epoch(try_strptime(replace(calendarTime, ' UTC', ''), '%a %b %d %H:%M:%S %Y'))"
+# The end of 2099: a clock beyond it is wrong, and said to be ahead.
+LAST_TIME = 4102444800
+_MOST_COUNTED = 2147483647
+
+
+def seconds(number: str) -> str:
+    """SQL for the unix seconds in a DOUBLE, 0 to LAST_TIME: pipelines also write milli-, micro- and nanoseconds."""
+    unit = f"CASE WHEN {number} < 1e11 THEN 1e0 WHEN {number} < 1e14 THEN 1e3 WHEN {number} < 1e17 THEN 1e6 ELSE 1e9 END"
+    whole = f"CAST(floor(greatest(0e0, least({number} / {unit}, {LAST_TIME}e0))) AS BIGINT)"
+    return f"CASE WHEN {number} IS NOT NULL THEN {whole} END"
+
+
+def counted(number: str) -> str:
+    """SQL for a counter in a DOUBLE, within what can be reckoned with; one below 0 is never the 0 that begins a full set."""
+    return f"CASE WHEN {number} < 0 THEN 1 WHEN {number} >= 0 THEN CAST(least({number}, {_MOST_COUNTED}e0) AS BIGINT) END"
+
+
+# The plain whole numbers of nearly every line are read as such; whatever else stands there is reckoned with.
+TIME = f"""CASE WHEN try_cast(unixTime AS BIGINT) BETWEEN 0 AND {LAST_TIME} THEN unixTime::BIGINT
+    ELSE coalesce({seconds("try_cast(unixTime AS DOUBLE)")}, {seconds(_CALENDAR)}, 0) END"""
+COUNTER = f"""CASE WHEN counter IS NULL THEN 0 WHEN try_cast(counter AS BIGINT) BETWEEN 0 AND {_MOST_COUNTED} THEN counter::BIGINT
+    ELSE coalesce({counted("try_cast(counter AS DOUBLE)")}, 1) END"""
+# What is of another shape holds no row.
+ROWS = {
+    "columns": "CASE WHEN columns LIKE '{%' THEN columns END",
+    "snapshot": """CASE WHEN snapshot LIKE '[%' OR snapshot = '""' THEN snapshot END""",
+    "diff": "CASE WHEN diffResults LIKE '{%' THEN diffResults END",
+}
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -14,7 +15,7 @@ from extension.fleet.columns import COLUMNS
 from extension.fleet.engines import texts
 from extension.fleet.names import Names
 from extension.fleet.open_engine import EngineRefusedError
-from extension.fleet.reading import Loaded
+from extension.fleet.reading import Loaded, counted, seconds
 from extension.fleet.sources import DOCUMENT, PARQUET, Problem, Source
 
 _DIFF = "STRUCT<removed: ARRAY<STRING>, added: ARRAY<STRING>>"
@@ -28,6 +29,7 @@ _SPANS = "SELECT sender, min(unix_time) AS first_time, max(unix_time) AS last_ti
 _CONTENTS = """
     SELECT query, content AS row_key, first(columns) AS row_json FROM told
     WHERE is_read AND columns IS NOT NULL GROUP BY query, content"""
+_BROKEN = "count_if(name IS NULL OR columns IS NULL AND snapshot IS NULL AND diffResults IS NULL)"
 _TYPES = {"string": "STRING", "int64": "BIGINT", "boolean": "BOOLEAN"}
 
 
@@ -57,6 +59,8 @@ class Spark:
     def load(self, sources: Iterable[Source], progress: Callable[[int], None] = lambda _: None) -> Loaded:
         """Read files of osquery's own lines, and Parquet; EngineRefusedError for other documents, which `fleet load` reads."""
         files = list(sources)
+        if not files:
+            raise EngineRefusedError("none of the files can be read")
         if any(source.form == DOCUMENT for source in files):
             raise EngineRefusedError("Spark reads osquery's own lines; `minehunt fleet load` makes a data set of other forms")
         lines = [source.path for source in files if source.form != PARQUET]
@@ -67,10 +71,10 @@ class Spark:
         parquet = [source.path for source in files if source.form == PARQUET]
         if parquet:
             parts.append(self._parquet(parquet))
-        staged = parts[0] if len(parts) == 1 else parts[0].unionByName(parts[1])
+        staged = functools.reduce(DataFrame.unionByName, parts)
         staged.createOrReplaceTempView("staged")
         loaded = Loaded(files=len(files), size=sum(source.size for source in files))
-        for row in self._rows("SELECT file, count(*) AS lines, count_if(name IS NULL) AS broken FROM staged GROUP BY file"):
+        for row in self._rows(f"SELECT file, count(*) AS lines, {_BROKEN} AS broken FROM staged GROUP BY file"):  # noqa: S608  # SQL of our own
             loaded.lines += row["lines"]
             loaded.broken += row["broken"]
             if row["broken"]:
@@ -104,8 +108,9 @@ class Spark:
             [(*pair, self.names.has_read_rows(pair[1])) for pair in bare],
         )
         common = f"""query, is_read, coalesce(hostIdentifier, '') AS identifier, coalesce(decorations, '{{}}') AS decorations,
-            coalesce(bigint(double(unixTime)), {_CALENDAR}, 0) AS unix_time, coalesce(bigint(epoch), 0) AS epoch,
-            coalesce(bigint(counter), 0) AS counter"""
+            coalesce({seconds("double(unixTime)")}, {seconds(f"double({_CALENDAR})")}, 0) AS unix_time,
+            coalesce(bigint(epoch), 0) AS epoch,
+            CASE WHEN counter IS NULL THEN 0 ELSE coalesce({counted("double(counter)")}, 1) END AS counter"""
         source = "FROM staged JOIN names ON name = logged"
         told = f"""
             SELECT {common}, lower(action) AS action, columns {source} WHERE columns IS NOT NULL

@@ -13,6 +13,7 @@ from extension.incidents.groups import Groups
 from extension.incidents.incident import Finding, Incident
 from extension.incidents.things import PROCESS, Thing, process_pid
 from extension.pack.parts import GRAVE, SEVERITIES
+from tables.schema import whole_number
 
 # Which stages explain what else is found on a host, the best first.
 _CORES = (("mining",), ("execution", "hiding"))
@@ -64,8 +65,8 @@ def _meant(thing: Thing, owners: dict[Thing, list[int]], pids: dict[str, list[in
 
 def _may_be_it(found: Finding, child: Finding) -> bool:
     """Whether a process named by its pid alone can be the one that `found` is about: not one that began after its child."""
-    started, later = found.row.get("start_time", ""), child.row.get("start_time", "")
-    return not (started.isdigit() and later.isdigit()) or int(started) <= int(later)
+    started, later = (whole_number(finding.row.get("start_time", "")) for finding in (found, child))
+    return started is None or later is None or started <= later
 
 
 def _core(groups: list[list[Finding]]) -> list[Finding] | None:

@@ -9,7 +9,7 @@ from typing import Optional
 
 from extension.incidents.incident import Finding, Incident
 from extension.pack.parts import COLUMN, GRAVE, WEAKNESS, columns_of
-from tables.schema import clean_text
+from tables.schema import clean_text, whole_number
 
 # What stands in brackets is said only where all that it names is known.
 _PART = re.compile(rf"\[(?P<part>[^\[\]]*)\]|{COLUMN.pattern}")
@@ -101,7 +101,7 @@ def _mining(incident: Incident, words: Mapping[str, str]) -> str:
     best = max(miners, key=lambda finding: (finding.has_process, bool(_endpoint([finding.row])), bool(finding.row.get("coin"))))
     rows = [finding.row for finding in miners if _is_same(finding, best)]
     pid, name = _known(rows, "pid"), _known(rows, "process_name")
-    who = words["process"].format(name=name or "?", pid=pid) if pid.isdigit() and int(pid) > 0 else words["somebody"]
+    who = words["process"].format(name=name or "?", pid=pid) if (whole_number(pid) or 0) > 0 else words["somebody"]
     endpoint = _endpoint(rows)
     pool = next((row["pool"] for row in rows if row.get("pool") and ":" not in row["pool"]), "")
     where = words["named"].format(endpoint, clean_text(pool)) if pool and endpoint else endpoint or clean_text(pool)

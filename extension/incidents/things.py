@@ -14,6 +14,7 @@ from tables.indicators.networks import parse_address
 from tables.indicators.pools import builtin_shared_networks
 from tables.indicators.process_names import hidden_component, is_below, process_names
 from tables.indicators.wallets import find_wallets
+from tables.schema import whole_number
 from tables.text import bounded_yaml
 
 PROCESS = "process"
@@ -78,7 +79,7 @@ def process_pid(thing: Thing) -> str:
 
 def _process(value: str, column: str, row: Mapping[str, str]) -> Iterator[Thing]:
     """A process by pid and start time; by another column's pid, or of the parent, it is only meant."""
-    if not value.isdigit() or int(value) <= 1:
+    if not _is_pid(value):
         return
     if column != "pid":
         yield Thing(PROCESS, value, is_weak=True)
@@ -86,10 +87,15 @@ def _process(value: str, column: str, row: Mapping[str, str]) -> Iterator[Thing]
     start = row.get("start_time", "")
     yield Thing(PROCESS, f"{value}@{start}" if start not in ("", "0") else value)
     parent, name = row.get("parent", ""), row.get("parent_name", "")
-    if parent.isdigit() and int(parent) > 1:
+    if _is_pid(parent):
         yield Thing(PROCESS, parent, is_weak=True)
         if name and name not in common("parent"):
             yield Thing("parent", f"{parent} {name}")
+
+
+def _is_pid(text: str) -> bool:
+    """Whether it is the pid of a process that is not the first, which is everybody's parent."""
+    return (whole_number(text) or 0) > 1
 
 
 def _file(value: str, is_unsure: bool = False) -> Iterator[Thing]:

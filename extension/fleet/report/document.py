@@ -16,7 +16,7 @@ from extension.fleet.report.coverage import told_coverage, told_hosts
 from extension.fleet.report.times import as_time
 from extension.fleet.report.words import fleet_sentence
 from extension.incidents import Finding, sentence, told
-from extension.pack.parts import LANGUAGES, Text
+from extension.pack.parts import LANGUAGES, Query
 from tables.schema import clean_text
 
 _RARE, _NEXT, _PROBLEMS, _THINGS = 100, 500, 200, 60
@@ -159,9 +159,7 @@ def _campaign(view: FleetView, one: Campaign, numbers: dict[int, int]) -> Docume
             for each in view.outside
             if each.to in keys
         ][:_THINGS],
-        "hides": [
-            {"query": query.name, "title": _title(query.description, query), "hosts": count} for query, count in one.hiding()
-        ],
+        "hides": [{"query": query.name, "title": _title(query), "hosts": count} for query, count in one.hiding()],
         "indicators": [{"kind": thing.kind, "value": thing.value} for thing in one.indicators()],
     }
 
@@ -170,9 +168,9 @@ def _distinct(findings: tuple[Finding, ...]) -> list[Finding]:
     return list({told(finding, "en"): finding for finding in findings}.values())[:10]
 
 
-def _title(description: Text, query: Any) -> dict[str, str]:
-    title = getattr(query, "title", None) or description
-    return {language: title.get(language) for language in LANGUAGES}
+def _title(query: Query) -> dict[str, str]:
+    """The query's title; a pack of one's own may have its description only."""
+    return _both(lambda language: query.title.get(language) or query.description.get(language))
 
 
 def _alike(one: Alike) -> Document:
