@@ -16,7 +16,7 @@ _PORT = re.compile(r"[0-9]{1,5}")
 
 
 class Indicator(NamedTuple):
-    """Something to hunt for: `kind` is ip, domain, sha256, wallet or key.
+    """Something to hunt for: `kind` is ip, domain, sha256, wallet, key or image.
 
     `port` is that of a pool. `is_source` tells that somebody came from there, rather than that the host went there.
     """
@@ -43,24 +43,31 @@ def indicators(triage: Triage) -> list[Indicator]:
 
 def _of(finding: Finding) -> Iterator[Indicator]:
     note = told(finding, "en")
+    is_source = finding.query.name == "brute_force_login_succeeded"
     for thing in finding.strong_things:
-        if thing.kind == "pool":
-            host, _, port = thing.value.rpartition(":")
-            yield from _host(host or port, int(port) if host and _PORT.fullmatch(port) else None, False, note)
-        elif thing.kind == "address":
-            yield from _host(thing.value, None, finding.query.name == "brute_force_login_succeeded", note)
-        elif thing.kind == "hash" and _SHA256.fullmatch(thing.value):
-            yield Indicator("sha256", thing.value, None, False, note)
-        elif thing.kind in ("wallet", "key"):
-            yield Indicator(thing.kind, thing.value, None, False, note)
+        yield from of_thing(thing.kind, thing.value, note, is_source and thing.kind == "address")
+
+
+def of_thing(kind: str, value: str, note: str, is_source: bool = False) -> Iterator[Indicator]:
+    """What others can hunt for by a thing of an incident (extension/incidents); nothing where it is none of that kind."""
+    if kind == "pool":
+        host, _, port = value.rpartition(":")
+        yield from _host(host or port, int(port) if host and _PORT.fullmatch(port) else None, is_source, note)
+    elif kind == "address":
+        yield from _host(value, None, is_source, note)
+    elif kind == "hash" and _SHA256.fullmatch(value):
+        yield Indicator("sha256", value, None, is_source, note)
+    elif kind in ("wallet", "key", "image"):
+        yield Indicator(kind, value, None, is_source, note)
 
 
 def _host(host: str, port: Optional[int], is_source: bool, note: str) -> Iterator[Indicator]:
     bare = host.strip("[]")
+    port = port if port is not None and port < 65536 else None
     try:
         parse_address(bare)
     except ValueError:
         if _DOMAIN.fullmatch(bare):
             yield Indicator("domain", bare, port, is_source, note)
         return
-    yield Indicator("ip", bare, port if port is not None and port < 65536 else None, is_source, note)
+    yield Indicator("ip", bare, port, is_source, note)

@@ -19,7 +19,7 @@ def event(triage: Triage) -> str:
     """The event: an attribute a thing to hunt for; where somebody came from is told, but not meant for detection."""
     compromises = [incident for incident in triage.incidents if incident.is_compromise]
     info = sentence(compromises[0], "en") if compromises else "minehunt found nothing to hunt for"
-    found = [_attribute(one, int(triage.finished)) for one in indicators(triage)]
+    found = [attribute(one, int(triage.finished)) for one in indicators(triage)]
     document = {
         "Event": {
             "uuid": str(uuid.uuid5(_NAMESPACE, clean_text(f"{triage.host.get('hostname', '')} {triage.started} {info}"))),
@@ -36,7 +36,8 @@ def event(triage: Triage) -> str:
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
-def _attribute(one: Indicator, when: int) -> dict[str, Any]:
+def attribute(one: Indicator, when: int) -> dict[str, Any]:
+    """The indicator as an attribute of an event, `when` (unix seconds) being when it was seen."""
     kind, category, value = _typed(one)
     return {
         "uuid": str(uuid.uuid5(_NAMESPACE, clean_text(f"{kind} {value}"))),
@@ -44,7 +45,7 @@ def _attribute(one: Indicator, when: int) -> dict[str, Any]:
         "category": category,
         "value": value,
         "comment": one.note,
-        "to_ids": not one.is_source and one.kind not in ("wallet", "key"),
+        "to_ids": not one.is_source and one.kind not in ("wallet", "key", "image"),
         "timestamp": str(when),
     }
 
@@ -57,10 +58,14 @@ def _typed(one: Indicator) -> tuple[str, str, str]:
             if one.port is not None
             else (direction, "Network activity", one.value)
         )
+    if one.kind == "domain" and one.port is not None:
+        return "hostname|port", "Network activity", f"{one.value}|{one.port}"
     if one.kind == "domain":
         return "domain", "Network activity", one.value
     if one.kind == "sha256":
         return "sha256", "Payload delivery", one.value
+    if one.kind == "image":
+        return "text", "Payload delivery", one.value
     if one.kind == "key":
         return "ssh-fingerprint", "Persistence mechanism", one.value
     return ("btc" if one.value.startswith(("1", "3", "bc1")) else "xmr"), "Financial fraud", one.value

@@ -26,37 +26,43 @@ def bundle(triage: Triage) -> str:
         "name": "minehunt",
         "identity_class": "system",
     }
-    objects = [identity, *(_indicator(one, when, str(identity["id"])) for one in indicators(triage) if _pattern(one))]
+    objects = [identity, *(_indicator(one, when, str(identity["id"])) for one in indicators(triage) if pattern(one))]
     name = f"bundle--{uuid.uuid5(_NAMESPACE, json.dumps(objects, sort_keys=True))}"
     return json.dumps({"type": "bundle", "id": name, "objects": objects}, indent=2, ensure_ascii=False) + "\n"
 
 
 def _indicator(one: Indicator, when: str, author: str) -> dict[str, Any]:
-    pattern = _pattern(one)
+    told = pattern(one)
     return {
         "type": "indicator",
         "spec_version": "2.1",
-        "id": f"indicator--{uuid.uuid5(_NAMESPACE, clean_text(str(pattern)))}",
+        "id": indicator_id(str(told)),
         "created": when,
         "modified": when,
         "created_by_ref": author,
         "name": f"{one.kind}: {one.value}",
         "description": one.note,
         "indicator_types": ["malicious-activity"],
-        "pattern": pattern,
+        "pattern": told,
         "pattern_type": "stix",
         "valid_from": when,
     }
 
 
-def _pattern(one: Indicator) -> Optional[str]:
+def indicator_id(told: str) -> str:
+    """The id of the indicator with this pattern, the same whoever exports it."""
+    return f"indicator--{uuid.uuid5(_NAMESPACE, clean_text(told))}"
+
+
+def pattern(one: Indicator) -> Optional[str]:
+    """The indicator as a STIX pattern; None for what nothing that reads them could look for."""
     value = one.value.replace("\\", "\\\\").replace("'", "\\'")
-    kind = "ipv6-addr" if ":" in one.value else "ipv4-addr"
+    kind = "domain-name" if one.kind == "domain" else "ipv6-addr" if ":" in one.value else "ipv4-addr"
     if one.kind == "sha256":
         return f"[file:hashes.'SHA-256' = '{value}']"
-    if one.kind == "domain":
-        return f"[domain-name:value = '{value}']"
-    if one.kind != "ip":
+    if one.kind == "wallet":
+        return f"[process:command_line LIKE '%{value}%']"
+    if one.kind not in ("ip", "domain"):
         return None
     if one.is_source:
         return f"[network-traffic:src_ref.type = '{kind}' AND network-traffic:src_ref.value = '{value}']"

@@ -11,21 +11,16 @@ import io
 import ipaddress
 import json
 import uuid
-from collections.abc import Iterator
+from datetime import datetime
 from typing import Any, Optional
 
+from extension.export.indicators import Indicator, of_thing
+from extension.export.misp import attribute
+from extension.export.stix import indicator_id, pattern
 from extension.fleet.report.document import Document
 
-FORMATS = ("stix", "misp", "csv", "minehunt")
 _SPACE = uuid.UUID("6f1c5b3e-2f0b-5c0e-9a52-9d5a1f0c7e11")
-_MISP = {
-    "wallet": ("Financial fraud", "xmr"),
-    "hash": ("Payload delivery", "sha256"),
-    "key": ("Persistence mechanism", "text"),
-    "image": ("Payload delivery", "text"),
-}
 _FOREVER = "1970-01-01T00:00:00Z"
-Indicator = dict[str, str]
 
 
 def render(document: Document, names: tuple[str, ...], form: str) -> str:
@@ -66,7 +61,7 @@ def _list(campaigns: list[Document]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _endpoint(each: Indicator) -> Optional[str]:
+def _endpoint(each: dict[str, str]) -> Optional[str]:
     return each["value"] if each["kind"] in ("pool", "address") and not any(sign.isspace() for sign in each["value"]) else None
 
 
@@ -94,31 +89,31 @@ def _stix(campaigns: list[Document], now: str) -> dict[str, Any]:
                 "first_seen": began,
             }
         )
-        for each in one["indicators"]:
-            pattern = _pattern(each)
-            if pattern is None:
+        for each in _indicators(one):
+            told = pattern(each)
+            if told is None:
                 continue
-            indicator_id = f"indicator--{uuid.uuid5(_SPACE, pattern)}"
+            name = indicator_id(told)
             objects.append(
                 {
                     "type": "indicator",
-                    "id": indicator_id,
+                    "id": name,
                     **common,
-                    "name": f"{each['kind']} {each['value']}"[:250],
-                    "pattern": pattern,
+                    "name": f"{each.kind} {each.value}"[:250],
+                    "pattern": told,
                     "pattern_type": "stix",
                     "valid_from": began,
                     "indicator_types": ["malicious-activity"],
                 }
             )
-            relation = uuid.uuid5(_SPACE, indicator_id + campaign_id)
+            relation = uuid.uuid5(_SPACE, name + campaign_id)
             objects.append(
                 {
                     "type": "relationship",
                     "id": f"relationship--{relation}",
                     **common,
                     "relationship_type": "indicates",
-                    "source_ref": indicator_id,
+                    "source_ref": name,
                     "target_ref": campaign_id,
                 }
             )
@@ -126,71 +121,31 @@ def _stix(campaigns: list[Document], now: str) -> dict[str, Any]:
     return {"type": "bundle", "id": f"bundle--{uuid.uuid5(_SPACE, ' '.join(unique))}", "objects": list(unique.values())}
 
 
-def _pattern(each: Indicator) -> Optional[str]:
-    value = each["value"].replace("\\", "\\\\").replace("'", "\\'")
-    kind = each["kind"]
-    if kind == "hash":
-        return f"[file:hashes.'SHA-256' = '{value}']"
-    if kind == "address":
-        return _host_pattern(value)
-    if kind == "pool":
-        host, _, port = value.rpartition(":")
-        host = host.strip("[]")
-        if not port.isdigit() or not host:
-            return _host_pattern(value)
-        kind = "domain-name" if not _is_address(host) else "ipv6-addr" if ":" in host else "ipv4-addr"
-        target = f"network-traffic:dst_ref.type = '{kind}' AND network-traffic:dst_ref.value = '{host}'"
-        return f"[{target} AND network-traffic:dst_port = {port}]"
-    if kind == "wallet":
-        return f"[process:command_line LIKE '%{value}%']"
-    return None
-
-
-def _host_pattern(value: str) -> str:
-    kind = "domain-name" if not _is_address(value) else "ipv6-addr" if ":" in value else "ipv4-addr"
-    return f"[{kind}:value = '{value}']"
-
-
 def _misp(campaigns: list[Document], now: str) -> dict[str, Any]:
-    events = []
-    for one in campaigns:
-        attributes = list(_attributes(one))
-        events.append(
-            {
-                "Event": {
-                    "uuid": str(uuid.uuid5(_SPACE, json.dumps(one["indicators"], sort_keys=True))),
-                    "info": f"Cryptominer campaign {one['name']}: {one['sentence']['en']}"[:1000],
-                    "date": (one["began"] or now)[:10],
-                    "threat_level_id": "1" if one["severity"] == "critical" else "2",
-                    "analysis": "1",
-                    "distribution": "0",
-                    "published": False,
-                    "Attribute": attributes,
-                }
+    events = [
+        {
+            "Event": {
+                "uuid": str(uuid.uuid5(_SPACE, json.dumps(one["indicators"], sort_keys=True))),
+                "info": f"Cryptominer campaign {one['name']}: {one['sentence']['en']}"[:1000],
+                "date": (one["began"] or now)[:10],
+                "threat_level_id": "1" if one["severity"] == "critical" else "2",
+                "analysis": "1",
+                "distribution": "0",
+                "published": False,
+                "Attribute": [attribute(each, _unix(one["began"] or now)) for each in _indicators(one)],
             }
-        )
+        }
+        for one in campaigns
+    ]
     return events[0] if len(events) == 1 else {"response": events}
 
 
-def _attributes(one: Document) -> Iterator[dict[str, Any]]:
-    for each in one["indicators"]:
-        value, kind = each["value"], each["kind"]
-        if kind in ("address", "pool"):
-            host, _, port = value.rpartition(":")
-            has_port = kind == "pool" and port.isdigit() and bool(host)
-            host = host.strip("[]") if has_port else value
-            told = "ip-dst" if _is_address(host) else "hostname"
-            category, told = "Network activity", f"{told}|port" if has_port else told
-            value = f"{host}|{port}" if has_port else host
-        elif kind in _MISP:
-            category, told = _MISP[kind]
-        else:
-            continue
-        yield {
-            "uuid": str(uuid.uuid5(_SPACE, f"{one['name']} {told} {value}")),
-            "type": told,
-            "category": category,
-            "value": value,
-            "to_ids": told != "text",
-            "comment": each["kind"],
-        }
+def _indicators(one: Document) -> list[Indicator]:
+    """What of the campaign others can hunt for, each once."""
+    note = f"cryptominer campaign {one['name']}"
+    told = (found for each in one["indicators"] for found in of_thing(each["kind"], each["value"], note))
+    return list(dict.fromkeys(told))
+
+
+def _unix(moment: str) -> int:
+    return int(datetime.fromisoformat(moment.replace("Z", "+00:00")).timestamp())

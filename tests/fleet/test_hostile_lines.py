@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from extension.fleet import export
 from extension.fleet.answers import Ground
 from extension.fleet.coverage import coverage
 from extension.fleet.names import Names
@@ -123,3 +124,23 @@ def test_the_command_refuses_in_one_clean_line(tmp_path: Path) -> None:
         assert done.returncode == 2 and "--memory plenty" in done.stderr and len(done.stderr.splitlines()) == 1
     done = run("load", "--into", str(tmp_path / "data"), str(tmp_path))
     assert done.returncode == 0 and "\x1b" not in done.stderr and "red.log:1: not JSON" in done.stderr
+
+
+def test_what_a_campaign_gives_away_is_spelt_as_a_host_spells_it() -> None:
+    values = [("pool", "pool.example.net:²"), ("pool", "198.51.100.7:99999"), ("pool", "[2001:db8::7]:3333"), ("hash", "x' OR 1"),
+              ("address", "evil'] OR [file:name = 'y"), ("image", "a/b:1"), ("wallet", "4w")]  # fmt: skip
+    campaign = {
+        "name": "C1", "severity": "high", "began": None, "hosts": [{"host": "h"}], "sentence": {"en": "x"},
+        "indicators": [{"kind": kind, "value": value} for kind, value in values],
+    }  # fmt: skip
+    document = {"now": "2026-11-23T12:00:00Z", "campaigns": [campaign]}
+    objects = json.loads(export.render(document, (), "stix"))["objects"]
+    assert {one["pattern"] for one in objects if one["type"] == "indicator"} == {
+        "[domain-name:value = 'pool.example.net']",
+        "[ipv4-addr:value = '198.51.100.7']",
+        "[network-traffic:dst_ref.type = 'ipv6-addr' AND network-traffic:dst_ref.value = '2001:db8::7'"
+        " AND network-traffic:dst_port = 3333]",
+        "[process:command_line LIKE '%4w%']",
+    }
+    attributes = json.loads(export.render(document, (), "misp"))["Event"]["Attribute"]
+    assert [one["type"] for one in attributes] == ["domain", "ip-dst", "ip-dst|port", "text", "xmr"]
