@@ -195,7 +195,6 @@ def build(destination: Path) -> None:
     options = agent_options(pack)
     choice = "# Merge into agent_options. `extensions` is for a TUF server of your own; with the .deb or .rpm leave it out.\n"
     choice += "# `packs` is the whole pack in osquery's own form: an alternative to the reports, not an addition to them.\n"
-    older = "# For Fleet before 4.82.\n"
     for folder, labelled, judged in (
         ("", reported, without("critical", checked)),
         ("premium/", only_with_extension(reported), checked),
@@ -203,22 +202,23 @@ def build(destination: Path) -> None:
         library = destination / "gitops" / "lib" / folder
         library.mkdir(parents=True)
         (destination / folder).mkdir(exist_ok=True)
-        _write(destination / folder / "reports.yml", _documents("report", labelled))
-        _write(destination / folder / "policies.yml", _documents("policy", judged))
-        _write(library / "minehunt.reports.yml", _dump(escaped(labelled)))
-        _write(library / "minehunt.policies.yml", _dump(escaped(judged)))
+        _write_both(destination / folder / "reports.yml", library / "minehunt.reports.yml", "report", labelled)
+        _write_both(destination / folder / "policies.yml", library / "minehunt.policies.yml", "policy", judged)
     library = destination / "gitops" / "lib"
     _write(destination / "README.md", _README)
     events = reports(load_pack(EVENTS))
-    _write(destination / "events.reports.yml", _EVENTS_HEAD + _documents("report", events))
-    _write(library / "minehunt-events.reports.yml", _EVENTS_HEAD + _dump(escaped(events)))
-    _write(destination / "labels.yml", _documents("label", labels()))
-    _write(destination / "queries.yml", older + _documents("query", reported))
+    _write_both(destination / "events.reports.yml", library / "minehunt-events.reports.yml", "report", events, _EVENTS_HEAD)
+    _write_both(destination / "labels.yml", library / "minehunt.labels.yml", "label", labels())
+    _write_both(destination / "queries.yml", library / "minehunt.queries.yml", "query", reported, "# For Fleet before 4.82.\n")
     _write(destination / "agent_options.yml", choice + _dump({"agent_options": options}))
     _write(destination / "gitops" / "default.yml", _DEFAULT)
-    _write(library / "minehunt.labels.yml", _dump(escaped(labels())))
-    _write(library / "minehunt.queries.yml", older + _dump(escaped(reported)))
     _write(library / "minehunt.agent-options.yml", choice + _dump(escaped(options)))
+
+
+def _write_both(applied: Path, gitops: Path, kind: str, specifications: list[dict[str, Any]], head: str = "") -> None:
+    """The same specifications for `fleetctl apply` and for `fleetctl gitops`."""
+    _write(applied, head + _documents(kind, specifications))
+    _write(gitops, head + _dump(escaped(specifications)))
 
 
 def _write(path: Path, text: str) -> None:

@@ -63,7 +63,7 @@ def models(kind: str = "map<string, string>") -> dict[str, Any]:
     from extension.fleet import state
     from extension.fleet.columns import SHARED
     from extension.fleet.names import Names
-    from extension.fleet.rare import stackable
+    from extension.fleet.rare import FEW, ONE_OF, stackable
     from extension.fleet.shared_things import shared_values
 
     names = Names.of(load_pack(PACK))
@@ -100,7 +100,7 @@ def models(kind: str = "map<string, string>") -> dict[str, Any]:
     pairs = stack.group_by("host", "kind", "text").agg(first_time=_.first_time.min())
     total = pairs.select("host").distinct().agg(reporting=_.count())
     counted = pairs.group_by("kind", "text").agg(hosts=_.count(), first_time=_.first_time.min())
-    view("rare", counted.cross_join(total).filter((_.hosts <= 5) | (_.hosts * 100 <= _.reporting)))
+    view("rare", counted.cross_join(total).filter((_.hosts <= FEW) | (_.hosts * ONE_OF <= _.reporting)))
     heard = batches.group_by("host").agg(first_time=_.unix_time.min(), last_time=_.unix_time.max())
     queries = batches.select("host", "query").distinct().group_by("host").agg(queries=_.count())
     lost = runs.group_by("host").agg(lost=_.lost.sum())

@@ -22,9 +22,9 @@ from extension.fleet.columns import ANY_STACK, STACKS
 from extension.fleet.hosts import Host
 from extension.fleet.normalise import normalised_expression, without_names
 
-# Rarer than this share of the hosts that reported the query, and never more hosts than so many.
-_SHARE = 0.01
-_FEW, _MANY = 5, 60
+# On so few hosts, or on no more than one of so many that reported the query; and never on more than _MANY.
+FEW, ONE_OF = 5, 100
+_MANY = 60
 _CANDIDATES = 20_000
 Row = dict[str, Any]
 _HOUR = 3600
@@ -101,7 +101,7 @@ def rare(ground: Ground, roles: dict[str, str], infected: Collection[str]) -> li
     if not reporting:
         return []
     counts = pairs.group_by("kind", "text").agg(hosts=_.count())
-    least = max(_FEW, min(_MANY, int(max(reporting.values()) * _SHARE)))
+    least = max(FEW, min(_MANY, max(reporting.values()) // ONE_OF))
     few = ground.engine.keep("few", counts.filter(_.hosts <= least))
     # The same on two hosts says more than anything that one host alone has, of which every fleet is full.
     chosen = few.order_by([ibis.desc(_.hosts > 1), _.kind, _.text]).limit(_CANDIDATES)
