@@ -12,7 +12,7 @@ from typing import Any
 
 import sqlglot
 
-from build.deliver import PACK, BuildError, run
+from build.deliver import EVENTS, PACK, BuildError, run
 from extension.fleet.columns import COLUMNS
 from extension.pack.model import load_pack
 
@@ -66,7 +66,7 @@ def models(kind: str = "map<string, string>") -> dict[str, Any]:
     from extension.fleet.rare import FEW, ONE_OF, stackable
     from extension.fleet.shared_things import shared_values
 
-    names = Names.of(load_pack(PACK))
+    names = Names.of(load_pack(PACK), load_pack(EVENTS))
     detections, inventories = list(names.of_kind("detection")), list(names.of_kind("inventory"))
     raw = ibis.table({**RAW, "columns": kind}, name="osquery_results")
     results = raw.drop("columns")

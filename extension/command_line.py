@@ -15,6 +15,7 @@ import click
 from extension.engines import Engine, EngineError
 from extension.pack.model import Pack, PackError, load_pack, shipped_pack
 from extension.pack.parts import LANGUAGES
+from extension.pack.reading import Folder
 from extension.private_file import write as write_privately
 from extension.terminal import user_language
 from tables.errors import TableError
@@ -143,7 +144,7 @@ def engine_options(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-def open_pack(folder: Optional[Path]) -> Pack:
+def open_pack(folder: Optional[Folder]) -> Pack:
     """The pack in `folder`, or the one that minehunt came with."""
     try:
         return load_pack(folder or shipped_pack())

@@ -16,10 +16,12 @@ from rich.console import Console
 from extension import private_file
 from extension.command_line import FOUND, CannotRunError, language_option, open_pack, pack_option, to_file, write_out
 from extension.fleet.sources import NoSourceError, Problem, Source, discover
+from extension.pack.model import shipped_pack
 from extension.tabular import as_csv, as_grid
 from tables.schema import clean_text
 
 if TYPE_CHECKING:
+    from extension.fleet.names import Names
     from extension.fleet.report.document import Document
 
 _EXTRAS = {"pyspark": "spark"}
@@ -155,11 +157,10 @@ def load(sources: tuple[str, ...], into: Path, memory: str, folder: Optional[Pat
     """Write results into a Parquet data set, partitioned by day; a file that is in it already changes nothing."""
     from extension.fleet.load import NoDataSetError
     from extension.fleet.load import load as load_into
-    from extension.fleet.names import Names
     from extension.fleet.open_engine import open_duck
 
     files, problems = _discovered(sources)
-    with _told_errors(), closing(open_duck(Names.of(open_pack(folder)), memory)) as engine:
+    with _told_errors(), closing(open_duck(_names(folder), memory)) as engine:
         try:
             with _progress(sum(source.size for source in files)) as advance:
                 loaded, known = load_into(engine, files, into, advance)
@@ -174,12 +175,11 @@ def load(sources: tuple[str, ...], into: Path, memory: str, folder: Optional[Pat
 
 def _document(sources: tuple[str, ...], engine: str, memory: str, folder: Optional[Path]) -> Document:
     from extension.fleet.fleet_view import look
-    from extension.fleet.names import Names
     from extension.fleet.open_engine import open_engine
     from extension.fleet.report.document import document
 
     files, problems = _discovered(sources)
-    with _told_errors(), closing(open_engine(engine, Names.of(open_pack(folder)), memory)) as opened:
+    with _told_errors(), closing(open_engine(engine, _names(folder), memory)) as opened:
         with _progress(sum(source.size for source in files)) as advance:
             loaded = opened.load(files, advance)
         loaded.problems[:0] = problems
@@ -204,6 +204,13 @@ def _told_errors() -> Iterator[None]:
         raise CannotRunError(str(error)) from None
     except duckdb.Error as error:
         raise CannotRunError(f"DuckDB: {str(error).splitlines()[0]}") from None
+
+
+def _names(folder: Optional[Path]) -> Names:
+    """The queries of the pack in `folder`, else of both packs that minehunt came with."""
+    from extension.fleet.names import Names
+
+    return Names.of(open_pack(folder), *([] if folder else [open_pack(shipped_pack("cryptominer_events"))]))
 
 
 def _discovered(sources: tuple[str, ...]) -> tuple[list[Source], list[Problem]]:

@@ -19,15 +19,16 @@ _DELIMITERS = "_/:.|-"
 
 @dataclass(frozen=True)
 class Names:
-    """The pack's queries by name."""
+    """The packs' queries by name."""
 
     queries: Mapping[str, Query]
     packs: tuple[str, ...]
 
     @classmethod
-    def of(cls, pack: Pack) -> Names:
-        """The names that a pack's queries go by."""
-        return cls({query.name: query for query in pack.queries()}, (pack.name, "minehunt"))
+    def of(cls, *packs: Pack) -> Names:
+        """The names that the queries of these packs go by."""
+        queries = {query.name: query for pack in packs for query in pack.queries()}
+        return cls(queries, (*(pack.name for pack in packs), "minehunt"))
 
     def bare(self, logged: str) -> str:
         """The pack's name in a logged one: X of `pack_cryptominer_triage_X`, `pack/Global/cryptominer_triage_X` and `X`."""

@@ -35,12 +35,12 @@ _OPTIONAL_KEYS = ("known_good", "stage", "things", "says")
 _WRITABLE = "{writable_folders}"
 
 
-def shipped_pack() -> Folder:
-    """The pack that this minehunt came with."""
+def shipped_pack(name: str = "cryptominer_triage") -> Folder:
+    """The pack of this name that this minehunt came with; cryptominer_events is the one over osquery's event tables."""
     home = Path(__file__).resolve().parents[2]
     if home.is_file():
-        return zipfile.Path(str(home), "packs/cryptominer_triage/")
-    return home / "packs" / "cryptominer_triage"
+        return zipfile.Path(str(home), f"packs/{name}/")
+    return home / "packs" / name
 
 
 def load_pack(folder: Folder) -> Pack:

@@ -45,8 +45,10 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Rows]:
         ground = look(engine, engine.names).ground
         state = engine.fetch(ground.state.group_by("host", "query").agg(rows=ground.state.count()))
         engine.run(f"""
-            COPY (SELECT host, query, epoch, counter, unix_time, action, row_key::VARCHAR AS row_key, row_json::VARCHAR AS text
-                FROM results LEFT JOIN contents USING (query, row_key) WHERE row_key IS NOT NULL OR action = 'empty')
+            COPY (SELECT host::VARCHAR AS host, query::VARCHAR AS query, epoch, counter, unix_time, action::VARCHAR AS action,
+                    row_key::VARCHAR AS row_key, row_json::VARCHAR AS text
+                FROM told JOIN numbered USING (number) JOIN owners USING (sender) LEFT JOIN contents USING (number, row_key)
+                WHERE row_key IS NOT NULL OR action = 'empty')
             TO '{folder}/raw.parquet'""")
     finally:
         engine.close()

@@ -29,7 +29,7 @@ def names() -> Names:
     from extension.fleet.names import Names
     from extension.pack.model import load_pack, shipped_pack
 
-    return Names.of(load_pack(shipped_pack()))
+    return Names.of(load_pack(shipped_pack()), load_pack(shipped_pack("cryptominer_events")))
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -93,3 +95,28 @@ def test_a_host_of_too_many_findings_says_how_many_were_left_out(
     # Told again it is the same.
     assert document(view, Loaded())["hosts"] == report["hosts"]
     assert report["hosts"][0]["problems"] == [{"kind": "findings_cut", "what": "5"}]
+
+
+def test_findings_of_the_events_pack_are_findings(tmp_path: Path, names: Names) -> None:
+    row = {
+        "pid": "7",
+        "start_time": str(T),
+        "process_name": "x",
+        "exe_path": "/tmp/.x/x",
+        "cmdline": "x -o stratum+tcp://a.example:1",
+    }
+    one, other = (line("event_miner_command", 1, T + number, "added", f"h{number}", **row) for number in range(2))
+    one["name"] = "pack_cryptominer_events_event_miner_command"
+    report = _report(tmp_path, names, [one, other])
+    assert report["summary"]["compromised"] == 2
+    assert {(each["severity"], each["is_mining"]) for each in report["incidents"]} == {("critical", True)}
+
+
+def test_both_packs_are_known_to_the_command(tmp_path: Path) -> None:
+    row = {"pid": "7", "start_time": str(T), "process_name": "x", "exe_path": "/tmp/.x/x"}
+    log = {**line("", 1, T, "added", **row), "name": "pack_cryptominer_events_event_miner_command"}
+    (tmp_path / "a.log").write_text(json.dumps(log) + "\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "extension", "fleet", "report", "--lang", "en", str(tmp_path)], capture_output=True, text=True
+    )
+    assert done.returncode == 1 and "mines" in done.stdout

@@ -17,7 +17,7 @@ from extension.report.values import shown
 
 _WIDTH = 120
 _STYLES = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "cyan"}
-_CAMPAIGNS, _RARE, _NEXT, _SILENT = 20, 20, 20, 40
+_CAMPAIGNS, _INCIDENTS, _RARE, _NEXT, _SILENT = 20, 20, 20, 20, 40
 
 
 def render(document: Document, language: str) -> str:
@@ -64,6 +64,7 @@ def write(console: Console, document: Document, language: str) -> None:
             )
         names = w["comma"].join(value(each["host"]) for each in one["hosts"][:12])
         _line(console, w["hosts"], names + (f" +{len(one['hosts']) - 12}" if len(one["hosts"]) > 12 else ""), w)
+    _incidents(console, document, language, w)
     _next(console, document, w)
     _rare(console, document, w)
     _covered(console, document, w)
@@ -71,6 +72,21 @@ def write(console: Console, document: Document, language: str) -> None:
 
 def _line(console: Console, label: str, text: str, w: dict[str, str]) -> None:
     console.print(Padding(Text((label + w["colon"] if label else "") + text), (0, 0, 0, 2)))
+
+
+def _incidents(console: Console, document: Document, language: str, w: dict[str, str]) -> None:
+    """The hosts with findings that are in no campaign."""
+    alone = [one for one in document["incidents"] if not one["campaign"]]
+    if not alone:
+        return
+    console.print(Text(f"\n{w['incidents']}", style="bold"))
+    grid = _grid()
+    for one in alone[:_INCIDENTS]:
+        severity = Text(w[one["severity"]], style=_STYLES[one["severity"]])
+        sentence = Text(shown(one["sentence"][language], w["characters"]))
+        grid.add_row(Text(shown(one["host"], w["characters"])), severity, sentence)
+    console.print(grid)
+    _left_out(console, len(alone) - _INCIDENTS)
 
 
 def _next(console: Console, document: Document, w: dict[str, str]) -> None:

@@ -136,7 +136,7 @@ def fleet_sentence(summary: dict[str, int], language: str) -> str:
     text = f"Of {plural(s['hosts'], 'host')}, {s['compromised']:,} {'is' if s['compromised'] == 1 else 'are'} compromised"
     if s["campaigns"]:
         text += f" ({s['in_campaigns']:,} of them in {plural(s['campaigns'], 'campaign')})"
-    text += f"; on {s['without_findings']:,} that reported nothing was found"
+    text += f"; {s['without_findings']:,} reported and {'has' if s['without_findings'] == 1 else 'have'} no findings"
     if s["suspicious"]:
         text += f", {s['suspicious']:,} have only weak findings"
     if s["silent"]:
