@@ -13,7 +13,7 @@ from typing import Any
 import sqlglot
 
 from build.deliver import EVENTS, PACK, BuildError, run
-from extension.fleet.columns import COLUMNS
+from extension.fleet.columns import COLUMNS, RAW
 from extension.pack.model import load_pack
 
 # Those that the tests run on the same data; of the others the SQL is parsed only.
@@ -21,10 +21,6 @@ RUN = ("duckdb", "clickhouse", "spark")
 DIALECTS = {"duckdb": "duckdb", "clickhouse": "clickhouse", "snowflake": "snowflake", "bigquery": "bigquery", "trino": "trino",
             "spark": "pyspark"}  # fmt: skip
 _PARSED_AS = {"pyspark": "spark"}
-RAW = {
-    "host": "string", "query": "string", "epoch": "int64", "counter": "int64", "unix_time": "int64", "action": "string",
-    "row_key": "string", "columns": "map<string, string>",
-}  # fmt: skip
 _README = """# The fleet view's models as SQL
 
 For results that stay in a warehouse. Run the files of your engine in the order of their numbers: each makes one view, the later

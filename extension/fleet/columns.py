@@ -53,6 +53,11 @@ COLUMNS = (
     "is_masked",
     "enabled",
 )
+# The table of results that a warehouse has: a line for each logged row (dist/warehouse/README.md).
+RAW = {
+    "host": "string", "query": "string", "epoch": "int64", "counter": "int64", "unix_time": "int64", "action": "string",
+    "row_key": "string", "columns": "map<string, string>",
+}  # fmt: skip
 
 
 class Stack(NamedTuple):

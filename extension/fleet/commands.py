@@ -15,7 +15,7 @@ from rich.console import Console
 
 from extension import private_file
 from extension.command_line import FOUND, CannotRunError, language_option, open_pack, pack_option, to_file, write_out
-from extension.fleet.sources import NoSourceError, Problem, Source, discover
+from extension.fleet.sources import TABLE, NoSourceError, Problem, Source, discover
 from extension.pack.model import shipped_pack
 from extension.tabular import as_csv, as_grid
 from tables.schema import clean_text
@@ -57,7 +57,11 @@ def _source_options(command: Callable[..., None]) -> Callable[..., None]:
     options = (
         click.argument("sources", nargs=-1, required=True, metavar="SOURCE..."),
         click.option(
-            "--engine", default="duckdb", show_default=True, metavar="ENGINE", help="duckdb, spark, or spark://HOST:PORT."
+            "--engine",
+            default="duckdb",
+            show_default=True,
+            metavar="ENGINE",
+            help="duckdb, spark, spark://HOST:PORT, or a database by its URL for Ibis, SOURCE being a table there.",
         ),
         click.option(
             "--memory", default="1GB", show_default=True, metavar="SIZE", help="What DuckDB may take before it uses the disk."
@@ -175,10 +179,10 @@ def load(sources: tuple[str, ...], into: Path, memory: str, folder: Optional[Pat
 
 def _document(sources: tuple[str, ...], engine: str, memory: str, folder: Optional[Path]) -> Document:
     from extension.fleet.fleet_view import look
-    from extension.fleet.open_engine import open_engine
+    from extension.fleet.open_engine import is_url, open_engine
     from extension.fleet.report.document import document
 
-    files, problems = _discovered(sources)
+    files, problems = ([Source(name, TABLE, "", 0) for name in sources], []) if is_url(engine) else _discovered(sources)
     with _told_errors(), closing(open_engine(engine, _names(folder), memory)) as opened:
         with _progress(sum(source.size for source in files)) as advance:
             loaded = opened.load(files, advance)

@@ -8,6 +8,7 @@ from extension.fleet.names import Names
 
 if TYPE_CHECKING:
     from extension.fleet.duck import Duck
+    from extension.fleet.ibis_engine import IbisEngine
     from extension.fleet.spark import Spark
 
 
@@ -15,17 +16,24 @@ class EngineRefusedError(Exception):
     """There is no such engine here, or it cannot read what it was given; the message says why."""
 
 
-def open_engine(name: str, names: Names, memory: str) -> Union[Duck, Spark]:
-    """The engine by its name: duckdb, spark (of this machine) or spark://HOST:PORT; EngineRefusedError for another."""
+def is_url(name: str) -> bool:
+    """Whether the engine's name is the URL of a database, whose tables are its sources."""
+    return "://" in name and not name.startswith("spark://")
+
+
+def open_engine(name: str, names: Names, memory: str) -> Union[Duck, Spark, IbisEngine]:
+    """The engine by its name: duckdb, spark (of this machine), spark://HOST:PORT or a URL; EngineRefusedError for another."""
     if name == "duckdb":
         return open_duck(names, memory)
     if name == "spark" or name.startswith(("spark://", "local[")):
         from extension.fleet.spark import Spark
 
         return Spark(names, name)
-    raise EngineRefusedError(
-        f"no engine {name!r}; there are duckdb, spark and spark://HOST:PORT; a warehouse runs dist/warehouse/ instead"
-    )
+    if is_url(name):
+        from extension.fleet.ibis_engine import IbisEngine
+
+        return IbisEngine(names, name)
+    raise EngineRefusedError(f"no engine {name!r}; there are duckdb, spark, spark://HOST:PORT and the URLs of Ibis's backends")
 
 
 def open_duck(names: Names, memory: str) -> Duck:

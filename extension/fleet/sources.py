@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-LINES, DOCUMENT, PARQUET = "lines", "document", "parquet"
+LINES, DOCUMENT, PARQUET, TABLE = "lines", "document", "parquet", "table"
 DATA_SET = "minehunt-fleet.json"
 _ENDINGS = (".log", ".json", ".ndjson", ".jsonl", ".parquet")
 _PACKED = (".gz", ".zst")
@@ -28,7 +28,7 @@ class Problem(NamedTuple):
 
 
 class Source(NamedTuple):
-    """One file to read. `form` is lines, document (one JSON text over several lines) or parquet; `packed` "", gzip or zstd."""
+    """One file to read. `form` is lines, document (one JSON text over several lines), parquet or table (of a database)."""
 
     path: str
     form: str
