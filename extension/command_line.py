@@ -6,7 +6,7 @@ import functools
 import logging
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional
 
@@ -83,21 +83,23 @@ class EngineOptions:
     known_good: Optional[str]
     config: Optional[str]
 
-    def host(self) -> Host:
+    def host(self, is_triage: bool = False) -> Host:
         """The host to examine, its settings and lists loaded here so that a bad file is told before anything runs."""
         try:
-            host = Host(self.root, Settings.from_environment(self.config, self.indicators, known_good=self.known_good))
+            settings = Settings.from_environment(self.config, self.indicators, known_good=self.known_good)
+            # Of a mounted disk nothing else makes use, and somebody waits for it.
+            host = Host(self.root, replace(settings, is_triage=is_triage or self.root != "/"))
             pool_indicators(host)
             known_good_entries(host)
         except (TableError, OSError) as error:
             raise CannotRunError(str(error)) from None
         return host
 
-    def open(self) -> Engine:
-        """The engine, to be closed after use."""
+    def open(self, is_triage: bool = False) -> Engine:
+        """The engine, to be closed after use; in a hurry for a triage (see Settings)."""
         from extension.engines.osquery import OsqueryEngine, find_osquery
 
-        host = self.host()
+        host = self.host(is_triage)
         if not host.is_live:
             if self.engine == "osquery" or self.socket:
                 raise CannotRunError("osquery examines the running system only; --root needs the embedded engine")
@@ -162,7 +164,7 @@ def examined(report: Optional[Path], options: EngineOptions, pack: Pack) -> Tria
             return read_report(report, pack)
         except ReportError as error:
             raise CannotRunError(str(error)) from None
-    with closing(options.open()) as opened:
+    with closing(options.open(is_triage=True)) as opened:
         click.echo(f"minehunt: no REPORT.json given; examining this host with the {opened.name} engine", err=True)
         return run_triage(pack, opened)
 

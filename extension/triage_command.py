@@ -90,7 +90,7 @@ def triage(
     # Printed as text on standard output, the steps shown while it works are the report's first part.
     is_shown = form == "text" and output is None
     console = text_report.open_console(sys.stdout if is_shown else sys.stderr)
-    with closing(options.open()) as opened:
+    with closing(options.open(is_triage=True)) as opened:
         console.print(Text(f"minehunt {__version__}: engine {opened.name} ({opened.version})", style="dim"))
         with console.status("") as status:
             result = run_triage(
@@ -123,7 +123,7 @@ def _triage_containers(
     fail_on: str,
 ) -> None:
     """Print what is found below each container's root folder."""
-    host = options.host()
+    host = options.host(is_triage=True)
     if form not in ("text", "json") or not host.is_live or options.engine == "osquery":
         raise CannotRunError("--container gives text or json, of containers of the running system, by the embedded engine")
     found = list(triage_containers(pack, host, chosen(host, wanted), steps))

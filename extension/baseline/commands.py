@@ -42,7 +42,7 @@ def capture(options: EngineOptions, output: Optional[Path], force: bool, folder:
     if output is not None and os.path.lexists(output) and not force:
         raise CannotRunError(f"{output} exists already; --force replaces it")
     pack = open_pack(folder)
-    with closing(options.open()) as engine:
+    with closing(options.open(is_triage=True)) as engine:
         reports = Reports(pack, engine)
         seen = reports.mark(with_packages(look(engine), Host(options.root)))
     text = render(pack, seen, reports.failures)
@@ -70,7 +70,7 @@ def diff(options: EngineOptions, form: str, folder: Optional[Path]) -> None:
     """
     pack = open_pack(folder)
     listed, _ = in_force(known_good_entries(options.host()), time.time())
-    with closing(options.open()) as engine:
+    with closing(options.open(is_triage=True)) as engine:
         seen = look(engine)
     drifts = compare(seen, listed)
     if form == "json":

@@ -5,19 +5,21 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import product
 from typing import NamedTuple, Optional
 
 from tables.errors import BadQuestion, TableError
 from tables.host import Host
-from tables.host.disk.file_heads import ELF, SCRIPT, file_head
+from tables.host.disk.file_heads import ELF, SCRIPT
 from tables.host.disk.file_status import FileStatus
 from tables.host.disk.files import Files, Unreadable
+from tables.host.disk.folder_reader import KINDS, Changed, Plan
+from tables.host.disk.kept_walks import KeptWalks, changed_below
 from tables.host.disk.local_mounts import boundaries
 from tables.host.disk.mounts import parse_mountinfo
-from tables.host.disk.tree_walk import KINDS, TreeWalk
+from tables.host.disk.tree_walk import TreeWalk
 from tables.host.packages.owners import OwnerUnknown, owners
 from tables.indicators.process_names import is_below, process_names
 from tables.reasons.borrowed_times import BorrowedTimes
@@ -202,28 +204,41 @@ class _Scan:
     def run(self, spans: list[Span]) -> list[_Found]:
         """What changed in one of the spans, by path; at most _MAX_FILES of it."""
         folder = self._folder()
-        walk = TreeWalk(self._closed(folder), _kinds(self.query), min(span.earliest for span in spans), self._must_stop())
         strip = 0 if self.host.is_live else len(self.host.files.root)
         programs, others = FairChoice[_Found](_MAX_FILES), FairChoice[_Found](_MAX_FILES)
-        for path, status in walk.below(folder):
+        files, walk = self._changed(folder, spans)
+        writable = process_names().writable_folders
+        for located, status, head in files:
             if any(status.ctime_ns in span for span in spans):
-                found = _Found(path[strip:], status, file_head(path) if stat.S_ISREG(status.mode) else None)
+                found = _Found(located[strip:], status, head)
                 if not self._is_asked_for(found):
                     continue
                 # An account that makes many files, or a folder full of them, pushes no other's out.
-                place = is_below(found.path, process_names().writable_folders) or tuple(found.path.split("/", 3)[1:3])
+                place = is_below(found.path, writable) or tuple(found.path.split("/", 3)[1:3])
                 group = status.owner_uid, place
-                (programs if found.is_program else others).add(group, status.ctime_ns, found)
+                # Of files of one moment it does not matter which process read them first.
+                (programs if found.is_program else others).add(group, (status.ctime_ns, found.path), found)
         programs.trim()
         others.most = _MAX_FILES - len(programs)
-        files = sorted((*programs, *others), key=lambda file: file.path)
+        kept = sorted((*programs, *others), key=lambda file: file.path)
         self._note(walk, programs.dropped + others.dropped)
         try:
-            self.packages = owners(self.host, [file.path for file in files if file.is_program])
+            self.packages = owners(self.host, [file.path for file in kept if file.is_program])
         except OwnerUnknown as error:
             self.query.cannot_tell(str(error))
-        self.lawful = self.times.lawful((file.path, file.status) for file in files if self.packages.get(file.path, "") is None)
-        return files
+        self.lawful = self.times.lawful((file.path, file.status) for file in kept if self.packages.get(file.path, "") is None)
+        return kept
+
+    def _changed(self, folder: str, spans: list[Span]) -> tuple[Iterable[Changed], TreeWalk]:
+        """What may have changed in one of the spans, and the walk that finds it."""
+        kinds = _kinds(self.query)
+        ends = [span.last for span in spans if span.last is not None]
+        last = max(ends) if len(ends) == len(spans) else None
+        plan = Plan(self._closed(folder), kinds, min(span.earliest for span in spans), last)
+        settings = self.host.settings
+        kept = self.host.state("walks", KeptWalks) if settings.is_triage else None
+        programs_only = kinds == {"regular"} and (self.wants_elf or self.wants_program)
+        return changed_below(kept, folder, plan, programs_only, self._must_stop(), settings.disk_readers)
 
     def _is_asked_for(self, found: _Found) -> bool:
         """Whether a query for programs, or for ELF files, can want it."""
@@ -272,9 +287,10 @@ class _Scan:
             )
         if walk.cut:
             self.query.truncate(walk.cut)
-        if walk.unreadable:
-            more = walk.unreadable_count - len(walk.unreadable)
-            self.query.could_not_see("; ".join(walk.unreadable) + (f"; and {more} more" if more else ""))
+        if walk.lost:
+            more = walk.lost_count - len(walk.lost)
+            lost = "; ".join(f"{path}: {why}" for path, why in walk.lost)
+            self.query.could_not_see(lost + (f"; and {more} more" if more else ""))
 
     def row(self, found: _Found, span: Span) -> RecentFile:
         """The file as a row."""

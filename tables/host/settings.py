@@ -18,7 +18,10 @@ CONFIG_VARIABLE = "MINEHUNT_CONFIG"
 INDICATORS_VARIABLE = "MINEHUNT_INDICATORS"
 KNOWN_GOOD_VARIABLE = "MINEHUNT_KNOWN_GOOD"
 BUDGET_FACTOR_VARIABLE = "MINEHUNT_BUDGET_FACTOR"
+TRIAGE_VARIABLE = "MINEHUNT_TRIAGE"
 _MOST_BUDGET_FACTOR = 1000.0
+# More readers than this a disk seldom serves faster.
+_MOST_READERS = 8
 _KEYS = frozenset({"feeds", "indicators", "known_good"})
 
 
@@ -41,13 +44,16 @@ def budget_factor(environ: Mapping[str, str] = os.environ) -> float:
 class Settings:
     """`config` is the file in force; `indicators` and `known_good` are the files named on the command line.
 
-    `budget_factor` stretches the time budgets of all tables, for a machine that is many times slower than others.
+    `budget_factor` stretches the time budgets of all tables, for a machine that is many times slower than others. `is_triage`
+    says that somebody waits for the answers to many questions at once, rather than that a schedule asks for one now and then:
+    a walk through the disk then takes all cores, and serves the questions after it too.
     """
 
     config: str = DEFAULT_CONFIG
     indicators: tuple[str, ...] = ()
     known_good: Optional[str] = None
     budget_factor: float = field(default_factory=budget_factor)
+    is_triage: bool = False
 
     @classmethod
     def from_environment(
@@ -65,6 +71,7 @@ class Settings:
             tuple(map(os.path.abspath, given)),
             os.path.abspath(listed) if listed else None,
             budget_factor(environ),
+            bool(environ.get(TRIAGE_VARIABLE)),
         )
 
     def to_environment(self) -> dict[str, str]:
@@ -74,7 +81,13 @@ class Settings:
             INDICATORS_VARIABLE: ":".join(self.indicators),
             KNOWN_GOOD_VARIABLE: self.known_good or "",
             BUDGET_FACTOR_VARIABLE: f"{self.budget_factor:g}",
+            TRIAGE_VARIABLE: "1" if self.is_triage else "",
         }
+
+    @property
+    def disk_readers(self) -> int:
+        """How many processes may read the disk at once: of a triage as many as there are cores for it, at most 8, else one."""
+        return min(len(os.sched_getaffinity(0)), _MOST_READERS) if self.is_triage else 1
 
     def indicator_files(self) -> list[str]:
         """Every indicator file in force: `indicators:` of the config, indicators.d/ beside it, the command line's.

@@ -6,6 +6,7 @@ import ctypes
 import os
 import stat
 import struct
+import sys
 from collections.abc import Iterator, Sequence
 from itertools import repeat
 from typing import NamedTuple, Optional
@@ -23,6 +24,7 @@ _APPEND = 0x20
 # AT_SYMLINK_NOFOLLOW, AT_NO_AUTOMOUNT, AT_STATX_DONT_SYNC: what the file system knows without asking another machine.
 _FLAGS = 0x100 | 0x800 | 0x4000
 _SECONDS_OF_CTIME = 96 // 8
+_MODE = slice(28, 30)
 _BATCH = 128
 
 _KINDS = {
@@ -82,6 +84,11 @@ def parse_statx(data: bytes) -> FileStatus:
         bool(marks & _IMMUTABLE) if known_marks & _IMMUTABLE else None,
         bool(marks & _APPEND) if known_marks & _APPEND else None,
     )
+
+
+def mode_of(data: bytes) -> int:
+    """Only the kind and permissions (st_mode) in a struct statx: what tells most files' fate, in a tenth of the time."""
+    return int.from_bytes(data[_MODE], sys.byteorder)
 
 
 def file_status(files: Files, path: str, statuses: Statuses) -> FileStatus:

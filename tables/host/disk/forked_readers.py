@@ -1,0 +1,188 @@
+"""Processes that read folders side by side: folders are handed out to them, and what they find comes back in parts.
+
+They are forked, so that nothing has to be loaded again, and die with the thread that forked them (PR_SET_PDEATHSIG, prctl(2)).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import marshal
+import os
+import select
+import signal
+import socket
+from collections.abc import Iterator
+from typing import Any, NoReturn, Optional
+
+from tables.host.disk.folder_reader import FolderReader, Part, Plan
+
+_PR_SET_PDEATHSIG = 1
+_LENGTH_BYTES = 4
+# Handed out at once, in number and in bytes: two such messages fit into a socket's buffer, so that handing out never waits.
+_MAX_FOLDERS = 32
+_MAX_BYTES = 16 * 1024
+# One batch is read while the next one lies ready.
+_AHEAD = 2
+_POLL_SECONDS = 0.2
+_libc = ctypes.CDLL(None)
+
+
+class ForkedReaders:
+    """So many processes that read folders, or as many as can be had; as a context manager, at whose end they are gone."""
+
+    def __init__(self, plan: Plan, count: int) -> None:
+        # What readers that ended before their time leave unread, in words.
+        self.losses: list[str] = []
+        self._readers: dict[int, _Reader] = {}
+        for _ in range(count):
+            try:
+                reader = _Reader(plan)
+            except OSError:
+                break
+            self._readers[reader.connection.fileno()] = reader
+
+    def __enter__(self) -> ForkedReaders:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for reader in self._readers.values():
+            reader.end()
+        self._readers.clear()
+
+    @property
+    def pids(self) -> list[int]:
+        """The processes that are left."""
+        return [reader.pid for reader in self._readers.values()]
+
+    def hand_out(self, pending: list[str], programs_only: bool) -> None:
+        """Give those that have little to do some of the folders, taken from the end of the list."""
+        for ahead in range(_AHEAD):
+            for reader in self._readers.values():
+                if pending and len(reader.batches) == ahead:
+                    self._give(reader, _taken(pending, len(self._readers)), programs_only)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether anything that was handed out has not come back yet."""
+        return any(reader.batches for reader in self._readers.values())
+
+    def parts(self) -> Iterator[Part]:
+        """What has come in by now; waits a moment for something to come."""
+        ready, _, _ = select.select([fd for fd, reader in self._readers.items() if reader.batches], [], [], _POLL_SECONDS)
+        for fd in ready:
+            reader = self._readers[fd]
+            try:
+                part = reader.receive()
+            except (OSError, EOFError, ValueError):
+                self._lose(fd)
+                continue
+            if part.is_last:
+                reader.batches.pop(0)
+            yield part
+
+    def _give(self, reader: _Reader, folders: list[str], programs_only: bool) -> None:
+        reader.batches.append(folders)
+        try:
+            _send(reader.connection, (folders, programs_only))
+        except OSError:
+            self._lose(reader.connection.fileno())
+
+    def _lose(self, fd: int) -> None:
+        reader = self._readers.pop(fd)
+        lost = [folder for batch in reader.batches for folder in batch]
+        self.losses.append(f"a process that reads the disk ended ({reader.end()}); not all was read below {_some(lost)}")
+
+
+class _Reader:
+    """One process and the connection to it; `batches` are the folders that it has not said to have read."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.batches: list[list[str]] = []
+        parent = os.getpid()
+        self.connection, theirs = socket.socketpair()
+        try:
+            self.pid = os.fork()
+        except OSError:
+            self.connection.close()
+            theirs.close()
+            raise
+        if self.pid == 0:
+            _serve(theirs, plan, parent)
+        theirs.close()
+
+    def receive(self) -> Part:
+        """The next part; waits for it."""
+        message = _receive(self.connection)
+        if message is None:
+            raise EOFError
+        return Part(*message)
+
+    def end(self) -> str:
+        """End and reap the process; how it ended, in words: by our signal unless it was faster."""
+        self.connection.close()
+        os.kill(self.pid, signal.SIGKILL)
+        _, status = os.waitpid(self.pid, 0)
+        return f"signal {os.WTERMSIG(status)}" if os.WIFSIGNALED(status) else f"status {os.WEXITSTATUS(status)}"
+
+
+def _taken(pending: list[str], readers: int) -> list[str]:
+    """Folders from the end of the list, few enough that the other readers get some too."""
+    most = min(_MAX_FOLDERS, max(1, len(pending) // (_AHEAD * readers)))
+    size = count = 0
+    while count < most and size < _MAX_BYTES:
+        count += 1
+        size += 4 * len(pending[-count])
+    taken = pending[-count:]
+    del pending[-count:]
+    return taken
+
+
+def _some(folders: list[str]) -> str:
+    return folders[0] + (f" and {len(folders) - 1} other folders" if len(folders) > 1 else "")
+
+
+def _serve(connection: socket.socket, plan: Plan, parent: int) -> NoReturn:
+    """Read what is handed out until the connection ends; for a process that `parent` has just forked."""
+    status = 1
+    try:
+        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(0)
+        # Ctrl-C reaches the whole group; the parent decides.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        # Counting references over the parent's objects would copy its memory.
+        gc.disable()
+        reader = FolderReader(plan)
+        while (message := _receive(connection)) is not None:
+            for part in reader.read(*message):
+                _send(connection, tuple(part))
+        status = 0
+    finally:
+        os._exit(status)
+
+
+def _send(connection: socket.socket, message: tuple[Any, ...]) -> None:
+    data = marshal.dumps(message)
+    connection.sendall(len(data).to_bytes(_LENGTH_BYTES, "big") + data)
+
+
+def _receive(connection: socket.socket) -> Optional[tuple[Any, ...]]:
+    """The next message; None where the connection ends."""
+    head = _exactly(connection, _LENGTH_BYTES)
+    body = None if head is None else _exactly(connection, int.from_bytes(head, "big"))
+    # What the other half of this program has sent: nobody else has the other end of a socketpair.
+    message: Optional[tuple[Any, ...]] = None if body is None else marshal.loads(body)  # noqa: S302
+    return message
+
+
+def _exactly(connection: socket.socket, size: int) -> Optional[bytes]:
+    chunks = []
+    while size:
+        chunk = connection.recv(min(size, 1 << 20))
+        if not chunk:
+            return None
+        chunks.append(chunk)
+        size -= len(chunk)
+    return b"".join(chunks)
