@@ -6,10 +6,9 @@ import ctypes
 import os
 import stat
 import struct
-import sys
 from collections.abc import Iterator, Sequence
 from itertools import repeat
-from typing import NamedTuple, Optional
+from typing import NamedTuple, Optional, Union
 
 from tables.errors import TableError
 from tables.host.disk.files import Files, Unreadable
@@ -24,7 +23,8 @@ _APPEND = 0x20
 # AT_SYMLINK_NOFOLLOW, AT_NO_AUTOMOUNT, AT_STATX_DONT_SYNC: what the file system knows without asking another machine.
 _FLAGS = 0x100 | 0x800 | 0x4000
 _SECONDS_OF_CTIME = 96 // 8
-_MODE = slice(28, 30)
+_MODE = 28 // 2
+_SIZE = 40 // 8
 _BATCH = 128
 
 _KINDS = {
@@ -68,7 +68,7 @@ class FileStatus(NamedTuple):
         return f"{stat.S_IMODE(self.mode):04o}"
 
 
-def parse_statx(data: bytes) -> FileStatus:
+def parse_statx(data: Union[bytes, memoryview]) -> FileStatus:
     """The status in a struct statx of 256 bytes, in the byte order of this machine."""
     mask, marks, uid, gid, mode, size, known_marks, *times = _LAYOUT.unpack_from(data)
     born, changed, modified = (seconds * 1_000_000_000 + part for seconds, part in zip(times[::2], times[1::2]))
@@ -84,11 +84,6 @@ def parse_statx(data: bytes) -> FileStatus:
         bool(marks & _IMMUTABLE) if known_marks & _IMMUTABLE else None,
         bool(marks & _APPEND) if known_marks & _APPEND else None,
     )
-
-
-def mode_of(data: bytes) -> int:
-    """Only the kind and permissions (st_mode) in a struct statx: what tells most files' fate, in a tenth of the time."""
-    return int.from_bytes(data[_MODE], sys.byteorder)
 
 
 def file_status(files: Files, path: str, statuses: Statuses) -> FileStatus:
@@ -135,6 +130,9 @@ class Statuses:
         view = memoryview(self._buffer).cast("B")
         self._bytes = view
         self._change_seconds = view.cast("q")[_SECONDS_OF_CTIME :: SIZE // 8]
+        # What tells the fate of most files, in a tenth of the time that a whole status takes.
+        self.modes = view.cast("H")[_MODE :: SIZE // 2]
+        self.sizes = view.cast("Q")[_SIZE :: SIZE // 8]
 
     def call(self, fd: int, names: Sequence[object]) -> list[int]:
         """Ask for the files `names` (bytes, or pointers to names) of the open folder `fd`; for each 0, or -1 where it failed."""
@@ -146,6 +144,10 @@ class Statuses:
         changes = self._change_seconds[:count]
         if max(changes) >= seconds:
             yield from (number for number, change in enumerate(changes) if change >= seconds)
+
+    def status(self, number: int) -> FileStatus:
+        """The status of one file."""
+        return parse_statx(self._bytes[SIZE * number : SIZE * (number + 1)])
 
     def raw(self, number: int) -> bytes:
         """The struct statx of one file."""

@@ -10,8 +10,8 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, Optional
 
-from tables.host.disk.file_heads import ELF, SCRIPT, head_in_folder
-from tables.host.disk.file_status import FileStatus, Statuses, mode_of, parse_statx
+from tables.host.disk.file_heads import SCRIPT, head_in_folder
+from tables.host.disk.file_status import FileStatus, Statuses
 from tables.host.syscalls import DT_DIR, list_folder
 
 _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
@@ -86,6 +86,7 @@ class FolderReader:
         self._statuses = Statuses()
         self._listing = ctypes.create_string_buffer(_LISTING_BYTES)
         self._names = [ctypes.byref(self._listing, start + _NAME_OFFSET) for start in range(0, _LISTING_BYTES, 8)]
+        self._address = ctypes.addressof(self._listing) + _NAME_OFFSET
         self._octets = memoryview(self._listing).cast("B")
         self._lengths = self._octets.cast("H")
         self._programs_only = False
@@ -100,7 +101,7 @@ class FolderReader:
         """
         self._pending = folders
         self._programs_only = programs_only
-        end = time.monotonic() + _PART_SECONDS
+        end = pause = time.monotonic() + _PART_SECONDS
         while self._pending and time.monotonic() < end:
             self._here = here = self._pending.pop()
             try:
@@ -110,9 +111,9 @@ class FolderReader:
                 continue
             try:
                 for _ in self._listings(fd, here if here.endswith("/") else here + "/"):
-                    if len(self._programs) + len(self._others) >= _PART_FILES or time.monotonic() > end:
+                    if len(self._programs) + len(self._others) >= _PART_FILES or time.monotonic() > pause:
                         yield self._part(is_last=False)
-                        end = time.monotonic() + _PART_SECONDS
+                        pause = time.monotonic() + _PART_SECONDS
             except OSError as error:
                 self._missed(here, error)
             finally:
@@ -143,30 +144,29 @@ class FolderReader:
                     self._explain(fd, prefix, [slot for slot, result in zip(part, results) if result])
                 for number in self._statuses.changed_since(len(part), self._plan.since):
                     if results[number] == 0:
-                        self._take(fd, prefix, self._name(part[number]), self._statuses.raw(number))
+                        self._take(fd, prefix, self._name(part[number]), number)
             yield
 
-    def _take(self, fd: int, prefix: str, name: bytes, raw: bytes) -> None:
-        if self._plan.until_ns is not None and parse_statx(raw).ctime_ns > self._plan.until_ns:
+    def _take(self, fd: int, prefix: str, name: bytes, number: int) -> None:
+        if self._plan.until_ns is not None and self._statuses.status(number).ctime_ns > self._plan.until_ns:
             return
-        mode = mode_of(raw)
+        mode = self._statuses.modes[number]
         is_regular = stat.S_ISREG(mode)
         head = None
         is_program = is_regular and mode & _EXECUTABLE
         if self._programs_only and not is_program:
-            if not is_regular:
-                return
             # Of most files that is all there is to be known.
-            head = head_in_folder(name, fd)
-            if head not in (ELF, SCRIPT):
+            if not is_regular or self._statuses.sizes[number] < len(SCRIPT):
                 return
-        status = parse_statx(raw)
+            head = head_in_folder(name, fd)
+            if not head:
+                return
+        status = self._statuses.status(number)
         if status.kind not in self._plan.kinds:
             return
         if is_regular and head is None:
             head = head_in_folder(name, fd)
-        is_program = is_program or head in (ELF, SCRIPT)
-        (self._programs if is_program else self._others).append((prefix + os.fsdecode(name), *status, head))
+        (self._programs if is_program or head else self._others).append((prefix + os.fsdecode(name), *status, head))
 
     def _read_listing(self, filled: int, prefix: str) -> list[int]:
         """Where in the listing, in units of eight bytes, the names of the files to look at lie; folders become pending."""
@@ -208,7 +208,7 @@ class FolderReader:
         return f"{os.major(found)}:{os.minor(found)}" == device
 
     def _name(self, slot: int) -> bytes:
-        return ctypes.string_at(ctypes.addressof(self._listing) + slot * 8 + _NAME_OFFSET)
+        return ctypes.string_at(self._address + slot * 8)
 
     @staticmethod
     def _is_folder(path: str) -> bool:

@@ -29,7 +29,7 @@ _libc = ctypes.CDLL(None)
 
 
 class ForkedReaders:
-    """So many processes that read folders, or as many as can be had; as a context manager, at whose end they are gone."""
+    """So many processes that read folders, or as many as can be had; to be closed after use."""
 
     def __init__(self, plan: Plan, count: int) -> None:
         # What readers that ended before their time leave unread, in words.
@@ -42,10 +42,8 @@ class ForkedReaders:
                 break
             self._readers[reader.connection.fileno()] = reader
 
-    def __enter__(self) -> ForkedReaders:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """End the processes."""
         for reader in self._readers.values():
             reader.end()
         self._readers.clear()
@@ -157,7 +155,7 @@ def _serve(connection: socket.socket, plan: Plan, parent: int) -> NoReturn:
         reader = FolderReader(plan)
         while (message := _receive(connection)) is not None:
             for part in reader.read(*message):
-                _send(connection, tuple(part))
+                _send_part(connection, part)
         status = 0
     finally:
         os._exit(status)
@@ -166,6 +164,11 @@ def _serve(connection: socket.socket, plan: Plan, parent: int) -> NoReturn:
 def _send(connection: socket.socket, message: tuple[Any, ...]) -> None:
     data = marshal.dumps(message)
     connection.sendall(len(data).to_bytes(_LENGTH_BYTES, "big") + data)
+
+
+def _send_part(connection: socket.socket, part: Part) -> None:
+    # marshal knows plain tuples only.
+    _send(connection, tuple(part))
 
 
 def _receive(connection: socket.socket) -> Optional[tuple[Any, ...]]:

@@ -104,9 +104,7 @@ class KeptWalks:
         walk = TreeWalk(plan._replace(closed=closed, since=since, until_ns=None), must_stop, readers)
         return self._rest(folder, plan._replace(since=since, until_ns=None), programs_only, walk, parts), walk
 
-    def _rest(
-        self, folder: str, plan: Plan, programs_only: bool, walk: TreeWalk, parts: list[Walked]
-    ) -> Iterator[Changed]:
+    def _rest(self, folder: str, plan: Plan, programs_only: bool, walk: TreeWalk, parts: list[Walked]) -> Iterator[Changed]:
         whole = Walked(folder, plan, moment=time.monotonic())
         for kept in parts:
             whole.take(kept)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 
 from tables.host.disk.folder_reader import MAX_LOST, MAX_PENDING, FolderReader, Part, Plan, too_many_pending
 from tables.host.disk.forked_readers import ForkedReaders
@@ -45,7 +46,7 @@ class TreeWalk:
 
     def _side_by_side(self) -> Iterator[Part]:
         """Read on with other processes; without any left, this one reads what is left alone."""
-        with ForkedReaders(self.plan, self._readers) as readers:
+        with closing(ForkedReaders(self.plan, self._readers)) as readers:
             self._readers = 1
             while readers.pids and (self._pending or readers.is_busy) and not self._is_over():
                 readers.hand_out(self._pending, self.programs_only)

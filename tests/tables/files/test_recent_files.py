@@ -14,6 +14,7 @@ from extension.engines.embedded import EmbeddedEngine
 from tables.errors import TableError
 from tables.files.recent_files import RecentFile, recent_files
 from tables.host import Host
+from tables.host.settings import Settings
 from tables.schema import Constraint, QueryContext
 from tests.support.scans import unseen_by
 
@@ -306,3 +307,25 @@ def test_times_are_those_of_stat(image: Path) -> None:
     )  # fmt: skip
     assert row.mode == f"{stat.S_IMODE(status.st_mode):04o}"
     assert row.btime is None or abs(row.btime - row.ctime) < 60
+
+
+def test_a_triage_gives_the_same_rows_whatever_was_asked_before(image: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tables.host.settings.os.sched_getaffinity", lambda _: {0, 1, 2})
+    for number in range(200):
+        write(image / f"srv/{number % 7}/{number % 11}/f{number}", (b"text", ELF, b"#!/bin/sh\n")[number % 3])
+    write(image / "tmp/.x/run", ELF, 0o755)
+    questions: list[dict[str, str]] = [
+        {"root": "/usr", "since": "-7 days", "kind": "regular", "is_elf": "1"},
+        {"root": "/srv", "since": "-7 days", "kind": "regular", "is_elf": "1"},
+        {"root": "/", "since": "-2 days", "kind": "regular", "is_program": "1"},
+        {"root": "/tmp", "since": "-7 days", "kind": "regular"},
+        {"root": "/", "since": "-2 days"},
+        {"root": "/", "since": "-2 days", "until": "-1 hour", "kind": "regular"},
+    ]
+    for order in (questions, questions[::-1]):
+        host = Host(str(image), Settings(is_triage=True))
+        for asked in order:
+            rows, query = scan(host, **asked)
+            alone, _ = scan(Host(str(image)), **asked)
+            assert list(rows.values()) == list(alone.values())
+            assert query.said == ()

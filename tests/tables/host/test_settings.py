@@ -92,3 +92,13 @@ def test_one_variable_stretches_every_budget() -> None:
 def test_a_stretch_that_is_none_is_refused_by_name(text: str) -> None:
     with pytest.raises(TableError, match=f"{BUDGET_FACTOR_VARIABLE}: '{text}'"):
         Settings.from_environment(environ={BUDGET_FACTOR_VARIABLE: text})
+
+
+def test_only_a_triage_reads_the_disk_with_all_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    for cores, readers in ((1, 1), (2, 2), (64, 8)):
+        monkeypatch.setattr("tables.host.settings.os.sched_getaffinity", lambda _, cores=cores: set(range(cores)))
+        assert Settings(is_triage=True).disk_readers == readers
+        assert Settings().disk_readers == 1
+    for is_triage in (False, True):
+        settings = Settings(is_triage=is_triage)
+        assert Settings.from_environment(environ=settings.to_environment()) == settings
