@@ -14,6 +14,7 @@ from extension.engines import Engine, EngineError, ResultRow
 from extension.gaps import BlindSpot, Gaps
 from extension.incidents import Finding, Incident, group, is_compromised
 from extension.pack.model import SEVERITIES, Pack, Query, Step
+from extension.scans import ScanCount, TableScans
 
 NORMAL = "normal"
 ABNORMAL = "abnormal"
@@ -80,6 +81,7 @@ class Triage:
     steps_in_pack: int = 0
     is_interrupted: bool = False
     left_out: tuple[str, ...] = ()
+    scans: tuple[TableScans, ...] = ()
 
     @property
     def results(self) -> Iterator[QueryResult]:
@@ -159,6 +161,7 @@ def run_triage(
     """
     wanted = set(steps)
     gaps = Gaps(engine)
+    count = ScanCount(engine)
     started = time.time()
     results: list[StepResult] = []
     left_out: list[str] = []
@@ -184,7 +187,7 @@ def run_triage(
             break
     return Triage(
         engine.name, engine.version, host, started, time.time(), tuple(results), gaps.all(), len(pack.steps), is_interrupted,
-        tuple(left_out),
+        tuple(left_out), count.since(),
     )  # fmt: skip
 
 

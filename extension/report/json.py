@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import Any
 
 from extension import __version__
@@ -26,6 +27,7 @@ def as_document(triage: Triage) -> dict[str, Any]:
         "steps_in_pack": triage.steps_in_pack,
         "interrupted": triage.is_interrupted,
         "left_out": list(triage.left_out),
+        "scans": [asdict(one) for one in triage.scans],
         "summary": {
             "verdict": triage.verdict,
             "abnormal_steps": triage.abnormal_steps,

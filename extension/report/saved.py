@@ -9,6 +9,7 @@ from typing import Any
 
 from extension.gaps import BlindSpot
 from extension.pack.model import Pack, Query, Step
+from extension.scans import TableScans
 from extension.triage import QueryResult, StepResult, Triage
 
 # A report of a host on which everything was found is a few megabytes.
@@ -57,7 +58,12 @@ def triage_from(document: dict[str, Any], pack: Pack) -> Triage:
         steps_in_pack=int(document.get("steps_in_pack", 0)),
         is_interrupted=bool(document.get("interrupted", False)),
         left_out=tuple(map(_text, document.get("left_out", ()))),
+        scans=tuple(map(_scans, document.get("scans", ()))),
     )
+
+
+def _scans(document: dict[str, Any]) -> TableScans:
+    return TableScans(_text(document["table"]), *(int(document[name]) for name in ("calls", "scans", "elapsed_ms")))
 
 
 def _step(document: dict[str, Any], step: Step, queries: dict[str, Query]) -> StepResult:

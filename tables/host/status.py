@@ -45,6 +45,7 @@ class TableStatus:
     scans: int = 0
     last_duration_ms: Optional[int] = None
     last_rows: Optional[int] = None
+    total_duration_ms: int = 0
     notes: Mapping[str, Notes] = field(default_factory=dict)
 
     @property
@@ -109,6 +110,7 @@ class StatusBoard:
                 scans=record.scans + 1,
                 last_duration_ms=duration_ms,
                 last_rows=rows,
+                total_duration_ms=record.total_duration_ms + duration_ms,
                 notes={**kept, question: notes},
             )
 

@@ -19,6 +19,7 @@ class MinehuntStatus(Row):
     calls: int = column(BIGINT, "queries answered since the extension started")
     scans: int = column(BIGINT, "scans made for them (the other calls were answered from the last scan)")
     last_duration_ms: Optional[int] = column(BIGINT, "how long the last scan took, in milliseconds")
+    total_duration_ms: int = column(BIGINT, "how long all scans took together, in milliseconds")
     last_rows: Optional[int] = column(BIGINT, "rows the last scan found; NULL when it failed or none was made yet")
     last_error: Optional[str] = column(TEXT, "why the last scan failed, of each question (set of constraints) asked within a day")
     truncated: int = column(BIGINT, "1 if a bound cut the last scan of a question short")
@@ -55,6 +56,7 @@ def minehunt_status(host: Host, query: QueryContext) -> Iterator[MinehuntStatus]
             calls=record.calls,
             scans=record.scans,
             last_duration_ms=record.last_duration_ms,
+            total_duration_ms=record.total_duration_ms,
             last_rows=record.last_rows,
             last_error=record.last_error,
             truncated=bool(record.truncated),
