@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Optional
 from tables.errors import TableError
 from tables.host import Host
 from tables.host.disk.files import Files
-from tables.host.network.sockets import address_text, decode_address, endpoint_token
+from tables.host.network.sockets import PORT_BYTES, address_text, endpoint_token
 from tables.indicators.loader import read_data
 from tables.indicators.networks import Network, NetworkIndex, parse_network
 from tables.indicators.pool_lists import (
@@ -31,6 +31,7 @@ from tables.indicators.pool_lists import (
 HIGH, MEDIUM, LOW = "high", "medium", "low"
 RANK = {HIGH: 2, MEDIUM: 1, LOW: 0}
 
+_NO_PORT = bytes(PORT_BYTES)
 # Two million lines of the longest addresses; what is longer is no list for matching on a host.
 MAX_LIST_BYTES = 64 << 20
 
@@ -62,7 +63,7 @@ class Match(NamedTuple):
 
 
 class PoolIndicators:
-    """The indicators in force. Addresses are kept in the kernel's own spelling, so that sockets are matched undecoded."""
+    """The indicators in force. Addresses are kept as the kernel's dump of sockets has them: these are matched undecoded."""
 
     def __init__(self) -> None:
         self.endpoints: dict[bytes, Listed] = {}
@@ -99,17 +100,16 @@ class PoolIndicators:
     def add_stratum_ports(self, ports: list[int], listed: Listed) -> None:
         """Name the ports that count as a hint by themselves."""
         self.stratum_ports = dict.fromkeys(ports, listed)
-        self._stratum_tokens = frozenset(b"%04X" % port for port in ports)
+        self._stratum_tokens = frozenset(port.to_bytes(PORT_BYTES, "big") for port in ports)
 
     def __iter__(self) -> Iterator[tuple[Indicator, Listed]]:
         for domain, listed in self.domains.items():
             yield Indicator(None, None, domain), listed
         for token, listed in self.addresses.items():
-            packed = decode_address(token)
-            yield Indicator(Network(packed, len(packed) * 8), None, None), listed
+            yield Indicator(Network(token, len(token) * 8), None, None), listed
         for token, listed in self.endpoints.items():
-            packed = decode_address(token[:-5])
-            yield Indicator(Network(packed, len(packed) * 8), int(token[-4:], 16), None), listed
+            packed = token[:-PORT_BYTES]
+            yield Indicator(Network(packed, len(packed) * 8), int.from_bytes(token[-PORT_BYTES:], "big"), None), listed
         for network, listed in self.networks.items():
             yield Indicator(network, None, None), listed
 
@@ -123,27 +123,23 @@ class PoolIndicators:
         return None
 
     def candidates(self, tokens: set[bytes], is_tcp: bool) -> set[bytes]:
-        """Those of the remote tokens (sockets.remote_tokens) that `match` will have an answer for, and few more."""
-        found = {token for token in tokens if token in self.endpoints}
-        if self.addresses:
-            found |= {token for token in tokens if token[:-5] in self.addresses}
+        """Those of the remote tokens (as endpoint_token makes them) that `match` will have an answer for, and few more."""
+        found = self.endpoints.keys() & tokens
+        addresses = {token[:-PORT_BYTES] for token in tokens}
+        listed = self.addresses.keys() & addresses
+        if self.networks:
+            listed |= {address for address in addresses if address and self.networks.find(address)}
+        if listed:
+            found |= {token for token in tokens if token[:-PORT_BYTES] in listed}
         if is_tcp:
             ports = self._stratum_tokens
-            found |= {token for token in tokens if token[-4:] in ports and _is_public(token[:-5])}
-        if self.networks:
-            by_address: dict[bytes, list[bytes]] = {}
-            for token in tokens:
-                by_address.setdefault(token[:-5], []).append(token)
-            for address, group in by_address.items():
-                if address and self.networks.find(decode_address(address)):
-                    found.update(group)
+            found |= {token for token in tokens if token[-PORT_BYTES:] in ports and _is_public(token[:-PORT_BYTES])}
         # An unconnected socket has port 0 for a remote port.
-        return {token for token in found if not token.endswith(b":0000")}
+        return {token for token in found if not token.endswith(_NO_PORT)}
 
     def match(self, token: bytes, is_tcp: bool) -> Optional[Match]:
         """The strongest reason to take the remote end `token` for a pool; of equal ones the most exact."""
-        address, port = token[:-5], int(token[-4:], 16)
-        packed = decode_address(address)
+        packed, port = token[:-PORT_BYTES], int.from_bytes(token[-PORT_BYTES:], "big")
         text = address_text(packed)
         shared = self.shared_network(packed)
         found = []
@@ -151,14 +147,14 @@ class PoolIndicators:
             listed = self.endpoints[token]
             endpoint = f"[{text}]:{port}" if len(packed) == 16 else f"{text}:{port}"
             found.append(Match("ip_port", endpoint, listed, _at_most(listed.confidence, MEDIUM if shared else HIGH), shared))
-        if address in self.addresses:
-            listed = self.addresses[address]
+        if packed in self.addresses:
+            listed = self.addresses[packed]
             found.append(Match("ip", text, listed, _at_most(listed.confidence, LOW if shared else HIGH), shared))
         network = self.networks.find(packed)
         if network is not None:
             limit = LOW if shared else MEDIUM
             found.append(Match("cidr", str(network[0]), network[1], _at_most(network[1].confidence, limit), shared))
-        if is_tcp and port in self.stratum_ports and _is_public(address):
+        if is_tcp and port in self.stratum_ports and _is_public(packed):
             found.append(Match("port", str(port), self.stratum_ports[port], LOW, shared))
         return max(found, key=lambda match: RANK[match.confidence], default=None)
 
@@ -184,7 +180,7 @@ def _at_most(confidence: str, limit: str) -> str:
 
 
 def _is_public(address: bytes) -> bool:
-    return ipaddress.ip_address(decode_address(address)).is_global if address else False
+    return ipaddress.ip_address(address).is_global if address else False
 
 
 @functools.lru_cache(maxsize=1)

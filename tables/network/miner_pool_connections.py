@@ -10,16 +10,15 @@ from typing import NamedTuple, Optional
 from tables.host import Host
 from tables.host.containers.columns import container_column, names_containers
 from tables.host.network.columns import socket_column, socket_facts
+from tables.host.network.remote_ends import remote_ends
 from tables.host.network.socket_owners import Owners, find_owners, held_sockets
 from tables.host.network.sockets import (
+    PORT_BYTES,
     TABLES,
     Namespace,
     Socket,
     endpoint_token,
-    listening_ports,
     network_namespaces,
-    parse_line,
-    remote_tokens,
     socket_lines,
 )
 from tables.host.processes.columns import process_column, process_facts
@@ -99,10 +98,10 @@ class _Hit(NamedTuple):
 def miner_pool_connections(host: Host, query: QueryContext) -> Iterator[MinerPoolConnection]:
     """One row per matching socket and process that holds it.
 
-    Sockets come from /proc/PID/net/{tcp,tcp6,udp,udp6} of one process per network namespace. They are matched with the
-    indicators of `miner_pools` and with the pools that a process names in its command line or miner configuration; only
-    for those that match is an owner looked for. Nothing is resolved by DNS, so that a pool known by name only is found by
-    what the process says, or by its port.
+    Sockets come from the kernel's own dump in each network namespace (sock_diag(7)), where that cannot be had from
+    /proc/PID/net/{tcp,tcp6,udp,udp6} of a process in it. They are matched with the indicators of `miner_pools` and with the
+    pools that a process names in its command line or miner configuration; only for those that match is an owner looked for.
+    Nothing is resolved by DNS, so that a pool known by name only is found by what the process says, or by its port.
 
     Confidence: ip:port and IP as their list has it, but at most medium (ip:port) and low (IP, CIDR) inside a range that a
     CDN or cloud shares between its customers; a port alone, a connection that came in, and one that is already closing (no
@@ -133,7 +132,7 @@ class _Scan:
             for inode in held_sockets(truth, pid):
                 self.named.setdefault(inode, []).extend(references)
         references = [reference for group in self.named.values() for reference in group]
-        self.named_ports = {b"%04X" % port for reference in references for port in reference.ports}
+        self.named_ports = {port.to_bytes(PORT_BYTES, "big") for reference in references for port in reference.ports}
         self.named_addresses = {endpoint_token(reference.address) for reference in references if reference.address}
 
     def rows(self) -> Iterator[MinerPoolConnection]:
@@ -167,21 +166,16 @@ class _Scan:
         # A table that changes while it is read can show a socket twice.
         found: dict[Socket, Optional[Match]] = {}
         listening: set[int] = set()
-        for name, protocol in TABLES:
-            is_tcp = name.startswith("tcp")
-            for lines in socket_lines(self.truth, namespace, name):
-                self.query.check_time()
-                tokens = remote_tokens(lines, name)
-                distinct = set(tokens)
-                if is_tcp:
-                    listening |= listening_ports(lines, distinct)
-                wanted = self._wanted(distinct, is_tcp)
-                if not wanted:
-                    continue
-                for line, token in zip(lines, tokens):
-                    socket = parse_line(line, protocol, namespace.inode) if token in wanted else None
-                    if socket is not None:
-                        found[socket] = self.indicators.match(token, is_tcp)
+        for ends in remote_ends(self.truth, namespace):
+            self.query.check_time()
+            listening |= ends.listening
+            wanted = self._wanted(set(ends.tokens), ends.is_tcp)
+            if not wanted:
+                continue
+            for number, token in enumerate(ends.tokens):
+                socket = ends.socket(number) if token in wanted else None
+                if socket is not None:
+                    found[socket] = self.indicators.match(token, ends.is_tcp)
         hits = (
             self._judge(socket, match, socket.protocol == IPPROTO_TCP and socket.local_port in listening)
             for socket, match in found.items()
@@ -191,7 +185,8 @@ class _Scan:
     def _wanted(self, tokens: set[bytes], is_tcp: bool) -> set[bytes]:
         wanted = self.indicators.candidates(tokens, is_tcp)
         if self.named:
-            wanted |= {token for token in tokens if token[-4:] in self.named_ports or token[:-5] in self.named_addresses}
+            ports, addresses = self.named_ports, self.named_addresses
+            wanted |= {token for token in tokens if token[-PORT_BYTES:] in ports or token[:-PORT_BYTES] in addresses}
         return wanted
 
     def _judge(self, socket: Socket, match: Optional[Match], is_incoming: bool) -> Optional[_Hit]:

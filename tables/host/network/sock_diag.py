@@ -7,10 +7,10 @@ import os
 import socket
 import struct
 import threading
-from collections.abc import Iterator
-from typing import Any, NamedTuple, Optional
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, Optional
 
-from tables.host.network.sockets import STATES, Namespace, Socket, address_text
+from tables.host.network.sockets import MAPPED, STATES, Namespace, Socket, address_text, decode_address
 from tables.host.processes.procfs import Procfs
 
 _NETLINK_SOCK_DIAG = 4
@@ -25,9 +25,12 @@ _QUESTION = struct.Struct("=BBBxI48x")
 # struct inet_diag_msg: family, state, timer, retransmits; ports (big-endian) and addresses; then behind interface and
 # cookie: expires, queues, uid, inode (include/uapi/linux/inet_diag.h).
 _ANSWER = struct.Struct("=BBBB2s2s16s16sIIIIIIII")
+_SMALLEST = _HEADER.size + _ANSWER.size
+_LENGTH_AND_KIND = struct.Struct("=IH")
+# From the beginning of a message.
+_REMOTE_PORT, _REMOTE = _HEADER.size + 6, _HEADER.size + 24
 _FAMILIES = {"tcp": (socket.AF_INET, socket.IPPROTO_TCP), "tcp6": (socket.AF_INET6, socket.IPPROTO_TCP),
              "udp": (socket.AF_INET, socket.IPPROTO_UDP), "udp6": (socket.AF_INET6, socket.IPPROTO_UDP)}  # fmt: skip
-_MAPPED = bytes(10) + b"\xff\xff"
 _RECEIVE = 256 * 1024
 _TIMEOUT_SECONDS = 10.0
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -46,30 +49,23 @@ def dump(procfs: Procfs, namespace: Namespace, table: str) -> list[Dumped]:
     Raises OSError where the kernel offers no dump, or the namespace cannot be entered (needs CAP_SYS_ADMIN for others than our
     own); [] when the namespace is gone. The kernel may load its own module for the dump (tcp_diag), as ss(8) has it do.
     """
-    return [found for data in _messages(procfs, namespace, table) for found in parse_messages(data, table, namespace.inode)]
+    messages = dumped_messages(procfs, namespace, table, _ALL_STATES) or []
+    return [found for part in messages for found in parse_messages(part.data, table, namespace.inode)]
 
 
 def parse_messages(data: bytes, table: str, net_namespace: Optional[int]) -> Iterator[Dumped]:
     """The sockets of one or more netlink messages; OSError for an error message."""
-    position = 0
-    while position + _HEADER.size <= len(data):
-        length, kind, _, _, _ = _HEADER.unpack_from(data, position)
-        body = position + _HEADER.size
-        if length < _HEADER.size or position + length > len(data):
-            return
-        if kind == _ERROR and length >= _HEADER.size + 4:
-            (code,) = struct.unpack_from("=i", data, body)
-            raise OSError(-code, f"sock_diag, {table}: {os.strerror(-code)}")
-        if kind == _SOCK_DIAG_BY_FAMILY and length >= _HEADER.size + _ANSWER.size:
-            yield _dumped(_ANSWER.unpack_from(data, body), _FAMILIES[table][1], net_namespace)
-        position += (length + 3) & ~3
+    for position in message_places(data, table)[0]:
+        yield parse_message(data, position, table, net_namespace)
 
 
-def _dumped(fields: tuple[Any, ...], protocol: int, net: Optional[int]) -> Dumped:
+def parse_message(data: bytes, position: int, table: str, net: Optional[int]) -> Dumped:
+    """The socket of the message at `position`, which message_places() gave."""
+    fields = _ANSWER.unpack_from(data, position + _HEADER.size)
     family, state, _, _, local_port, remote_port, local, remote, *_, uid, inode = fields
     return Dumped(
         Socket(
-            protocol,
+            _FAMILIES[table][1],
             _address(family, local),
             int.from_bytes(local_port, "big"),
             _address(family, remote),
@@ -82,40 +78,92 @@ def _dumped(fields: tuple[Any, ...], protocol: int, net: Optional[int]) -> Dumpe
     )
 
 
+def message_places(data: bytes, table: str) -> tuple[Sequence[int], bool]:
+    """Where in the data the messages of sockets begin, and whether they are the last of a dump; OSError for an error message."""
+    size = len(data)
+    if size >= _SMALLEST:
+        # Nearly all messages of a dump are of one length, so that one look at each length settles it.
+        length, kind = _LENGTH_AND_KIND.unpack_from(data)
+        if kind == _SOCK_DIAG_BY_FAMILY and length >= _SMALLEST and length % 4 == 0 and size % length == 0:
+            words = memoryview(data).cast("I")[:: length // 4].tolist()
+            kinds = memoryview(data).cast("H")[2 :: length // 2].tolist()
+            if words.count(length) == kinds.count(kind) == size // length:
+                return range(0, size, length), False
+    return _places_one_by_one(data, table)
+
+
+def _places_one_by_one(data: bytes, table: str) -> tuple[Sequence[int], bool]:
+    places: list[int] = []
+    position = 0
+    while position + _HEADER.size <= len(data):
+        length, kind = _LENGTH_AND_KIND.unpack_from(data, position)
+        if length < _HEADER.size or position + length > len(data):
+            return places, True
+        if kind == _ERROR and length >= _HEADER.size + 4:
+            (code,) = struct.unpack_from("=i", data, position + _HEADER.size)
+            raise OSError(-code, f"sock_diag, {table}: {os.strerror(-code)}")
+        if kind in (_ERROR, _DONE):
+            return places, True
+        if kind == _SOCK_DIAG_BY_FAMILY and length >= _SMALLEST:
+            places.append(position)
+        position += (length + 3) & ~3
+    return places, not data
+
+
+class Messages(NamedTuple):
+    """Some of a dump's messages, and where in them those of sockets begin."""
+
+    data: bytes
+    places: Sequence[int]
+
+    def remotes(self, table: str) -> list[bytes]:
+        """The remote end of each socket as endpoint_token() gives it, IPv4-mapped addresses as IPv4."""
+        data, first = self.data, _REMOTE_PORT
+        if not table.endswith("6"):
+            return [data[at + _REMOTE : at + _REMOTE + 4] + data[at + first : at + first + 2] for at in self.places]
+        tokens = (data[at + _REMOTE : at + _REMOTE + 16] + data[at + first : at + first + 2] for at in self.places)
+        return [token[12:] if token.startswith(MAPPED) else token for token in tokens]
+
+
 def _address(family: int, raw: bytes) -> str:
     if family == socket.AF_INET:
         return address_text(raw[:4])
-    return address_text(raw[12:] if raw.startswith(_MAPPED) else raw)
+    return address_text(decode_address(raw))
 
 
-def _messages(procfs: Procfs, namespace: Namespace, table: str) -> list[bytes]:
-    """The answers to one dump, asked for in a thread that has entered the namespace and ends with it."""
+def dumped_messages(procfs: Procfs, namespace: Namespace, table: str, states: int) -> Optional[list[Messages]]:
+    """The answers to one dump of the sockets in these states (bits by the numbers of STATES), as `dump`; None where it is gone.
+
+    Asked for in a thread that has entered the namespace and ends with it, unless it is our own.
+    """
     for pid in namespace.members:
         try:
             fd = os.open(f"{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC, dir_fd=procfs.fd)
         except (FileNotFoundError, ProcessLookupError):
             continue
         try:
-            if namespace.inode not in (None, os.fstat(fd).st_ino):
+            inode = os.fstat(fd).st_ino
+            if namespace.inode not in (None, inode):
                 continue
-            is_own = os.fstat(fd).st_ino == procfs.stat("self/ns/net").st_ino
-            return _Dump(None if is_own else fd, table).answer()
+            dump = _Dump(fd, table, states)
+            return dump.asked() if inode == procfs.stat("self/ns/net").st_ino else dump.answer()
         finally:
             os.close(fd)
-    return []
+    return None
 
 
 class _Dump(threading.Thread):
     """One dump; a thread of its own, since entering a network namespace is for a thread and cannot always be undone."""
 
-    def __init__(self, namespace_fd: Optional[int], table: str) -> None:
+    def __init__(self, namespace_fd: int, table: str, states: int) -> None:
         super().__init__(name=f"sock_diag {table}", daemon=True)
         self._namespace_fd = namespace_fd
         self._table = table
-        self._messages: list[bytes] = []
+        self._states = states
+        self._messages: list[Messages] = []
         self._error: Optional[OSError] = None
 
-    def answer(self) -> list[bytes]:
+    def answer(self) -> list[Messages]:
         """Run, and return what was received."""
         self.start()
         self.join()
@@ -125,25 +173,23 @@ class _Dump(threading.Thread):
 
     def run(self) -> None:
         try:
-            if self._namespace_fd is not None and _libc.setns(self._namespace_fd, _CLONE_NEWNET):
+            if _libc.setns(self._namespace_fd, _CLONE_NEWNET):
                 code = ctypes.get_errno()
                 raise OSError(code, f"setns: {os.strerror(code)}")
-            with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_SOCK_DIAG) as netlink:
-                netlink.settimeout(_TIMEOUT_SECONDS)
-                question = _QUESTION.pack(*_FAMILIES[self._table], 0, _ALL_STATES)
-                netlink.send(_HEADER.pack(_HEADER.size + len(question), _SOCK_DIAG_BY_FAMILY, _REQUEST | _DUMP, 1, 0) + question)
-                while not self._messages or not _is_last(self._messages[-1]):
-                    self._messages.append(netlink.recv(_RECEIVE))
+            self._messages = self.asked()
         except OSError as error:
             self._error = error
 
-
-def _is_last(data: bytes) -> bool:
-    """Whether the messages end the dump: its end, or an error, comes in a message of its own kind."""
-    position = 0
-    while position + _HEADER.size <= len(data):
-        length, kind, _, _, _ = _HEADER.unpack_from(data, position)
-        if kind in (_ERROR, _DONE) or length < _HEADER.size:
-            return True
-        position += (length + 3) & ~3
-    return not data
+    def asked(self) -> list[Messages]:
+        """What the kernel answers in this thread's network namespace."""
+        messages = []
+        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_SOCK_DIAG) as netlink:
+            netlink.settimeout(_TIMEOUT_SECONDS)
+            question = _QUESTION.pack(*_FAMILIES[self._table], 0, self._states)
+            netlink.send(_HEADER.pack(_HEADER.size + len(question), _SOCK_DIAG_BY_FAMILY, _REQUEST | _DUMP, 1, 0) + question)
+            is_last = False
+            while not is_last:
+                data = netlink.recv(_RECEIVE)
+                places, is_last = message_places(data, self._table)
+                messages.append(Messages(data, places))
+        return messages

@@ -22,13 +22,15 @@ STATES = {
 
 _BATCH = 256 * 1024
 _READ = 64 * 1024
-# The words before the IPv4 address in an IPv4-mapped IPv6 address, as the kernel prints them.
-_MAPPED = b"".join(b"%08X" % word for word in struct.unpack("=3I", bytes(10) + b"\xff\xff"))
+PORT_BYTES = 2
+# What comes before the IPv4 address in an IPv4-mapped IPv6 address.
+MAPPED = bytes(10) + b"\xff\xff"
+_ENDPOINT = re.compile(rb"([0-9A-F]{8}|[0-9A-F]{32}):([0-9A-F]{4})")
 _LINE = re.compile(
     rb" *\d+: ([0-9A-F]{8}|[0-9A-F]{32}):([0-9A-F]{4}) ([0-9A-F]{8}|[0-9A-F]{32}):([0-9A-F]{4}) ([0-9A-F]{2}) "
     rb"\S+ \S+ \S+ +\d+ +\d+ (\d+)(?: .*)?"
 )
-_NO_REMOTES = frozenset({b"00000000:0000", b"0" * 32 + b":0000"})
+_NO_REMOTES = frozenset({bytes(6), bytes(18)})
 
 
 class Namespace(NamedTuple):
@@ -52,15 +54,18 @@ class Socket(NamedTuple):
 
 
 def endpoint_token(packed: bytes, port: Optional[int] = None) -> bytes:
-    """An address of 4 or 16 bytes, with its port if given, spelled as the kernel spells it in /proc/net (`0100007F:0D05`)."""
-    words = b"".join(b"%08X" % word for word in struct.unpack(f"={len(packed) // 4}I", packed))
-    return words if port is None else b"%b:%04X" % (words, port)
+    """An address of 4 or 16 bytes, and its port's two bytes if given, in network order: what sockets are matched by."""
+    return packed if port is None else packed + port.to_bytes(PORT_BYTES, "big")
 
 
 def decode_address(token: bytes) -> bytes:
     """The 4 or 16 address bytes behind a token without port; an IPv4-mapped address comes out as IPv4."""
-    token = token[24:] if len(token) == 32 and token.startswith(_MAPPED) else token
-    return struct.pack(f"={len(token) // 8}I", *(int(token[at : at + 8], 16) for at in range(0, len(token), 8)))
+    return token[12:] if len(token) == 16 and token.startswith(MAPPED) else token
+
+
+def _bytes_of(spelled: bytes) -> bytes:
+    """The bytes of an address as the kernel spells it in /proc/net: words of this machine's byte order (`0100007F`)."""
+    return struct.pack(f"={len(spelled) // 8}I", *(int(spelled[at : at + 8], 16) for at in range(0, len(spelled), 8)))
 
 
 def address_text(packed: bytes) -> str:
@@ -140,13 +145,17 @@ def _batches(fd: int) -> Iterator[list[bytes]]:
             return
 
 
-def remote_tokens(lines: list[bytes], table: str) -> list[bytes]:
-    """The remote `ADDRESS:PORT` of each line as the kernel spells it, IPv4-mapped addresses as IPv4; b"" for a damaged line."""
+def remote_tokens(lines: list[bytes]) -> list[bytes]:
+    """The remote end of each line as endpoint_token() gives it, IPv4-mapped addresses as IPv4; b"" for a damaged line."""
     fields = [line.split(None, 3) for line in lines]
-    tokens = [field[2] if len(field) > 3 else b"" for field in fields]
-    if table.endswith("6"):
-        return [token[24:] if token.startswith(_MAPPED) and len(token) == 37 else token for token in tokens]
-    return tokens
+    spelled = [field[2] if len(field) > 3 else b"" for field in fields]
+    tokens = {each: _token(each) for each in set(spelled)}
+    return [tokens[each] for each in spelled]
+
+
+def _token(spelled: bytes) -> bytes:
+    match = _ENDPOINT.fullmatch(spelled)
+    return endpoint_token(decode_address(_bytes_of(match[1])), int(match[2], 16)) if match else b""
 
 
 def parse_line(line: bytes, protocol: int, net_namespace: Optional[int]) -> Optional[Socket]:
@@ -156,9 +165,9 @@ def parse_line(line: bytes, protocol: int, net_namespace: Optional[int]) -> Opti
         return None
     return Socket(
         protocol,
-        address_text(decode_address(match[1])),
+        address_text(decode_address(_bytes_of(match[1]))),
         int(match[2], 16),
-        address_text(decode_address(match[3])),
+        address_text(decode_address(_bytes_of(match[3]))),
         int(match[4], 16),
         STATES.get(int(match[5], 16)),
         int(match[6]),

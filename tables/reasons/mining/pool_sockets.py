@@ -4,15 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from tables.host.network.sockets import (
-    TABLES,
-    Socket,
-    listening_ports,
-    network_namespaces,
-    parse_line,
-    remote_tokens,
-    socket_lines,
-)
+from tables.host.network.remote_ends import remote_ends
+from tables.host.network.sockets import Socket, network_namespaces
 from tables.host.processes.procfs import Procfs
 from tables.indicators.pools import LOW, PoolIndicators
 from tables.schema import QueryContext
@@ -28,20 +21,15 @@ def pool_sockets(procfs: Procfs, pids: Iterable[int], indicators: PoolIndicators
     for namespace in network_namespaces(procfs, pids):
         listening: set[int] = set()
         hits: list[tuple[Socket, bool]] = []
-        for name, protocol in TABLES:
-            is_tcp = name.startswith("tcp")
-            for lines in socket_lines(procfs, namespace, name):
-                query.check_time()
-                tokens = remote_tokens(lines, name)
-                distinct = set(tokens)
-                if is_tcp:
-                    listening |= listening_ports(lines, distinct)
-                wanted = indicators.candidates(distinct, is_tcp)
-                for line, token in zip(lines, tokens) if wanted else ():
-                    match = indicators.match(token, is_tcp) if token in wanted else None
-                    socket = parse_line(line, protocol, namespace.inode) if match and match.confidence != LOW else None
-                    if match is not None and socket is not None and socket.inode:
-                        hits.append((socket, match.match_type == "ip_port"))
+        for ends in remote_ends(procfs, namespace):
+            query.check_time()
+            listening |= ends.listening
+            wanted = indicators.candidates(set(ends.tokens), ends.is_tcp)
+            for number, token in enumerate(ends.tokens) if wanted else ():
+                match = indicators.match(token, ends.is_tcp) if token in wanted else None
+                socket = ends.socket(number) if match and match.confidence != LOW else None
+                if match is not None and socket is not None and socket.inode:
+                    hits.append((socket, match.match_type == "ip_port"))
         for socket, is_exact in hits:
             if is_exact or socket.local_port not in listening:
                 address = f"[{socket.remote_address}]" if ":" in socket.remote_address else socket.remote_address

@@ -88,7 +88,7 @@ def test_reads_listening_sockets_and_their_ports(procfs: Procfs) -> None:
         ports: set[int] = set()
         for table in ("tcp", "tcp6"):
             for lines in socket_lines(procfs, here(procfs), table):
-                ports |= listening_ports(lines, remote_tokens(lines, table))
+                ports |= listening_ports(lines, remote_tokens(lines))
         assert {server.getsockname()[1], server6.getsockname()[1]} <= ports
 
 
@@ -118,7 +118,7 @@ def test_the_table_is_read_whole_over_many_batches(procfs: Procfs) -> None:
         parsed = [parse_line(line, 17, None) for batch in batches for line in batch]
         assert inodes <= {each.inode for each in parsed if each}
         port = server.getsockname()[1]
-        tokens = [token for batch in batches for token in remote_tokens(batch, "udp")]
+        tokens = [token for batch in batches for token in remote_tokens(batch)]
         assert tokens.count(endpoint_token(b"\x7f\0\0\1", port)) == 3000
 
 
@@ -140,7 +140,7 @@ def test_a_damaged_line_is_no_socket(line: bytes) -> None:
 
 @given(st.lists(st.binary(max_size=60).filter(lambda line: b"\n" not in line)), st.sampled_from(["tcp", "tcp6"]))
 def test_there_is_one_remote_token_a_line(lines: list[bytes], table: str) -> None:
-    tokens = remote_tokens(lines, table)
+    tokens = remote_tokens(lines)
     assert len(tokens) == len(lines)
     listening_ports(lines, tokens)
 
