@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from itertools import islice
 from typing import NamedTuple, Optional
 
 from tables.host.processes.procfs import Procfs
 
 # A process with more descriptors than this is looked through last, and only while an owner is missing.
 _MANY_DESCRIPTORS = 256
+# What lasts has a low number: so many of each large process are looked at before all of any of them.
+_FIRST_DESCRIPTORS = 1024
 
 
 class Owners(NamedTuple):
@@ -34,6 +38,10 @@ def find_owners(procfs: Procfs, pids: Iterable[int], inodes: Iterable[int], ever
                 large.append((count, pid, folder))
             else:
                 search.look(pid, folder)
+    for _, pid, folder in sorted(large):
+        if search.is_complete:
+            break
+        search.look_at_first(pid, folder)
     for _, pid, folder in sorted(large):
         # An inode may turn up in a later folder: until then every descriptor has to be looked at.
         search.look(pid, folder, sorted(search.numbers) if search.is_complete else None, stop_when_complete=True)
@@ -79,23 +87,41 @@ class _OwnerSearch:
 
     def look(self, pid: int, folder: str, names: Optional[list[str]] = None, stop_when_complete: bool = False) -> None:
         """Read the links of a descriptor folder: all of them, or only `names`, or until every socket has an owner."""
+        with self._opened(pid, folder) as fd:
+            if fd is not None:
+                self._read_links(pid, fd, os.listdir(fd) if names is None else names, stop_when_complete and names is None)
+
+    def look_at_first(self, pid: int, folder: str) -> None:
+        """Read the links of a descriptor folder's first entries, until every socket has an owner."""
+        with self._opened(pid, folder) as fd:
+            if fd is not None:
+                with os.scandir(fd) as entries:
+                    self._read_links(pid, fd, (entry.name for entry in islice(entries, _FIRST_DESCRIPTORS)), True)
+
+    def _read_links(self, pid: int, fd: int, names: Iterable[str], stop_when_complete: bool) -> None:
         readlink = os.readlink
+        for name in names:
+            try:
+                inode = self.wanted.get(readlink(name, dir_fd=fd))
+            except FileNotFoundError:
+                continue
+            if inode is not None:
+                self.found.setdefault(inode, {})[pid] = None
+                self.numbers.add(name)
+                if stop_when_complete and self.is_complete:
+                    return
+
+    @contextmanager
+    def _opened(self, pid: int, folder: str) -> Iterator[Optional[int]]:
+        """The folder's descriptor; None, and it is noted, where it or what is in it is not ours to read."""
         try:
             fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self.procfs.fd)
         except OSError as error:
             self._failed(pid, error)
+            yield None
             return
         try:
-            for name in os.listdir(fd) if names is None else names:
-                try:
-                    inode = self.wanted.get(readlink(name, dir_fd=fd))
-                except FileNotFoundError:
-                    continue
-                if inode is not None:
-                    self.found.setdefault(inode, {})[pid] = None
-                    self.numbers.add(name)
-                    if stop_when_complete and names is None and self.is_complete:
-                        return
+            yield fd
         except OSError as error:
             self._failed(pid, error)
         finally:
