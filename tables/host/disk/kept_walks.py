@@ -16,6 +16,8 @@ _KEPT_SECONDS = 60.0
 # The longest span of time that a query of the pack asks for: a walk for a shorter one may have to serve that as well.
 _LOOK_BACK_SECONDS = 7 * 86400
 _MOST_BYTES = 16 << 20
+# Files that are no programs are asked for in few folders, and to describe all of a new disk takes longer than to find them.
+_MOST_OTHER_BYTES = 2 << 20
 _REGULAR = frozenset({"regular"})
 
 
@@ -23,7 +25,7 @@ _REGULAR = frozenset({"regular"})
 class Walked:
     """What is below a folder: blocks of the files of its parts. `others` is None where these were not kept.
 
-    `moment` is when the walk began, on the clock that only goes forward; `size` counts bytes.
+    `moment` is when the walk began, on the clock that only goes forward; `size` and `other_size` count bytes.
     """
 
     folder: str
@@ -34,33 +36,32 @@ class Walked:
     lost_count: int = 0
     moment: float = 0.0
     size: int = 0
+    other_size: int = 0
     is_too_large: bool = False
 
     def add(self, part: Part) -> None:
         """Take in what a walk found; what would take too much memory is left out, the files that are no programs first."""
-        self._add(self.programs, part.programs)
-        self._add(self.others, part.others)
+        if self.others is not None and part.others:
+            self.others.append(marshal.dumps(part.others))
+            self.other_size += len(self.others[-1])
+            if self.other_size > _MOST_OTHER_BYTES:
+                self.others = None
+        if part.programs and not self.is_too_large:
+            self.programs.append(marshal.dumps(part.programs))
+            self.size += len(self.programs[-1])
+            if self.size > _MOST_BYTES:
+                self.is_too_large = True
+                self.programs.clear()
 
     def take(self, other: Walked) -> None:
         """Take in what lies in a folder below this one."""
         self.programs += other.programs
         self.others = None if self.others is None or other.others is None else self.others + other.others
         self.size += other.size
+        self.other_size += other.other_size
         self.lost += other.lost
         self.lost_count += other.lost_count
         self.plan = self.plan._replace(since=max(self.plan.since, other.plan.since))
-
-    def _add(self, blocks: Optional[list[bytes]], found: list[Found]) -> None:
-        if blocks is None or not found or self.is_too_large:
-            return
-        blocks.append(marshal.dumps(found))
-        self.size += len(blocks[-1])
-        if self.size > _MOST_BYTES and self.others is not None:
-            self.size -= sum(map(len, self.others))
-            self.others = None
-        if self.size > _MOST_BYTES:
-            self.is_too_large = True
-            self.programs.clear()
 
     def files(self, folder: str, programs_only: bool) -> Iterator[Found]:
         """The files below `folder`, which is this walk's or lies below."""
@@ -120,8 +121,14 @@ class KeptWalks:
         walk.lost_count += whole.lost_count
         if not walk.cut and not whole.is_too_large:
             whole.lost, whole.lost_count = list(walk.lost), walk.lost_count
-            replaced = {folder, *(part.folder for part in parts)}
-            self._kept = [kept for kept in self._kept if kept.folder not in replaced] + [whole]
+            self._keep(whole, parts)
+
+    def _keep(self, whole: Walked, parts: list[Walked]) -> None:
+        # Its parts may still have the files that are no programs, of which the whole has too many.
+        replaced = {whole.folder, *(part.folder for part in parts if whole.others is not None)}
+        self._kept = [kept for kept in self._kept if kept.folder not in replaced] + [whole]
+        while sum(kept.size for kept in self._kept) > 2 * _MOST_BYTES:
+            del self._kept[0]
 
 
 def _agree_at(wide: Walked, narrow: Walked) -> bool:

@@ -113,14 +113,30 @@ def test_what_is_too_old_is_walked_for_again(tree: Path, monkeypatch: pytest.Mon
     assert "tmp/new" in asker.ask("tmp")
 
 
-@pytest.mark.parametrize("most", [0, 900])
-def test_what_would_take_too_much_memory_is_not_kept_but_answered(tree: Path, monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+@pytest.mark.parametrize(("most", "most_other"), [(0, 0), (0, 9000), (9000, 0), (900, 300)])
+def test_what_would_take_too_much_memory_is_not_kept_but_answered(
+    tree: Path, monkeypatch: pytest.MonkeyPatch, most: int, most_other: int
+) -> None:
     monkeypatch.setattr(kept_walks, "_MOST_BYTES", most)
+    monkeypatch.setattr(kept_walks, "_MOST_OTHER_BYTES", most_other)
     asker = Asker(tree)
     for _ in range(2):
         for folder, programs_only in (("", True), ("usr", True), ("usr", False), ("tmp", False), ("", False)):
             assert asker.ask(folder, 2, programs_only) == below(tree, folder, programs_only)
-    assert all(walked.others is None or walked.size <= most for walked in asker.kept._kept)
+    for walked in asker.kept._kept:
+        assert walked.size <= most
+        assert walked.others is None or walked.other_size <= most_other
+
+
+def test_a_part_still_serves_where_the_whole_has_too_many_files(
+    tree: Path, listed: Counter[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept_walks, "_MOST_OTHER_BYTES", 500)
+    asker = Asker(tree)
+    for folder, programs_only in (("tmp", False), ("", True), ("tmp", False), ("usr", True)):
+        assert asker.ask(folder, 2, programs_only) == below(tree, folder, programs_only)
+    assert set(listed.values()) == {1}
+    assert [walked.others is None for walked in asker.kept._kept] == [False, True]
 
 
 def test_what_could_not_be_read_is_said_of_what_it_lies_below(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
