@@ -56,9 +56,10 @@ class Walked:
     def take(self, other: Walked) -> None:
         """Take in what lies in a folder below this one."""
         self.programs += other.programs
-        self.others = None if self.others is None or other.others is None else self.others + other.others
         self.size += other.size
         self.other_size += other.other_size
+        is_whole = self.others is not None and other.others is not None and self.other_size <= _MOST_OTHER_BYTES
+        self.others = [*(self.others or ()), *(other.others or ())] if is_whole else None
         self.lost += other.lost
         self.lost_count += other.lost_count
         self.plan = self.plan._replace(since=max(self.plan.since, other.plan.since))
