@@ -7,8 +7,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from build import debian, extension, fleet, offline, osquery_pack, packages, runtime_package, sbom, siem, warehouse
+from build import debian, extension, fleet, offline, osquery_pack, packages, runtime_package, sbom, warehouse
 from build.deliver import EVENTS, PACK, ROOT, BuildError, sha256_sums, whole
+from build.siem import deliverable as siem
 from extension.engines.embedded import EmbeddedEngine
 from extension.pack.check import check_pack
 from extension.pack.model import PackError, load_pack

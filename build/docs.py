@@ -1,4 +1,4 @@
-"""Write tables/README.md and packs/README.md from the tables and the packs; with --check, say whether they are current."""
+"""Write tables/README.md, packs/README.md and the register of SIEM rules; with --check, say whether they are current."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Iterable
 
 import tables
 from build.deliver import EVENTS, PACK, ROOT
+from build.siem.register import REGISTER, load, renewed, text_of
+from build.siem.rules import bare_rules, sigma_rule
 from extension.pack.model import Pack, load_pack
 from tables.schema import OPTION_HIDDEN, OPTION_INDEX, OPTION_REQUIRED, Column, Table
 
@@ -63,9 +65,10 @@ def packs_readme(packs: Iterable[Pack]) -> str:
 
 
 def main() -> int:
-    """Write the two files, or with --check return 1 and name those that are out of date."""
+    """Write the files, or with --check return 1 and name those that are out of date."""
     packs = packs_readme(map(load_pack, (PACK, EVENTS)))
-    wanted = {ROOT / "tables" / "README.md": tables_readme(), ROOT / "packs" / "README.md": packs}
+    register = text_of(renewed(load(), {name: sigma_rule(rule) for name, rule in bare_rules().items()}))
+    wanted = {ROOT / "tables" / "README.md": tables_readme(), ROOT / "packs" / "README.md": packs, REGISTER: register}
     stale = [path for path, text in wanted.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
     if "--check" in sys.argv[1:]:
         for path in stale:

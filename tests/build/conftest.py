@@ -3,5 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+from pathlib import Path
 
-collect_ignore = [] if importlib.util.find_spec("sigma") else ["test_dist.py", "test_siem.py"]
+collect_ignore = (
+    []
+    if importlib.util.find_spec("sigma")
+    else ["test_dist.py", *(path.name for path in Path(__file__).parent.glob("test_siem*.py"))]
+)

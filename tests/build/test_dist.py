@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from build import deliver, dist, fleet, osquery_pack, siem
+from build import deliver, dist, fleet, osquery_pack
+from build.siem import deliverable, rules
 
 # What is built is downloaded first: the others have no network.
 pytestmark = pytest.mark.alone
@@ -23,7 +24,10 @@ DELIVERABLES = {
     "fleet/reports.yml",
     "fleet/gitops/lib/minehunt.policies.yml",
     "siem/queries/splunk.yml",
-    "siem/elastic/osquery_manager_pack.json",
+    "siem/README.md",
+    "siem/elastic/kibana_rules.ndjson",
+    "siem/elastic/osquery_manager_cryptominer_triage.json",
+    "siem/splunk/minehunt/default/savedsearches.conf",
 }
 
 
@@ -39,7 +43,7 @@ def pack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the pack that the builders take, to be broken."""
     copy = tmp_path / "packs" / "cryptominer_triage"
     shutil.copytree(deliver.PACK, copy)
-    for module in (dist, osquery_pack, fleet, siem):
+    for module in (dist, osquery_pack, fleet, deliverable, rules):
         monkeypatch.setattr(module, "PACK", copy)
     return copy
 
