@@ -8,7 +8,7 @@ from pathlib import Path
 from build.deliver import EVENTS, PACK
 from build.siem import elastalert, elastic, loki, panther, splunk, wazuh
 from build.siem.guide import guide
-from build.siem.languages import BACKENDS, PIPELINES, as_yaml, converted, sigma_text
+from build.siem.languages import PIPELINES, TARGETS, as_yaml, converted, sigma_text
 from build.siem.rules import all_rules
 from extension import __version__
 from extension.engines.embedded import EmbeddedEngine
@@ -27,7 +27,7 @@ def build(destination: Path) -> None:
         (destination / folder).mkdir(parents=True)
     for name, rule in rules.items():
         (destination / "sigma" / f"minehunt_{name}.yml").write_text(sigma_text(rule), encoding="utf-8")
-    queries = {target: converted(rules, target) for target in BACKENDS}
+    queries = {target: converted(rules, target) for target in TARGETS}
     for target, content in queries.items():
         (destination / "queries" / f"{target}.yml").write_text(as_yaml(content), encoding="utf-8")
     shutil.copytree(PIPELINES, destination / "pipelines", copy_function=shutil.copyfile)

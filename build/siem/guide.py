@@ -27,8 +27,8 @@ PRODUCTS = (
         "`elastic/kibana_rules.ndjson`",
         "Elastic Security 8.9 and newer",
         "Security → Rules → Detection rules → Import rules; or `curl -F file=@kibana_rules.ndjson -H 'kbn-xsrf: true' "
-        "KIBANA/api/detection_engine/rules/_import?overwrite=true`",
-        "the queries run by Lucene itself",
+        "KIBANA_URL/api/detection_engine/rules/_import?overwrite=true`",
+        "the queries run by Lucene itself and by a server like OpenSearch",
         "the import into Kibana",
     ),
     Product(
@@ -42,7 +42,8 @@ PRODUCTS = (
         "`elastalert/`",
         "ElastAlert 2 on Elasticsearch or OpenSearch",
         "copy the files to `rules_folder`; put your alerters in the place of `debug`",
-        "the queries run by Lucene itself; ElastAlert 2's own schema and loader, where it is installed",
+        "the queries run by Lucene itself and by a server like OpenSearch; ElastAlert 2's own schema and loader, where it is "
+        "installed",
     ),
     Product(
         "`loki/minehunt.yaml`",
@@ -68,13 +69,16 @@ PRODUCTS = (
         "`sigma/`", "whatever Sigma has a backend for", "`sigma convert -t TARGET -p pipelines/NAME.yml sigma/`", "`sigma check`"
     ),
     Product("`queries/elastic_lucene.yml`, `queries/wazuh_lucene.yml`", "a search, as text", "paste", "run by Lucene itself"),
-    Product("`queries/sqlite.yml`", "SQLite, a table `logs`", "paste", "run by SQLite"),
+    Product(
+        "`queries/sqlite.yml`, `queries/duckdb.yml`", "SQLite or DuckDB, a table `logs`", "paste", "run by SQLite and DuckDB"
+    ),
+    Product("`queries/clickhouse.yml`", "ClickHouse, a table `logs`", "paste", "run by ClickHouse, where chdb is installed"),
     Product("`queries/loki.yml`", "a search in Loki", "paste", "Loki's own grammar and RE2", "the query by Loki"),
     Product(
         "`queries/elastic_esql.yml`",
         "a search in ES|QL",
         "paste",
-        "converted by pySigma",
+        "ES|QL's own grammar, where it is installed",
         "the query: no engine",
     ),
     Product("`queries/splunk.yml`, `queries/splunk_fleet.yml`", "a search in SPL", "paste", "converted by pySigma", "the query"),
@@ -105,7 +109,7 @@ product's documentation, and no engine has run it.
   scheduled pack carry no name of their own since 9.4). Upload the pack from these files, or its results match no rule. Osquery
   Manager has no discovery: schedule the pack of events only where hosts record events.
 - **Wazuh**: the file's first two rules take minehunt's results out of rule 24010, which alerts on every result, removed ones
-  too. Rule ids are 100500 to 100999 and stay a detection's own; where you use these already, renumber yours.
+  too. Rule ids begin at 100500 and stay a detection's own; where you use these already, renumber yours.
 - **Splunk**: without `local/macros.conf` the searches look in all indexes.
 """
 

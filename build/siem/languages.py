@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Optional
 
+import sqlglot
 import yaml
 from sigma.backends.elasticsearch import ESQLBackend, LuceneBackend
 from sigma.backends.loki import LogQLBackend
@@ -29,6 +30,9 @@ BACKENDS: Mapping[str, tuple[Any, Optional[str]]] = {
     "sqlite": (sqliteBackend, None),
     "wazuh_lucene": (LuceneBackend, "wazuh"),
 }
+# Dialects of SQL into which the query for SQLite is put.
+SQL = ("clickhouse", "duckdb")
+TARGETS = (*BACKENDS, *SQL)
 
 
 def sigma_text(rule: Rule) -> str:
@@ -37,7 +41,9 @@ def sigma_text(rule: Rule) -> str:
 
 
 def converted(rules: Mapping[str, Rule], target: str) -> dict[str, str]:
-    """The queries in the language of `target`, one of BACKENDS, by the rule's name."""
+    """The queries in the language of `target`, one of TARGETS, by the rule's name."""
+    if target in SQL:
+        return {name: sqlglot.transpile(query, "sqlite", target)[0] for name, query in converted(rules, "sqlite").items()}
     backend, pipeline = BACKENDS[target]
     text = (PIPELINES / f"{pipeline}.yml").read_text(encoding="utf-8") if pipeline else ""
     language = backend(processing_pipeline=ProcessingPipeline.from_yaml(text) if text else None)

@@ -15,7 +15,7 @@ import yaml
 
 from build.deliver import EVENTS as EVENTS_PACK
 from build.siem import deliverable
-from build.siem.languages import BACKENDS
+from build.siem.languages import TARGETS
 from build.siem.rules import all_rules, rule_id
 from extension.pack.model import load_pack, shipped_pack
 from tests.lab.results import SUBJECTS, all_cases, run_subject, why_not
@@ -75,7 +75,7 @@ def log(query: str, host: str, **options: Any) -> ResultLog:
 
 def test_every_detection_has_a_rule_and_every_rule_a_query_in_each_language(built: Path) -> None:
     assert {path.stem for path in (built / "sigma").iterdir()} == {f"minehunt_{name}" for name in {*DETECTIONS, *EVENTS}}
-    for target in BACKENDS:
+    for target in TARGETS:
         queries = yaml.safe_load((built / f"queries/{target}.yml").read_text(encoding="utf-8"))
         assert queries.keys() == {*DETECTIONS, *EVENTS}
         assert all(isinstance(query, str) and query for query in queries.values())
