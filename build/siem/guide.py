@@ -25,7 +25,7 @@ PRODUCTS = (
     ),
     Product(
         "`elastic/kibana_rules.ndjson`",
-        "Elastic Security 8.9 and newer",
+        "Elastic Security 8.11 and newer",
         "Security → Rules → Detection rules → Import rules; or `curl -F file=@kibana_rules.ndjson -H 'kbn-xsrf: true' "
         "KIBANA_URL/api/detection_engine/rules/_import?overwrite=true`",
         "the queries run by Lucene itself and by a server like OpenSearch",
@@ -106,8 +106,9 @@ product's documentation, and no engine has run it.
   elastic/beats pull request 51777 and elastic/docs-content issue 7930); before that run your own osqueryd, and read its logs with
   Filebeat's osquery module or Elastic's osquery integration. The rules fit `filebeat-*`, `logs-osquery.result-*`
   (by the result's name) and `logs-osquery_manager.result-*` (by `rule.uuid`, which the pack's ECS mapping sets: results of a
-  scheduled pack carry no name of their own since 9.4). Upload the pack from these files, or its results match no rule. Osquery
-  Manager has no discovery: schedule the pack of events only where hosts record events.
+  scheduled pack have an `action_id` in older versions and a `schedule_id` in newer ones, elastic/kibana pull request 267894).
+  Upload the pack from these files, or its results match no rule. Osquery Manager has no discovery: schedule the pack of events
+  only where hosts record events.
 - **Wazuh**: the file's first two rules take minehunt's results out of rule 24010, which alerts on every result, removed ones
   too. Rule ids begin at 100500 and stay a detection's own; where you use these already, renumber yours.
 - **Splunk**: without `local/macros.conf` the searches look in all indexes.

@@ -43,7 +43,9 @@ version = {version}
 [package]
 id = minehunt
 """
-_META = "[]\naccess = read : [ * ], write : [ admin ]\nexport = system\n"
+# What Fleet sends is JSON; looked through for key=value as well, a row could bring a `name` of its own.
+_PROPS = "[fleet:json]\nKV_MODE = json\n"
+_META = "[]\naccess = read : [ * ], write : [ admin ]\nexport = system\n\n[props]\nexport = none\n"
 
 
 def stanza(rule: Rule) -> str:
@@ -80,6 +82,7 @@ def write(destination: Path, rules: Mapping[str, Rule], version: str) -> None:
     files = {
         "default/app.conf": _APP.format(version=version),
         "default/macros.conf": _MACROS,
+        "default/props.conf": _PROPS,
         "default/savedsearches.conf": "\n".join(map(stanza, rules.values())),
         "metadata/default.meta": _META,
     }

@@ -58,6 +58,7 @@ def test_splunks_app_has_an_alert_for_each_rule(tmp_path: Path) -> None:
     assert saved.sections() == [rule.title for rule in RULES.values()]
     assert conf(tmp_path / "minehunt/default/app.conf")["launcher"]["version"] == "1.2.3"
     assert "minehunt_results" in conf(tmp_path / "minehunt/default/macros.conf")
+    assert conf(tmp_path / "minehunt/default/props.conf")["fleet:json"]["KV_MODE"] == "json"
     assert (tmp_path / "minehunt/metadata/default.meta").read_text().startswith("[]")
     for rule in RULES.values():
         alert = saved[rule.title]
@@ -118,6 +119,8 @@ def test_lokis_rules_alert_by_host_and_fill_in_only_what_they_shall(tmp_path: Pa
     (group,) = yaml.safe_load((tmp_path / "l/minehunt.yaml").read_text(encoding="utf-8"))["groups"]
     first, second = group["rules"]
     assert first["expr"].startswith("sum by (hostIdentifier) (count_over_time(")
+    # A line that is no JSON fails no rule.
+    assert "| drop __error__, __error_details__ |" in first["expr"]
     assert first["labels"] == {"severity": "critical", "attack": "T1014 T1564.013 T1574.006"}
     assert first["annotations"]["summary"] == "minehunt hidden processes on {{ $labels.hostIdentifier }}"
     # A Go template gives back the text that it was.
@@ -148,6 +151,15 @@ def test_panthers_files_are_what_they_say(tmp_path: Path, hostile: Rule) -> None
     assert set(hostile.tags) <= set(shown["Tags"]) and shown["DedupPeriodMinutes"] == 1440
     code = (tmp_path / "rules" / shown["Filename"]).read_text(encoding="utf-8")
     assert [node.name for node in ast.parse(code).body if isinstance(node, ast.FunctionDef)] == ["rule", "title", "dedup"]
+
+
+def test_a_snapshots_rows_alert_too_and_no_others() -> None:
+    query = dataclasses.replace(RULES["hidden_processes"].query, snapshot=True)
+    rule = dataclasses.replace(RULES["hidden_processes"], query=query)
+    assert yaml.safe_load(sigma_text(rule))["detection"]["selection"]["action"] == "snapshot"
+    assert panther.specification(rule)["LogTypes"] == ["Osquery.Snapshot"]
+    assert "osquery_meta.action:snapshot" in elastic.kibana_rule(rule, "")["query"]
+    assert 'action="snapshot"' in loki.log_query(rule) and "^snapshot$" in wazuh.rules_of(rule)
 
 
 def test_sigmas_text_is_the_description(hostile: Rule) -> None:

@@ -53,7 +53,15 @@ def corpus(rules: Mapping[str, Rule]) -> list[Line]:
             log = ResultLog(name, "host-1")
             lines += [Line(text, frozenset({rule})) for rows in ([HOSTILE], [HOSTILE, {"pid": "1"}]) for text in log.run(rows)]
             lines += [Line(text, frozenset()) for text in log.run([])]
-        for name in (rule, f"pack_other_{rule}", f"pack_cryptominer_triage_{rule}_2", f"pack/Global/{rule}", f"pack_{rule}"):
+        others = (
+            "{}",
+            "pack_{}",
+            "pack_other_{}",
+            "pack_cryptominer_triage_{}_2",
+            "pack_cryptominer_triage_x_{}",
+            "pack/Global/{}",
+        )
+        for name in (form.format(rule) for form in (*others, "pack_cryptominer_events_programs_x_{}", "pack/team-1/x/{}")):
             lines += [Line(text, frozenset()) for text in ResultLog(name, "host-1").run([HOSTILE])]
     for query in load_pack(PACK).queries():
         if query.name not in rules:
