@@ -57,7 +57,7 @@ types: $(VENV)/.dev ## check types
 bench: $(VENV)/.dev ## measure beside unhide, ss and C; prints ratios (as root, with unhide and a C compiler installed)
 	$(BIN)/python -m tests.benchmarks $(ARGS)
 
-docs: $(VENV)/.runtime ## write tables/README.md and packs/README.md anew
+docs: $(VENV)/.runtime ## write tables/README.md, packs/README.md and the register of SIEM rules anew
 	$(BIN)/python -m build.docs
 
 dist: $(VENV)/.dev ## build all deliverables into dist/; INDICATORS='FILE…' adds lists of pools to the packages

@@ -40,7 +40,7 @@ PRODUCTS = (
     ),
     Product(
         "`elastalert/`",
-        "ElastAlert 2 on Elasticsearch or OpenSearch",
+        "ElastAlert 2 on Elasticsearch or OpenSearch, with osqueryd's own logs by Filebeat or Elastic Agent",
         "copy the files to `rules_folder`; put your alerters in the place of `debug`",
         "the queries run by Lucene itself and by a server like OpenSearch; ElastAlert 2's own schema and loader, where it is "
         "installed",
