@@ -6,6 +6,7 @@ import ast
 import configparser
 import dataclasses
 import json
+import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -50,6 +51,12 @@ def conf(path: Path) -> configparser.RawConfigParser:
 def test_a_text_stays_on_its_line(hostile: Rule) -> None:
     assert "\n" in HOSTILE and one_line(HOSTILE) == hostile.description
     assert hostile.description.isprintable() and "  " not in hostile.description
+
+
+def test_a_teams_number_is_one_part_of_a_name() -> None:
+    pattern = RULES["hidden_processes"].names_pattern
+    assert re.fullmatch(pattern, "pack/team-17/cryptominer_triage_hidden_processes")
+    assert not re.fullmatch(pattern, "pack/team-1/x/cryptominer_triage_hidden_processes")
 
 
 def test_splunks_app_has_an_alert_for_each_rule(tmp_path: Path) -> None:
