@@ -58,8 +58,8 @@ def layers(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Rows]]:
     """What the host that the commands examine is made of."""
     layers: list[Rows] = [CLEAN]
 
-    def open_recorded(options: EngineOptions) -> RecordedHost:
-        options.host()
+    def open_recorded(options: EngineOptions, is_triage: bool = False) -> RecordedHost:
+        options.host(is_triage)
         return RecordedHost(*layers)
 
     monkeypatch.setattr(EngineOptions, "open", open_recorded)
@@ -160,7 +160,7 @@ def test_a_file_that_a_detection_reports_has_no_line_in_the_list() -> None:
 def test_a_detection_that_cannot_run_is_told_in_the_list_and_by_the_exit_code(
     layers: list[Rows], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(EngineOptions, "open", lambda _: _without("DROP TABLE preloaded_libraries", layers))
+    monkeypatch.setattr(EngineOptions, "open", lambda *_, **__: _without("DROP TABLE preloaded_libraries", layers))
     result = invoke("capture")
     assert result.exit_code == 2
     assert "# This detection could not run, so what it reports may stand below: preloaded_library: no such table" in result.stdout

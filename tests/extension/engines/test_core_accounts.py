@@ -20,6 +20,7 @@ from extension.engines.embedded import EmbeddedEngine
 from tables.host import Host
 from tables.host.accounts.databases import parse_group, parse_passwd, parse_shadow
 from tests.support.core_tables import PlantedHost
+from tests.support.namespaces import needs_readable_repository
 
 REPOSITORY = Path(__file__).parents[3]
 KEY = "AAAAC3NzaC1lZDI1NTE5AAAAIEXAMPLEEXAMPLEEXAMPLEEXAMPLEEXAMPLEEXAMPLE0"
@@ -154,6 +155,7 @@ def test_a_hostile_home_does_not_fail_the_table(planted: PlantedHost) -> None:
     assert "/home/d/.ssh/authorized_keys" in planted.gaps("authorized_keys")
 
 
+@needs_readable_repository
 @pytest.mark.root
 def test_as_an_ordinary_user_what_is_unreadable_is_a_gap() -> None:
     program = (

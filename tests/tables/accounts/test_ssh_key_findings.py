@@ -14,6 +14,7 @@ from tables.accounts.ssh_key_findings import SshKeyFinding, ssh_key_findings
 from tables.host import Host
 from tables.host.disk.files import Unreadable
 from tables.schema import QueryContext
+from tests.support.patience import patient
 from tests.support.scans import unseen_by
 
 ED25519 = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB7PVjVQmHfqqxDsSpWUW3tDpV7cGjC5vDhmy0eVvBGn"
@@ -243,7 +244,7 @@ def test_links_stay_inside_and_what_is_no_file_is_passed_over(root: Path) -> Non
 
 def test_many_keys_are_cut_and_said(root: Path) -> None:
     write(root, "/root/.ssh/authorized_keys", f"{ED25519}\n" * 60_000)
-    query = QueryContext()
+    query = QueryContext(budget_seconds=patient(120))
     assert len(rows(root, query=query)) == 50_000
     assert query.truncated and "50000 lines" in query.truncated
 
