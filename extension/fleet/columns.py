@@ -83,7 +83,7 @@ STACKS: Mapping[str, Stack] = {
     "rc_local_commands_present": Stack("rc.local", ("command",), (), "program_path", "program_package"),
     "accounts": Stack("account", (), ("username", "shell")),
     "authorized_keys": Stack("key", (), ("fingerprint",)),
-    "setuid_files": Stack("setuid file", ("path",), ("mode",), "path", "package"),
+    "setuid_files": Stack("setuid file", ("path",), (), "path", "package"),
     "kernel_modules": Stack("kernel module", (), ("module",)),
     "reachable_entry_services": Stack("listening service", ("process_name",), ("service", "port"), "exe_path", "package"),
     "open_ports": Stack("listening port", ("exe_path",), ("port",), "exe_path", ""),

@@ -20,6 +20,7 @@ from tables.text.shell import Command, Script, parse
 
 # Scripts within scripts (sh -c, $(…), here-documents) that are looked into.
 _MAX_DEPTH = 4
+_SHORT = 128
 # What a pattern may look at; the head comment of command_patterns.yaml says what each is.
 VIEWS = ("text", "command", "fed", "program", "written", "fleeting")
 
@@ -124,13 +125,23 @@ def _patterns_on(view: str) -> tuple[Pattern, ...]:
     return tuple(pattern for pattern in patterns() if pattern.view == view)
 
 
-def _matches(view: str, text: str) -> set[str]:
-    return {pattern.name for pattern in _patterns_on(view) if pattern.regex.search(text)}
+def _matches(view: str, text: str) -> frozenset[str]:
+    return _short_matches(view, text) if len(text) <= _SHORT else _searched(view, text)
+
+
+@functools.lru_cache(maxsize=4096)
+def _short_matches(view: str, text: str) -> frozenset[str]:
+    """The same, remembered: scripts are full of the same short commands (`exit 0`, `shift`)."""
+    return _searched(view, text)
+
+
+def _searched(view: str, text: str) -> frozenset[str]:
+    return frozenset(pattern.name for pattern in _patterns_on(view) if pattern.regex.search(text))
 
 
 def text_reasons(text: str) -> set[str]:
     """What the raw text of a file says by itself, whatever it means: characters or blanks that hide part of it."""
-    return _matches("text", text)
+    return set(_matches("text", text))
 
 
 class _SourceLines:
@@ -178,7 +189,7 @@ class _Judge:
 
     def _command(self, command: Command, found: Optional[Invocation], is_fed: bool) -> set[str]:
         line = _render(command, found)
-        reasons = _matches("command", line)
+        reasons = set(_matches("command", line))
         if is_fed:
             reasons |= _matches("fed", line)
         if found is not None:
@@ -235,26 +246,23 @@ class _Judge:
 
     def _inner(self, command: Command, found: Optional[Invocation], is_fed: bool) -> set[str]:
         """Reasons of the scripts inside the command."""
+        scripts = [(text, False) for text in _prompt_commands(command)]
+        if command.substitutions:
+            runs_output = found is not None and any(
+                text.lstrip().startswith(_STARTS_WITH_SCRIPT) for text in (found.program, found.script, found.code) if text
+            )
+            scripts += [(text, runs_output or is_fed) for text in command.substitutions]
+        if found is not None:
+            if found.code is not None and found.is_shell_code:
+                scripts.append((found.code, False))
+            scripts += [(without_schedules(text), False) for text in _given_scripts(command, found, is_fed)]
+            scripts += [(text, False) for code in _given_code(command, found) for text in started_by(code)]
+        if not scripts:
+            return set()
         inner = _Judge(self.depth + 1)
         inner.written, inner.fleeting, inner.has_run = self.written, self.fleeting, self.has_run
         inner.folders = [(0, folder) for _, folder in self.folders[-1:]]
-        reasons: set[str] = set()
-        runs_output = found is not None and any(
-            text.lstrip().startswith(_STARTS_WITH_SCRIPT) for text in (found.program, found.script, found.code) if text
-        )
-        for text in command.substitutions:
-            reasons |= inner.union(text, is_run=runs_output or is_fed)
-        for text in _prompt_commands(command):
-            reasons |= inner.union(text, is_run=False)
-        if found is None:
-            return reasons
-        if found.code is not None and found.is_shell_code:
-            reasons |= inner.union(found.code, is_run=False)
-        for text in _given_scripts(command, found, is_fed):
-            reasons |= inner.union(without_schedules(text), is_run=False)
-        for code in _given_code(command, found):
-            reasons |= set().union(*(inner.union(text, is_run=False) for text in started_by(code)))
-        return reasons
+        return set().union(*(inner.union(text, is_run) for text, is_run in scripts))
 
     def _decoded(self, command: Command) -> set[str]:
         """Reasons of text that the command carries encoded, decoded once."""
@@ -331,9 +339,9 @@ def _given_scripts(command: Command, found: Invocation, is_fed: bool) -> list[st
 
 def _given_code(command: Command, found: Invocation) -> list[str]:
     """Text of another language than the shell's that the command gives to its interpreter."""
-    if not is_interpreter(found.name) or found.name in SHELLS:
-        return []
-    return [*([found.code] if found.code and not found.is_shell_code else []), *(command.here_docs if found.reads_input else [])]
+    codes = [found.code] if found.code and not found.is_shell_code else []
+    codes += command.here_docs if found.reads_input else []
+    return codes if codes and is_interpreter(found.name) and found.name not in SHELLS else []
 
 
 def _prompt_commands(command: Command) -> Iterator[str]:

@@ -13,13 +13,14 @@ from extension.engines import EngineError
 from extension.pack.model import load_pack
 from tests.lab.case import Case, cases_of
 from tests.lab.room import Planted, Room
+from tests.support.patience import patient
 
 PACK = load_pack(Path(__file__).resolve().parents[2] / "packs" / "cryptominer_triage")
 QUERIES = {query.name: query for query in PACK.queries()}
 SQL = {name: query.sql for name, query in QUERIES.items()}
 DETECTIONS = [query for query in PACK.queries() if query.kind == "detection"]
 # A count of all processes needs a moment in which none starts; other programs may need a moment to come up.
-_PATIENCE = 15.0
+_PATIENCE = patient(30.0)
 _OF_THE_MOMENT = frozenset({"pid", "start_time", "parent", "restarter", "restarter_pid", "evidence"})
 
 Row = dict[str, str]

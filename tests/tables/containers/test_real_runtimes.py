@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -43,10 +44,16 @@ def folder() -> Iterator[Path]:
     """A folder outside of /tmp's long names: sockets' paths are bounded. What a runtime leaves mounted in it is unmounted."""
     made = Path(tempfile.mkdtemp(prefix="test-", dir="/run"))
     yield made
-    mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
-    for mount in reversed([mount for mount in mounts if mount.startswith(f"{made}/")]):
-        subprocess.run(["umount", "--lazy", mount], check=True)
-    shutil.rmtree(made)
+    for _ in range(100):
+        mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+        for mount in reversed([mount for mount in mounts if mount.startswith(f"{made}/")]):
+            subprocess.run(["umount", "--lazy", mount], check=True)
+        # Podman's own clean-up mounts its store again for a moment, after the container has ended.
+        with contextlib.suppress(OSError):
+            shutil.rmtree(made)
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"{made} cannot be removed")
 
 
 @pytest.fixture

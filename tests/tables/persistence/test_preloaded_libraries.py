@@ -270,7 +270,7 @@ def test_a_container_has_files_of_its_own(plant: Planter, local: Path) -> None:
     pid = plant.python(setting + container_code(root, "/bin/sh", "sh"), stderr=subprocess.DEVNULL)
     found = {row.path: (row.mechanism, row.source_path, row.reasons, row.exception) for row in rows() if row.pid == pid}
     assert found == {
-        "/opt/app/libjemalloc.so": ("environment", None, "", "inside a container or chroot"),
+        "/opt/app/libjemalloc.so": ("environment", None, "", "allocator or test tool"),
         "/opt/app/libquiet.so": ("ld.so.preload", "/etc/ld.so.preload", "", None),
         "/tmp/libhook.so": ("ld.so.preload", "/etc/ld.so.preload", "temp_path", None),
     }
