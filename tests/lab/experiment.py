@@ -102,7 +102,7 @@ def _try_twins(room: Room, cases: list[Case], shares_pids: bool) -> list[dict[st
     """Plant the twins of all cases side by side and ask every detection; no row may come."""
     verdicts: list[dict[str, Any]] = [{"twin_rows": [], "twin_errors": []} for _ in cases]
     try:
-        room.renew()
+        room.renew(is_triage=True)
         planted = [(number, twin.plant(room)) for number, case in enumerate(cases) for twin in case.twins]
         room.package_programs()
         for query in DETECTIONS:

@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Optional, Union
 
@@ -59,25 +60,26 @@ class Room:
         self._engines = contextlib.ExitStack()
         self.renew()
 
-    def renew(self) -> None:
-        """Take new engines, which remember nothing of earlier calls."""
+    def renew(self, is_triage: bool = False) -> None:
+        """Take new engines, which remember nothing of earlier calls; in a triage all is planted before the first question."""
         self._engines.close()
-        self.osquery = self._engines.enter_context(contextlib.closing(self._osquery()))
-        self.host = Host(settings=_SETTINGS)
+        settings = replace(_SETTINGS, is_triage=is_triage)
+        self.osquery = self._engines.enter_context(contextlib.closing(self._osquery(settings)))
+        self.host = Host(settings=settings)
         # The sweep over all pids is another test's business, and takes more than a second.
         self.host.state("pid_sweep", SweepProgress).finished = time.time()
         self.engine = EmbeddedEngine(self.host)
 
-    def _osquery(self) -> OsqueryEngine:
+    def _osquery(self, settings: Settings) -> OsqueryEngine:
         """A new osquery; where this machine has none, the stand-in core in this process, which has already imported it."""
         program = find_osquery()
         if program is not None:
-            return OsqueryEngine.start(program, _SETTINGS)
+            return OsqueryEngine.start(program, settings)
         folder = self._engines.enter_context(tempfile.TemporaryDirectory(prefix="minehunt-lab-core-"))
         core = Core(os.path.join(folder, "osquery.em"))
         core.start()
         self._engines.callback(core.stop)
-        return OsqueryEngine.attach(core.path, _SETTINGS)
+        return OsqueryEngine.attach(core.path, settings)
 
     def look_again(self) -> None:
         """Drop what the engine has cached; what tables remember between calls stays."""
