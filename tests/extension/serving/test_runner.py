@@ -43,7 +43,7 @@ def test_many_constrained_calls_cost_one_scan_and_get_their_rows() -> None:
             yield Pair(pid=number, path=f"/p/{number}")
 
     host = Host()
-    runner = TableRunner(make(rows), host)
+    runner = TableRunner(make(rows, cache_seconds=60.0), host)
     for number in range(500):
         assert runner.generate(asked(pid=str(number))) == [{"pid": str(number), "path": f"/p/{number}"}]
     assert len(scans) == 1
