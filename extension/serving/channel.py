@@ -5,13 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
-import struct
 import threading
 from typing import Any, Optional
 
+from tables.host.forked import receive_message, send_message
 from tables.schema import Constraint, QueryContext, WireRow
 
-_LENGTH = struct.Struct(">I")
 # Rows go in parts, so that neither side holds a large answer twice.
 _PART_BYTES = 512 * 1024
 
@@ -45,8 +44,7 @@ class Channel:
     def receive(self) -> Optional[Message]:
         """The next message; None when the other side is gone."""
         try:
-            head = self._read(_LENGTH.size)
-            body = self._read(*_LENGTH.unpack(head)) if head is not None else None
+            body = receive_message(self._connection)
         except OSError:
             return None
         return None if body is None else json.loads(body)
@@ -62,17 +60,7 @@ class Channel:
 
     def _send(self, body: bytes) -> None:
         with self._sending:
-            self._connection.sendall(_LENGTH.pack(len(body)) + body)
-
-    def _read(self, size: int) -> Optional[bytearray]:
-        data = bytearray(size)
-        view = memoryview(data)
-        while view:
-            count = self._connection.recv_into(view)
-            if not count:
-                return None
-            view = view[count:]
-        return data
+            send_message(self._connection, body)
 
 
 def question(query: QueryContext) -> Message:

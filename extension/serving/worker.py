@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import ctypes
 import logging
 import os
 import resource
-import signal
 import socket
 import sys
 import threading
@@ -18,11 +16,10 @@ from extension.serving import memory
 from extension.serving.channel import Channel, Message, asked, lacks
 from extension.serving.scan import scan
 from tables.host import Host
+from tables.host.forked import end_with
 from tables.host.settings import Settings
 from tables.schema import Table
 
-# <sys/prctl.h>
-_PR_SET_PDEATHSIG = 1
 # What a scan may take, far above what any table needs: what runs away fails by itself, before the host is short of memory.
 _MAX_DATA_BYTES = 512 * 1024 * 1024
 
@@ -43,12 +40,7 @@ def run(connection: socket.socket, tables: Mapping[str, Table], settings: Settin
 
 
 def _become_ours_alone(connection: socket.socket, server: int) -> None:
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != server:
-        os._exit(0)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    # Ctrl-C reaches the whole group; the server decides.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    end_with(server)
     _cover_descriptors(connection.fileno())
     # Another thread may have been writing when this process was forked, and holds the old stream's lock for ever.
     sys.stderr = os.fdopen(2, "w", buffering=1, errors="backslashreplace", closefd=False)

@@ -5,7 +5,6 @@ They are forked, so that nothing has to be loaded again, and die with the thread
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import marshal
 import os
@@ -16,16 +15,14 @@ from collections.abc import Iterator
 from typing import Any, NoReturn, Optional
 
 from tables.host.disk.folder_reader import FolderReader, Part, Plan
+from tables.host.forked import end_with, receive_message, send_message
 
-_PR_SET_PDEATHSIG = 1
-_LENGTH_BYTES = 4
 # Handed out at once, in number and in bytes: two such messages fit into a socket's buffer, so that handing out never waits.
 _MAX_FOLDERS = 32
 _MAX_BYTES = 16 * 1024
 # One batch is read while the next one lies ready.
 _AHEAD = 2
-_POLL_SECONDS = 0.2
-_libc = ctypes.CDLL(None)
+_POLL_MILLISECONDS = 200
 
 
 class ForkedReaders:
@@ -56,7 +53,7 @@ class ForkedReaders:
     def hand_out(self, pending: list[str], programs_only: bool) -> None:
         """Give those that have little to do some of the folders, taken from the end of the list."""
         for ahead in range(_AHEAD):
-            for reader in self._readers.values():
+            for reader in list(self._readers.values()):
                 if pending and len(reader.batches) == ahead:
                     self._give(reader, _taken(pending, len(self._readers)), programs_only)
 
@@ -67,8 +64,12 @@ class ForkedReaders:
 
     def parts(self) -> Iterator[Part]:
         """What has come in by now; waits a moment for something to come."""
-        ready, _, _ = select.select([fd for fd, reader in self._readers.items() if reader.batches], [], [], _POLL_SECONDS)
-        for fd in ready:
+        # Not select(2), which knows no descriptor above 1023.
+        poll = select.poll()
+        for fd, reader in self._readers.items():
+            if reader.batches:
+                poll.register(fd, select.POLLIN)
+        for fd, _ in poll.poll(_POLL_MILLISECONDS):
             reader = self._readers[fd]
             try:
                 part = reader.receive()
@@ -144,48 +145,26 @@ def _serve(connection: socket.socket, plan: Plan, parent: int) -> NoReturn:
     """Read what is handed out until the connection ends; for a process that `parent` has just forked."""
     status = 1
     try:
-        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:
-            os._exit(0)
-        # Ctrl-C reaches the whole group; the parent decides.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        end_with(parent)
         # Counting references over the parent's objects would copy its memory.
         gc.disable()
         reader = FolderReader(plan)
         while (message := _receive(connection)) is not None:
             for part in reader.read(*message):
-                _send_part(connection, part)
+                # marshal knows plain tuples only.
+                _send(connection, tuple(part))
         status = 0
     finally:
         os._exit(status)
 
 
 def _send(connection: socket.socket, message: tuple[Any, ...]) -> None:
-    data = marshal.dumps(message)
-    connection.sendall(len(data).to_bytes(_LENGTH_BYTES, "big") + data)
-
-
-def _send_part(connection: socket.socket, part: Part) -> None:
-    # marshal knows plain tuples only.
-    _send(connection, tuple(part))
+    send_message(connection, marshal.dumps(message))
 
 
 def _receive(connection: socket.socket) -> Optional[tuple[Any, ...]]:
     """The next message; None where the connection ends."""
-    head = _exactly(connection, _LENGTH_BYTES)
-    body = None if head is None else _exactly(connection, int.from_bytes(head, "big"))
+    body = receive_message(connection)
     # What the other half of this program has sent: nobody else has the other end of a socketpair.
     message: Optional[tuple[Any, ...]] = None if body is None else marshal.loads(body)  # noqa: S302
     return message
-
-
-def _exactly(connection: socket.socket, size: int) -> Optional[bytes]:
-    chunks = []
-    while size:
-        chunk = connection.recv(min(size, 1 << 20))
-        if not chunk:
-            return None
-        chunks.append(chunk)
-        size -= len(chunk)
-    return b"".join(chunks)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -64,6 +65,23 @@ def test_several_processes_find_what_one_finds(tree: Path) -> None:
 
 
 @pytest.mark.usefixtures("small_parts")
+def test_descriptors_may_have_large_numbers(tree: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, hard), hard))
+    held = []
+    try:
+        # select(2) knows none above 1023.
+        while not held or held[-1] < 1024:
+            held.append(os.open(os.devnull, os.O_RDONLY))
+        found, walk = walked(tree, 3)
+    finally:
+        for fd in held:
+            os.close(fd)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert (found, walk.cut) == (walked(tree, 1)[0], "")
+
+
+@pytest.mark.usefixtures("small_parts")
 @pytest.mark.parametrize("readers", [1, 3])
 def test_programs_alone_are_told_by_their_mode_or_their_first_bytes(tree: Path, readers: int) -> None:
     found, _ = walked(tree, readers, programs_only=True)
@@ -121,7 +139,7 @@ def test_an_error_in_a_reader_is_said(tree: Path, monkeypatch: pytest.MonkeyPatc
     def fail(*_: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(forked_readers, "_send_part", fail)
+    monkeypatch.setattr(forked_readers, "FolderReader", fail)
     _, walk = walked(tree, 2)
     assert "a process that reads the disk ended (status 1)" in walk.cut
 
