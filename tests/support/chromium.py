@@ -160,8 +160,9 @@ class Chromium:
     def _messages(self) -> Iterator[dict[str, Any]]:
         while True:
             while b"\0" not in self._buffer:
-                ready, _, _ = select.select([self._answers], [], [], _TIMEOUT)
-                assert ready, "no answer from the browser"
+                poll = select.poll()
+                poll.register(self._answers, select.POLLIN)
+                assert poll.poll(_TIMEOUT * 1000), "no answer from the browser"
                 data = os.read(self._answers, 1 << 20)
                 if not data:
                     return
