@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +13,7 @@ from typing import NamedTuple, Optional, Union
 from tables.host import syscalls
 from tables.host.disk.files import HASH_LIMIT, read_fd, sha256_fd
 from tables.host.disk.mounts import Mount, parse_mountinfo
+from tables.host.disk.unmarked import open_unmarked
 
 # include/linux/sched.h; /proc/PID/stat field 9.
 PF_KTHREAD = 0x0020_0000
@@ -139,7 +141,7 @@ class Process:
     def exe_sha256(self, limit: int = HASH_LIMIT) -> Optional[str]:
         """Hex SHA-256 of the running file, deleted or not; None above `limit` bytes, and where it cannot be read."""
         try:
-            fd = os.open(f"{self.pid}/exe", _FLAGS, dir_fd=self.procfs.fd)
+            fd = open_unmarked(f"{self.pid}/exe", _FLAGS, self.procfs.fd)
         except OSError:
             return None
         try:
@@ -206,10 +208,11 @@ class Process:
 
 
 class Procfs:
-    """A procfs by an open folder descriptor, which later mounts over its path cannot change."""
+    """A procfs by an open folder descriptor, which later mounts over its path cannot change; closed with its last user."""
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
+        self._close = weakref.finalize(self, os.close, fd)
         # Pids that the kernel does not list here and that answer all the same; whoever knows such sets this.
         self.unlisted: Callable[[], frozenset[int]] = frozenset
 
@@ -239,8 +242,8 @@ class Procfs:
         return None
 
     def close(self) -> None:
-        """Close the folder; the object is of no use afterwards."""
-        os.close(self.fd)
+        """Close the folder now; the object is of no use afterwards."""
+        self._close()
 
     def read(self, path: str, limit: int = 1 << 20) -> bytes:
         """At most `limit` bytes of the file at `path` below this procfs; OSError when that fails."""

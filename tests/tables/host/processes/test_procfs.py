@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import subprocess
 import sys
@@ -128,3 +129,16 @@ def test_a_process_that_is_gone_holds_nothing(tmp_path: Path) -> None:
     (tmp_path / "1/ns/net").symlink_to("net:[x]")
     assert procfs.network_namespace(1) is None
     procfs.close()
+
+
+def test_a_host_that_is_no_longer_used_holds_no_folder_open() -> None:
+    def held() -> int:
+        gc.collect()
+        return sum(os.path.isdir(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd"))
+
+    before = held()
+    host = Host()
+    assert host.truth.process(os.getpid()) is not None and host.procfs.process(os.getpid()) is not None
+    assert held() > before
+    del host
+    assert held() == before
