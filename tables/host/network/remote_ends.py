@@ -10,13 +10,9 @@ from functools import partial
 from socket import IPPROTO_TCP
 from typing import Callable, NamedTuple, Optional
 
-from tables.host.network.sock_diag import Messages, dumped_messages, parse_message
+from tables.host.network.sock_diag import ALL_STATES, Messages, dumped_messages, parse_message
 from tables.host.network.sockets import TABLES, Namespace, Socket, listening_ports, parse_line, remote_tokens, socket_lines
 from tables.host.processes.procfs import Procfs
-
-# include/net/tcp_states.h: a listener, and every state there is, half-open connections among them.
-_LISTEN = 1 << 10
-_ALL = 0x1FFF
 
 
 class RemoteEnds(NamedTuple):
@@ -39,7 +35,7 @@ def remote_ends(procfs: Procfs, namespace: Namespace) -> Iterator[RemoteEnds]:
     """
     for table, protocol in TABLES:
         try:
-            messages = dumped_messages(procfs, namespace, table, _ALL)
+            messages = dumped_messages(procfs, namespace, table, ALL_STATES)
         except OSError:
             messages = None
         if messages is None:

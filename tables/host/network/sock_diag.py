@@ -18,7 +18,8 @@ _CLONE_NEWNET = 0x40000000
 _SOCK_DIAG_BY_FAMILY = 20
 _REQUEST, _DUMP = 0x1, 0x300
 _ERROR, _DONE = 2, 3
-_ALL_STATES = 0xFFF
+# Bits by the numbers of STATES (include/net/tcp_states.h): what lasts, and with connections that are not yet accepted.
+_LASTING_STATES, ALL_STATES = 0xFFF, 0x1FFF
 _HEADER = struct.Struct("=IHHII")
 # struct inet_diag_req_v2: family, protocol, extensions, pad, states, and an id that a dump leaves empty.
 _QUESTION = struct.Struct("=BBBxI48x")
@@ -49,7 +50,7 @@ def dump(procfs: Procfs, namespace: Namespace, table: str) -> list[Dumped]:
     Raises OSError where the kernel offers no dump, or the namespace cannot be entered (needs CAP_SYS_ADMIN for others than our
     own); [] when the namespace is gone. The kernel may load its own module for the dump (tcp_diag), as ss(8) has it do.
     """
-    messages = dumped_messages(procfs, namespace, table, _ALL_STATES) or []
+    messages = dumped_messages(procfs, namespace, table, _LASTING_STATES) or []
     return [found for part in messages for found in parse_messages(part.data, table, namespace.inode)]
 
 
