@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Optional
 
@@ -19,13 +20,14 @@ class _Known(NamedTuple):
 
 
 class PreloadOrigins:
-    """The lists of preloads.yaml."""
+    """The lists of preloads.yaml; `tools_pattern` are the names of its tools, parted by |."""
 
     def __init__(self, data: Mapping[str, Any]) -> None:
         self.build_programs = frozenset(data["build_programs"])
+        self.tools_pattern = "|".join(map(re.escape, data["tools"]))
         self._known = tuple(
             _Known(
-                Names.of([entry]),
+                Names.of([{**entry, "patterns": [text.replace("{tools}", self.tools_pattern) for text in entry["patterns"]]}]),
                 frozenset(entry["mechanisms"]),
                 tuple(entry.get("folders") or ()),
                 frozenset(entry.get("parents") or ()),

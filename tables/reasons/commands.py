@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, Optional
 
 from tables.indicators.loader import load_yaml
+from tables.indicators.preloads import preload_origins
 from tables.indicators.process_names import process_names
 from tables.reasons.mining.started_miners import starts_miner
 from tables.schema import Words
@@ -91,13 +92,18 @@ def patterns() -> tuple[Pattern, ...]:
         Pattern(
             entry["name"],
             entry["view"],
-            re.compile(entry["pattern"].replace("{writable_folders}", process_names().writable_folders_pattern), re.DOTALL),
+            re.compile(_with_lists(entry["pattern"]), re.DOTALL),
             entry.get("alert", True),
             tuple(entry["must_match"]),
             tuple(entry["must_not_match"]),
         )
         for entry in load_yaml("command_patterns.yaml")["patterns"]
     )
+
+
+def _with_lists(pattern: str) -> str:
+    pattern = pattern.replace("{writable_folders}", process_names().writable_folders_pattern)
+    return pattern.replace("{preload_tools}", preload_origins().tools_pattern)
 
 
 def command_words() -> Words:
