@@ -5,23 +5,15 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from build.deliver import EVENTS, PACK
 from build.siem import elastalert, elastic, loki, panther, splunk, wazuh
 from build.siem.guide import guide
 from build.siem.languages import PIPELINES, TARGETS, as_yaml, converted, sigma_text
-from build.siem.rules import all_rules
+from build.siem.rules import all_rules, columns, packs
 from extension import __version__
-from extension.engines.embedded import EmbeddedEngine
-from extension.pack.model import load_pack
-from tables.host import Host
 
 
 def build(destination: Path) -> None:
     """Write every file of dist/siem/ into `destination`."""
-    packs = {pack.name: pack.queries() for pack in map(load_pack, (PACK, EVENTS))}
-    engine = EmbeddedEngine(Host())
-    columns = {query.name: engine.column_names(query.sql) for queries in packs.values() for query in queries}
-    engine.close()
     rules = all_rules()
     for folder in ("sigma", "queries"):
         (destination / folder).mkdir(parents=True)
@@ -32,7 +24,7 @@ def build(destination: Path) -> None:
         (destination / "queries" / f"{target}.yml").write_text(as_yaml(content), encoding="utf-8")
     shutil.copytree(PIPELINES, destination / "pipelines", copy_function=shutil.copyfile)
     splunk.write(destination / "splunk", rules, __version__)
-    elastic.write(destination / "elastic", rules, queries["elastic_lucene"], packs, columns)
+    elastic.write(destination / "elastic", rules, queries["elastic_lucene"], packs(), columns())
     elastalert.write(destination / "elastalert", rules, queries["elastic_lucene"])
     loki.write(destination / "loki", rules)
     wazuh.write(destination / "wazuh", rules)

@@ -8,13 +8,13 @@ MITRE's lists while it converts; and it puts its own prefix and licence on each 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from build.deliver import plain_sql
 from build.siem.rules import Rule, rule_id
-from extension.pack.model import Query
+from extension.pack.model import Pack, Query
 
 # Filebeat's module and Elastic's integration for osqueryd's own logs, and Osquery Manager (beats, x-pack/osquerybeat).
 LOGS = ("filebeat-*", "logs-osquery.result-*")
@@ -38,7 +38,7 @@ _ECS = {
 }  # fmt: skip
 
 
-def ecs_mapping(query: Query, columns: list[str]) -> dict[str, dict[str, str]]:
+def ecs_mapping(query: Query, columns: Collection[str]) -> dict[str, dict[str, str]]:
     """How Osquery Manager shall put this query's columns into the common schema; a detection's rows get the rule's id."""
     mapping = {ecs: {"field": column} for column, ecs in _ECS.items() if column in columns}
     if query.kind == "detection":
@@ -48,7 +48,7 @@ def ecs_mapping(query: Query, columns: list[str]) -> dict[str, dict[str, str]]:
     return mapping
 
 
-def manager_pack(queries: list[Query], columns: Mapping[str, list[str]]) -> dict[str, Any]:
+def manager_pack(queries: list[Query], columns: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
     """A pack as Kibana's Osquery Manager imports it."""
     return {
         "queries": {
@@ -110,15 +110,15 @@ def write(
     destination: Path,
     rules: Mapping[str, Rule],
     queries: Mapping[str, str],
-    packs: Mapping[str, list[Query]],
-    columns: Mapping[str, list[str]],
+    packs: Iterable[Pack],
+    columns: Mapping[str, tuple[str, ...]],
 ) -> None:
     """Write the rules, given also in Lucene's language, a pack for Osquery Manager for each of `packs`, and its options."""
     destination.mkdir()
     lines = [json.dumps(kibana_rule(rule, queries[name]), ensure_ascii=False) + "\n" for name, rule in rules.items()]
     (destination / "kibana_rules.ndjson").write_text("".join(lines), encoding="utf-8")
-    for name, content in packs.items():
-        _json(destination / f"osquery_manager_{name}.json", manager_pack(content, columns))
+    for pack in packs:
+        _json(destination / f"osquery_manager_{pack.name}.json", manager_pack(pack.queries(), columns))
     _json(destination / "osquery_manager_options.json", MANAGER_OPTIONS)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import uuid
 from dataclasses import dataclass
@@ -113,18 +114,30 @@ def sigma_rule(rule: Rule) -> dict[str, Any]:
     }
 
 
-def bare_rules() -> dict[str, Rule]:
-    """A rule for each detection of both packs, by name, with neither date nor number."""
+@functools.cache
+def packs() -> tuple[Pack, ...]:
+    """Both packs that minehunt ships."""
+    return load_pack(PACK), load_pack(EVENTS)
+
+
+@functools.cache
+def columns() -> dict[str, tuple[str, ...]]:
+    """The columns of each query of both packs, by its name."""
     engine = EmbeddedEngine(Host())
     try:
-        return {
-            query.name: Rule(query, _names(pack, query), tuple(engine.column_names(query.sql)))
-            for pack in map(load_pack, (PACK, EVENTS))
-            for query in pack.queries()
-            if query.kind == "detection"
-        }
+        return {query.name: tuple(engine.column_names(query.sql)) for pack in packs() for query in pack.queries()}
     finally:
         engine.close()
+
+
+def bare_rules() -> dict[str, Rule]:
+    """A rule for each detection of both packs, by name, with neither date nor number."""
+    return {
+        query.name: Rule(query, _names(pack, query), columns()[query.name])
+        for pack in packs()
+        for query in pack.queries()
+        if query.kind == "detection"
+    }
 
 
 def all_rules() -> dict[str, Rule]:
