@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import Optional, Union
+from typing import Optional
+
+from tables.host.disk.unmarked import open_unmarked
 
 ELF = b"\x7fELF"
 SCRIPT = b"#!"
@@ -17,7 +19,7 @@ def file_head(located: str) -> Optional[bytes]:
     The time of the last access is left as it is where we may do so.
     """
     try:
-        fd = _open(located)
+        fd = open_unmarked(located, _FLAGS)
     except OSError:
         return None
     try:
@@ -35,7 +37,7 @@ def head_in_folder(name: bytes, folder: int) -> Optional[bytes]:
     Saves the look at what was opened: of a FIFO put in its place nothing can be read, and nothing waits for one.
     """
     try:
-        fd = _open(name, folder)
+        fd = open_unmarked(name, _FLAGS, folder)
     except OSError:
         return None
     try:
@@ -48,11 +50,3 @@ def head_in_folder(name: bytes, folder: int) -> Optional[bytes]:
 
 def _known(head: bytes) -> bytes:
     return ELF if head == ELF else SCRIPT if head.startswith(SCRIPT) else b""
-
-
-def _open(located: Union[str, bytes], folder: Optional[int] = None) -> int:
-    try:
-        return os.open(located, _FLAGS | os.O_NOATIME, dir_fd=folder)
-    except PermissionError:
-        # O_NOATIME is the owner's and root's alone (open(2)).
-        return os.open(located, _FLAGS, dir_fd=folder)

@@ -110,7 +110,13 @@ class Files:
 
     def open(self, path: str) -> int:
         """A descriptor of the regular file at `path`; Unreadable for anything else, FIFOs and devices included."""
-        fd = self._open(path, _OPEN_FLAGS)
+        try:
+            fd = self._open(path, _OPEN_FLAGS | os.O_NOATIME)
+        except Unreadable as error:
+            # Another owner's file (open(2)), as open_unmarked() has it.
+            if error.errno != errno.EPERM:
+                raise
+            fd = self._open(path, _OPEN_FLAGS)
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             os.close(fd)
             raise Unreadable(path, "not a regular file", errno.EINVAL)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Optional
 
 from tables.host.disk.file_heads import SCRIPT, head_in_folder
 from tables.host.disk.file_status import FileStatus, Statuses
+from tables.host.disk.unmarked import open_unmarked
 from tables.host.syscalls import DT_DIR, list_folder
 
 _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
@@ -105,7 +106,7 @@ class FolderReader:
         while self._pending and time.monotonic() < end:
             self._here = here = self._pending.pop()
             try:
-                fd = os.open(here, _FOLDER_FLAGS)
+                fd = open_unmarked(here, _FOLDER_FLAGS)
             except OSError as error:
                 self._missed(here, error)
                 continue

@@ -47,7 +47,7 @@ def read_raw(
     try:
         if not stat.S_ISREG(os.fstat(found).st_mode):
             raise Unreadable(path, "not a regular file", errno.EINVAL)
-        fd = syscalls.openat(f"/proc/self/fd/{found}", _FLAGS)
+        fd = _open_unmarked(f"/proc/self/fd/{found}")
     except Unreadable:
         raise
     except OSError as error:
@@ -112,3 +112,11 @@ def _is_listed(files: Files, path: str) -> bool:
         return any(listed == os.fsencode(name) for listed, _ in syscalls.getdents64(fd))
     finally:
         os.close(fd)
+
+
+def _open_unmarked(path: str) -> int:
+    """As open_unmarked(), by number."""
+    try:
+        return syscalls.openat(path, _FLAGS | os.O_NOATIME)
+    except PermissionError:
+        return syscalls.openat(path, _FLAGS)

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import NamedTuple, Optional
 
 from tables.host.disk.files import FileKey, file_key
+from tables.host.disk.unmarked import open_unmarked
 from tables.host.processes.procfs import Procfs
 
 # Miners are far smaller; of a file padded to more, holes left out, the beginning and the end are searched.
@@ -70,7 +71,7 @@ class BinaryCache:
         The next call goes on where that happened.
         """
         try:
-            fd = os.open(f"{pid}/exe", _FLAGS, dir_fd=procfs.fd)
+            fd = open_unmarked(f"{pid}/exe", _FLAGS, procfs.fd)
         except OSError:
             return None
         try:

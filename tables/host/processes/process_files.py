@@ -10,6 +10,7 @@ from tables.host.disk.files import read_fd
 from tables.host.disk.mounts import Mount
 from tables.host.disk.settings_files import SettingsFile, read_settings
 from tables.host.disk.tree import PATH, open_in_root
+from tables.host.disk.unmarked import open_unmarked
 from tables.host.processes.procfs import Procfs
 
 # Looking up a name on these may wait for another machine, or for a program of the very user we examine, without end.
@@ -68,7 +69,7 @@ class ProcessFiles:
         try:
             if not stat.S_ISREG(os.fstat(found).st_mode):
                 return None
-            return os.open(f"self/fd/{found}", _READ, dir_fd=self.procfs.fd)
+            return open_unmarked(f"self/fd/{found}", _READ, self.procfs.fd)
         except OSError:
             return None
         finally:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import NamedTuple, Optional
 
 from tables.host.disk.tree import walk
+from tables.host.disk.unmarked import open_unmarked
 from tables.host.processes.procfs import Procfs
 
 _READ_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
@@ -55,7 +56,7 @@ def _head(fd: int) -> bytes:
     if not stat.S_ISREG(os.fstat(fd).st_mode):
         return b""
     try:
-        reading = os.open(f"/proc/self/fd/{fd}", _READ_FLAGS)
+        reading = open_unmarked(f"/proc/self/fd/{fd}", _READ_FLAGS)
     except OSError:
         return b""
     try:
