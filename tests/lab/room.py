@@ -20,12 +20,15 @@ from typing import Any, Optional, Union
 
 from extension.engines.embedded import EmbeddedEngine
 from extension.engines.osquery import OsqueryEngine, find_osquery
+from extension.serving.registration import EXTENSION_NAME
 from tables.host import Host
 from tables.host.processes.pidspace import SweepProgress
 from tables.host.settings import Settings
+from tests.lab.extension_starter import ExtensionStarter
 from tests.lab.namespaces import MS_BIND, end_with_parent, mount, unmount
 from tests.lab.programs import elf
 from tests.support.core import Core
+from tests.support.osquery_wire import wait_until
 from tests.support.stand_in_osqueryd import write_program
 
 # Values that identify what was planted, by column: each of them must be reported; () where a row has nothing that names it.
@@ -58,6 +61,7 @@ class Room:
         self._programs: list[str] = []
         self.environment: dict[str, str] = {}
         self._engines = contextlib.ExitStack()
+        self._starter = ExtensionStarter()
         self.renew()
 
     def renew(self, is_triage: bool = False) -> None:
@@ -79,6 +83,9 @@ class Room:
         core = Core(os.path.join(folder, "osquery.em"))
         core.start()
         self._engines.callback(core.stop)
+        pid = self._starter.start(core.path, settings.to_environment())
+        self._engines.callback(self._starter.end, pid)
+        wait_until(lambda: core.uuid_of(EXTENSION_NAME) is not None, "the extension registers")
         return OsqueryEngine.attach(core.path, settings)
 
     def look_again(self) -> None:
