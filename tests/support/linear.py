@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
+import re
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -11,12 +13,15 @@ from typing import Optional
 
 # Three sizes, each four times the one before it.
 SIZES = (4 << 10, 16 << 10, 64 << 10)
-_MAX_SECONDS = 0.5
+# In units: half a second on a machine that takes 7 ms for one.
+_MAX_UNITS = 70
 _MAX_GROWTH = 6
-# Shorter times say nothing on a machine that others use too; work that grows by the square is far above at 64 K.
-_FLOOR_SECONDS = 0.05
+# Less says nothing on a machine that others use too; work that grows by the square is far above at 64 K.
+_FLOOR_UNITS = 10
 # Work that grows by the cube would otherwise never end.
 _END_SECONDS = 4
+_WORDS = re.compile(r"\w+|[^\w\s]")
+_TEXT = 'while read line; do echo "$line" | tr a-z A-Z >> /var/log/app.log; done\n' * 1500
 
 
 def assert_linear(work: Callable[[int], object], size: int) -> None:
@@ -31,17 +36,34 @@ def growth_problem(work: Callable[[int], object]) -> Optional[str]:
 
     Must be called in the main thread; work that takes far too long is broken off.
     """
+    if seconds(work, SIZES[-1]) < _FLOOR_UNITS * _first_unit():
+        return None
     before = None
     for size in SIZES:
         took = seconds(work, size)
-        limit = _MAX_SECONDS if before is None else min(_MAX_SECONDS, max(_MAX_GROWTH * before, _FLOOR_SECONDS))
-        if limit < took < _END_SECONDS:
+        if _limit(before, _first_unit()) < took < _END_SECONDS:
             # Whatever else the machine did made it slower, never faster.
             took = min(took, seconds(work, size), seconds(work, size))
-        if took > limit:
+        if took > _limit(before, _first_unit()) and took > _limit(before, _unit()):
             return f"{size} characters: {took:.2f} s" + (f", {size // 4}: {before:.3f} s" if before is not None else "")
         before = took
     return None
+
+
+def _limit(before: Optional[float], unit: float) -> float:
+    """How many seconds work may take that took `before` for a quarter of the size; None where it is the smallest."""
+    most = _MAX_UNITS * unit
+    return most if before is None else min(most, max(_MAX_GROWTH * before, _FLOOR_UNITS * unit))
+
+
+def _unit() -> float:
+    """How many seconds this machine, as busy as it is now, takes for something known."""
+    return min(seconds(lambda _: _WORDS.findall(_TEXT), 0) for _ in range(5))
+
+
+@functools.cache
+def _first_unit() -> float:
+    return _unit()
 
 
 def seconds(work: Callable[[int], object], size: int) -> float:
