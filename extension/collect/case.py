@@ -16,6 +16,7 @@ from typing import Any, Optional
 
 from extension import __version__
 from extension.collect.archive import Archive
+from extension.collect.journals import journal_items
 from extension.collect.logs import LOGS, lines_around
 from extension.collect.processes import Processes
 from extension.collect.reading import Item, read_file
@@ -45,7 +46,7 @@ def collect(archive: Archive, host: Host, triage: Optional[Triage], pids: Iterab
     for path in dict.fromkeys((*_files(findings), *_ALWAYS)):
         archive.add(f"files/{path}", read_file(path, max_item))
     if triage is not None:
-        _add_logs(archive, triage, findings)
+        _add_logs(archive, host, triage, findings, max_item)
         _add_reports(archive, triage)
     return _about(started, processes)
 
@@ -105,7 +106,7 @@ def _add_container_files(archive: Archive, processes: Processes, finding: Findin
         archive.add(f"processes/{pid}-root/{path}", processes.file_of(int(pid), path, max_item))
 
 
-def _add_logs(archive: Archive, triage: Triage, findings: Iterable[Finding]) -> None:
+def _add_logs(archive: Archive, host: Host, triage: Triage, findings: Iterable[Finding], max_item: int) -> None:
     moments = {finding.when for finding in findings if finding.when} | {int(triage.started)}
     for path in LOGS:
         item = read_file(path, _LOG_READ)
@@ -115,6 +116,8 @@ def _add_logs(archive: Archive, triage: Triage, findings: Iterable[Finding]) -> 
         lines = lines_around(item.data, moments, item.facts["mtime"])
         facts = {**item.facts, "kept": "the lines within ten minutes of the findings' times"}
         archive.add(f"logs/{path}", Item(path, lines, {key: value for key, value in facts.items() if key != "cut_at"}))
+    for name, item in journal_items(host.files, moments, max_item):
+        archive.add(f"logs/{name}", item)
 
 
 def _add_reports(archive: Archive, triage: Triage) -> None:

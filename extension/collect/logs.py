@@ -5,7 +5,7 @@ from __future__ import annotations
 import calendar
 import re
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Optional
 
 LOGS = (
@@ -33,7 +33,7 @@ def lines_around(data: bytes, moments: Iterable[int], changed: float) -> bytes:
     Traditional stamps have no year and no zone: they are local times of the last year before the log was `changed`. A line
     without a stamp belongs to the one before it.
     """
-    spans = _spans(sorted(moments))
+    spans = spans_around(moments)
     kept = []
     is_near = False
     for line in data.splitlines(keepends=True):
@@ -45,9 +45,10 @@ def lines_around(data: bytes, moments: Iterable[int], changed: float) -> bytes:
     return b"".join(kept)
 
 
-def _spans(moments: Sequence[int]) -> list[tuple[int, int]]:
+def spans_around(moments: Iterable[int]) -> list[tuple[int, int]]:
+    """First and last second (unix) of what lies within ten minutes of one of the moments; overlapping ones are one."""
     spans: list[tuple[int, int]] = []
-    for moment in moments:
+    for moment in sorted(moments):
         first, last = moment - AROUND_SECONDS, moment + AROUND_SECONDS
         if spans and first <= spans[-1][1]:
             spans[-1] = (spans[-1][0], last)

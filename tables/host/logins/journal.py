@@ -1,4 +1,4 @@
-"""systemd's journal files, read without systemd: the entries of chosen programs.
+"""systemd's journal files, read without systemd: the entries of chosen programs, or of chosen times.
 
 Layout: https://systemd.io/JOURNAL_FILE_FORMAT/, little-endian throughout. The file is read with pread(2): journald cuts files
 that it archives, and memory mapped beyond a file's end would kill this process.
@@ -82,6 +82,7 @@ class JournalFile:
             raise
         self.is_compact = bool(flags & _COMPACT)
         self._fields_at, self._fields_size = struct.unpack_from("<QQ", header, 120)
+        self._count, self._entries_at = struct.unpack_from("<Q16xQ", header, 152)
         self.first, self.last = (value // 1_000_000 for value in struct.unpack_from("<QQ", header, 184))
         self._cache: dict[int, Optional[tuple[str, str]]] = {}
 
@@ -97,6 +98,16 @@ class JournalFile:
                     found = self._entry(entry, wanted)
                     if found is not None:
                         yield found
+
+    def between(self, spans: Collection[tuple[int, int]], wanted: Collection[str]) -> Iterator[Entry]:
+        """All entries of one of the `spans` (first and last second), in the order of the file, with their fields `wanted`."""
+        for offset in self._listed(self._entries_at, self._count):
+            head = self._read(offset, 32)
+            when = struct.unpack_from("<Q", head, 24)[0] // 1_000_000 if len(head) == 32 else 0
+            if any(first <= when <= last for first, last in spans):
+                found = self._entry(offset, wanted)
+                if found is not None:
+                    yield found
 
     def _read(self, offset: int, size: int) -> bytes:
         if offset >= self.size:
@@ -159,25 +170,28 @@ class JournalFile:
         if len(data) < 64:
             return found
         first, array_at, count = struct.unpack_from("<QQQ", data, 40)
-        # No file has room for more; damaged ones may name the same entries over and over.
-        left = min(count, self.size // _MIN_ENTRY)
         if first:
             found.append(first)
-            left -= 1
+        found.extend(self._listed(array_at, count - bool(first)))
+        return found
+
+    def _listed(self, array_at: int, count: int) -> Iterator[int]:
+        """The offsets in a chain of entry arrays, at most `count`."""
+        # No file has room for more; damaged ones may name the same entries over and over.
+        left = min(count, self.size // _MIN_ENTRY)
         item = struct.Struct("<I" if self.is_compact else "<Q")
         while array_at and left > 0:
             array = self._object(array_at, _ENTRY_ARRAY, _MAX_ARRAY)
             if len(array) < 24:
-                break
+                return
             items = array[24 : len(array) - (len(array) - 24) % item.size]
             offsets = [offset for (offset,) in item.iter_unpack(items) if offset][:left]
-            found += offsets
+            yield from offsets
             left -= len(offsets)
             (following,) = struct.unpack_from("<Q", array, 16)
             if following <= array_at:
-                break
+                return
             array_at = following
-        return found
 
     def _entry(self, offset: int, wanted: Collection[str]) -> Optional[Entry]:
         entry = self._object(offset, _ENTRY)

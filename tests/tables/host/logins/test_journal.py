@@ -39,6 +39,17 @@ def test_entries_of_chosen_programs(tmp_path: Path, is_compact: bool) -> None:
     assert sorted(entry.fields["MESSAGE"] for entry in read(path, 2)) == ["sshd 5", "sshd 6", "sudo 0", "sudo 1"]
 
 
+@pytest.mark.parametrize("is_compact", [False, True])
+def test_entries_of_chosen_times(tmp_path: Path, is_compact: bool) -> None:
+    path = tmp_path / "system.journal"
+    path.write_bytes(journal([*logged(40), *logged(3, "cron")], is_compact))
+    with contextlib.closing(JournalFile(Files("/"), str(path))) as found:
+        entries = list(found.between([(START + 1, START + 2), (START + 30, START + 31)], ("MESSAGE",)))
+    assert [entry.fields for entry in entries] == [
+        {"MESSAGE": text} for text in ("sshd 1", "sshd 2", "sshd 30", "sshd 31", "cron 1", "cron 2")
+    ]
+
+
 @pytest.mark.skipif(shutil.which("journalctl") is None, reason="no journalctl")
 @pytest.mark.parametrize("is_compact", [False, True])
 def test_systemd_takes_the_planted_files_for_whole(tmp_path: Path, is_compact: bool) -> None:
