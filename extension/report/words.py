@@ -72,7 +72,7 @@ _WORDS = {
     "incident": ("Incident", "事件"),
     "chain": ("What happened", "攻击链"),
     "plan": ("What to do first", "首先处置"),
-    "more_commands": ("more commands: minehunt plan REPORT.json", "条命令请用 minehunt plan REPORT.json 查看"),
+    "more_commands": ("more: minehunt plan REPORT.json", "条命令请用 minehunt plan REPORT.json 查看"),
     "confidence": ("confidence", "置信度"),
     "confidence_high": ("sure", "确定"),
     "confidence_medium": ("likely", "很可能"),

@@ -514,6 +514,8 @@ CASES = {
     ),
     "argo": Case(["/bin/argo", "server", "--auth-mode=server"], 2746, {}, "none", "no_auth"),
     "argo of clients": Case(["/bin/argo", "server"], 2746, {}, "password"),
+    "kubeflow": Case(["/bin/apiserver", "--config=/config", "--sampleconfig=/config/s.json"], 8888, {}, "none", "no_auth"),
+    "kubeflow of many users": Case(["/bin/apiserver", "--config=/config"], 8888, {}, "password", env={"MULTIUSER": "true"}),
     "argo cd": Case(["/bin/argocd-server", "--disable-auth"], 8080, {}, "none", "no_auth"),
     "xmrig's own": Case(["/opt/xmrig", "--http-port=8080", "--http-host=0.0.0.0"], 8080, {}, "none", "no_auth"),
     "xmrig's own with a token": Case(["/opt/xmrig", "--http-port=8080", "--http-access-token=t"], 8080, {}, "password"),
