@@ -60,13 +60,13 @@ anything from it.
 {proof}The licences of all that is in here are in licences/; the sources of Debian's packages are in Debian's archive, at
 the versions that licences/debian-packages names.
 """
-_UNPROVEN = "Unproven: this archive was built like that for x86_64, and started on no {architecture} machine.\n"
+_UNPROVEN = "Unproven: this archive has run in an emulator (qemu-{architecture}), and on no {architecture} machine.\n"
 
 
-def build(destination: Path, extension_file: Path) -> list[Path]:
-    """Write one minehunt-triage-ARCHITECTURE.tar.gz for each architecture into `destination`; return their paths."""
+def build(destination: Path, extension_file: Path, architectures: Iterable[str] = ()) -> list[Path]:
+    """Write minehunt-triage-ARCHITECTURE.tar.gz into `destination` for each architecture, or for these; return their paths."""
     built = []
-    for architecture in debian.ARCHITECTURES:
+    for architecture in architectures or debian.ARCHITECTURES:
         name = f"minehunt-triage-{architecture}"
         with tempfile.TemporaryDirectory(prefix="minehunt-offline-") as folder:
             top = Path(folder) / name
