@@ -213,12 +213,12 @@ def _(room: Room) -> Planted:
 
 
 def _child_shell(pid: int) -> int:
-    """The child of a shell that is a shell itself."""
+    """The child of a shell that has become a shell of its own; until they do, all its children look like it."""
     for _ in range(500):
         with open(f"/proc/{pid}/task/{pid}/children") as file:
             for child in file.read().split():
                 with open(f"/proc/{child}/cmdline", "rb") as cmdline:
-                    if cmdline.read().startswith(b"sh\0") and child != str(pid):
+                    if cmdline.read() == b"sh\0":
                         return int(child)
         time.sleep(0.02)
     raise RuntimeError(f"{pid} has started no shell")
