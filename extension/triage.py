@@ -167,6 +167,7 @@ def run_triage(
     left_out: list[str] = []
     is_interrupted = False
     host = engine.host_facts()
+    engine.expect(_tables(pack, wanted, without_tables))
     for step in pack.steps:
         if wanted and step.step not in wanted:
             continue
@@ -189,6 +190,12 @@ def run_triage(
         engine.name, engine.version, host, started, time.time(), tuple(results), gaps.all(), len(pack.steps), is_interrupted,
         tuple(left_out), count.since(),
     )  # fmt: skip
+
+
+def _tables(pack: Pack, steps: Collection[int], without: Collection[str]) -> list[str]:
+    """The tables that these steps' queries read, in the order in which they come."""
+    queries = (query for step in pack.steps if not steps or step.step in steps for query in step.queries)
+    return list(dict.fromkeys(table for query in queries if query.tables.isdisjoint(without) for table in sorted(query.tables)))
 
 
 def _step_result(step: Step, results: tuple[QueryResult, ...]) -> StepResult:

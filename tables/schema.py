@@ -276,6 +276,9 @@ class Table:
     of_extension: bool = False
     # Whether an answer rests on what earlier scans remembered, whose loss must be said.
     remembers: bool = False
+    # Whether a triage begins its scan at once, in a process of its own: it takes seconds, whatever is asked, and no other table
+    # has a share in what it reads.
+    scan_early: bool = False
 
     @property
     def columns(self) -> tuple[Column, ...]:

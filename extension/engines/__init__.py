@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Optional, Protocol
 
 # A result as osquery gives it: every value a string, NULL as "".
@@ -17,6 +18,9 @@ class Engine(Protocol):
 
     name: str
     version: str
+
+    def expect(self, tables: Collection[str]) -> None:
+        """Told before a triage which tables its queries read, so that long scans can begin."""
 
     def query(self, sql: str) -> list[ResultRow]:
         """The rows of one SELECT; EngineError with the reason when it fails."""

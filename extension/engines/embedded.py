@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Optional
 
 import apsw
@@ -13,6 +13,7 @@ import tables
 from extension import __version__
 from extension.engines import EngineError, ResultRow, core
 from extension.engines.decoration import decorating_tables
+from extension.engines.early_scans import EarlyScans
 from extension.engines.facts import host_facts
 from extension.engines.functions import register_functions
 from extension.engines.vtable import VirtualTable
@@ -35,9 +36,19 @@ class EmbeddedEngine:
         extension = tables.discover()
         self.tables: Mapping[str, Table] = {**core.discover(), **extension}
         self._absent: frozenset[str] = frozenset()
+        self._runners = {name: TableRunner(table, host) for name, table in self.tables.items()}
+        self._early: Optional[EarlyScans] = None
         for table in self.tables.values():
             VirtualTable(table.name, table.columns, self._generator(table), table.name in extension).attach(self.db)
         self.db.set_authorizer(_authorize)
+
+    def expect(self, tables: Collection[str]) -> None:
+        """Begin the long scans among these tables, where a core is free for them."""
+        early = {name: self.tables[name] for name in tables if name in self.tables and self.tables[name].scan_early}
+        if early and self.host.is_live and self.host.settings.disk_readers > 1:
+            self._early = EarlyScans(early, self.host)
+            for name in early:
+                self._runners[name].scanner = self._early
 
     def query(self, sql: str) -> list[ResultRow]:
         """The rows of `sql`, every value as osquery would log it; EngineError when SQLite or a table refuses."""
@@ -76,7 +87,7 @@ class EmbeddedEngine:
         return f"only a running system has {', '.join(live)}" if live else None
 
     def _generator(self, table: Table) -> Callable[[Optional[str]], list[WireRow]]:
-        generate = TableRunner(table, self.host).generate
+        generate = self._runners[table.name].generate
         return lambda context: [] if table.needs_live and table.name in self._absent else generate(context)
 
     def host_facts(self) -> dict[str, str]:
@@ -84,7 +95,9 @@ class EmbeddedEngine:
         return host_facts(self.host)
 
     def close(self) -> None:
-        """Close the database."""
+        """Close the database, and end what was begun."""
+        if self._early is not None:
+            self._early.close()
         self.db.close()
 
 

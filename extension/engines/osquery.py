@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Optional
@@ -87,6 +87,9 @@ class OsqueryEngine:
                 raise EngineError(f"{program} could not be started: {error}") from None
             undo.pop_all()
         return engine
+
+    def expect(self, _tables: Collection[str]) -> None:
+        """Nothing: osquery scans when it is asked."""
 
     def query(self, sql: str) -> list[ResultRow]:
         """The rows of `sql`; EngineError with osquery's message when it fails."""

@@ -36,7 +36,7 @@ class TableRunner:
     def __init__(self, table: Table, host: Host, scanner: Optional[Scanner] = None) -> None:
         self.table = table
         self.host = host
-        self._scanner = scanner or ThreadScanner(host)
+        self.scanner = scanner or ThreadScanner(host)
         self._budget_seconds = table.budget_seconds * host.settings.budget_factor
         self._lock = threading.Lock()
         self._cached: dict[str, _Answer] = {}
@@ -97,7 +97,7 @@ class TableRunner:
 
     def _scan(self, query: QueryContext) -> tuple[list[WireRow], Notes]:
         started = time.monotonic()
-        answer = self._scanner.scan(self.table, query)
+        answer = self.scanner.scan(self.table, query)
         duration_ms = round((time.monotonic() - started) * 1000)
         notes = Notes(answer.error, query.truncated, query.unseen, query.blind)
         # What nobody could have answered says nothing of the table's health.

@@ -49,14 +49,17 @@ class Workers:
         # Which process scanned a table last, and why that process ended.
         self._scanned_by: dict[str, WorkerEnd] = {}
         self._keeper: Optional[_Keeper] = None
+        self._is_over = False
 
-    def start(self) -> None:
-        """Fork the first process; called before there are threads, it shares most of this one's memory."""
+    def start(self) -> int:
+        """Fork the first process; called before there are threads, it shares most of this one's memory. Returns its pid."""
         self._current = self._fork()
+        return self._current.pid
 
     def end(self) -> None:
-        """End all processes, and wait until they are gone, but for ones that a system call keeps."""
+        """End all processes, and wait until they are gone, but for ones that a system call keeps; no scan begins any more."""
         with self._lock:
+            self._is_over = True
             ends = [end for end in (self._current, *self._passed_over) if end is not None]
         for end in ends:
             end.kill("the extension ends")
@@ -103,6 +106,8 @@ class Workers:
                 if self._current is not None and not self._current.is_ended:
                     return self._current
                 self._current = None
+                if self._is_over:
+                    break
                 if self._keeper is None:
                     self._keeper = _Keeper(self._fork)
                     self._keeper.start()

@@ -34,7 +34,7 @@ class Host:
         self.status = StatusBoard()
         self._state: dict[str, Any] = {}
         self._state_lock = threading.Lock()
-        self._own_pids = own_pids or (os.getpid(),)
+        self._own_pids = tuple(own_pids) or (os.getpid(),)
         self._own: Optional[frozenset[tuple[int, int]]] = None
 
     @cached_property
@@ -113,6 +113,11 @@ class Host:
                 self._state[key] = make()
             found: T = self._state[key]
             return found
+
+    def adopt(self, pid: int) -> None:
+        """Count a process that we have started among our own."""
+        self._own_pids = (*self._own_pids, pid)
+        self._own = None
 
     def own_processes(self) -> frozenset[tuple[int, int]]:
         """Identities (pid, start ticks) of our own processes: this one, unless others were named when the host was made.

@@ -44,6 +44,7 @@ class ChangedPackageFile(Row):
     cache_seconds=300.0,
     # All of a desktop's programs and libraries, once after each change of its packages.
     budget_seconds=60.0,
+    scan_early=True,
 )
 def changed_package_files(host: Host, query: QueryContext) -> Iterator[ChangedPackageFile]:
     """One row per file that differs from the digest that dpkg (md5sums), rpm or apk keeps of it.

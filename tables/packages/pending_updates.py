@@ -41,6 +41,7 @@ class PendingUpdate(Row):
     cache_seconds=300.0,
     # Lists that apt keeps compressed with lz4 take seconds to unpack.
     budget_seconds=30.0,
+    scan_early=True,
 )
 def pending_updates(host: Host, query: QueryContext) -> Iterator[PendingUpdate]:
     """One row per installed package and architecture with a newer version.
