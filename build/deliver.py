@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import hashlib
+import io
 import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
@@ -38,6 +41,22 @@ def source_date() -> int:
         return int(given)
     except ValueError:
         raise BuildError("no date for the files: no git checkout, and no SOURCE_DATE_EPOCH (seconds since 1970)") from None
+
+
+def tarball(folder: Path, name: str, target: Path) -> None:
+    """Pack `folder` as `name` into a .tar.gz: the same bytes for the same files, all of them root's."""
+
+    def owned_by_root(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+        entry.uid = entry.gid = 0
+        entry.uname = entry.gname = "root"
+        entry.mtime = source_date()
+        return entry
+
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w", format=tarfile.GNU_FORMAT) as archive:
+        for path in [folder, *sorted(folder.rglob("*"))]:
+            archive.add(path, str(Path(name, path.relative_to(folder))), recursive=False, filter=owned_by_root)
+    target.write_bytes(gzip.compress(content.getvalue(), 9, mtime=0))
 
 
 @contextlib.contextmanager

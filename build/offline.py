@@ -6,20 +6,17 @@ shell and a kernel; it installs nothing, asks no network, and writes nothing int
 
 from __future__ import annotations
 
-import gzip
-import io
 import re
 import shutil
 import subprocess
 import sys
-import tarfile
 import tempfile
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 
 from build import debian, extension, packages, runtime
-from build.deliver import ROOT, BuildError, run, source_date
+from build.deliver import ROOT, BuildError, run, tarball
 
 # What the command line imports besides what minehunt.ext carries, by distribution: folders of it.
 _PACKAGES = {
@@ -73,7 +70,7 @@ def build(destination: Path, extension_file: Path, architectures: Iterable[str] 
             _fill(top, architecture, extension_file)
             runtime.settle(top)
             target = destination / f"{name}.tar.gz"
-            _archive(top, target)
+            tarball(top, name, target)
         built.append(target)
     return built
 
@@ -81,7 +78,7 @@ def build(destination: Path, extension_file: Path, architectures: Iterable[str] 
 def _fill(top: Path, architecture: str, extension_file: Path) -> None:
     program, licences = top / "program", top / "licences"
     with zipfile.ZipFile(extension_file) as archive:
-        archive.extractall(program)  # noqa: S202 - it was built here
+        archive.extractall(program)  # it was built here
     (program / "licences").rename(licences)
     for name in ("LICENSE", "NOTICE"):
         (program / name).rename(top / name)
@@ -135,22 +132,6 @@ def _copy_licences(files: Iterable[Path], destination: Path) -> None:
     destination.mkdir(exist_ok=True)
     for file in found:
         shutil.copy(file, destination)
-
-
-def _archive(top: Path, target: Path) -> None:
-    """Pack the folder `top`: the same bytes for the same files, all of them root's."""
-
-    def owned_by_root(entry: tarfile.TarInfo) -> tarfile.TarInfo:
-        entry.uid = entry.gid = 0
-        entry.uname = entry.gname = "root"
-        entry.mtime = source_date()
-        return entry
-
-    content = io.BytesIO()
-    with tarfile.open(fileobj=content, mode="w", format=tarfile.GNU_FORMAT) as archive:
-        for path in [top, *sorted(top.rglob("*"))]:
-            archive.add(path, str(path.relative_to(top.parent)), recursive=False, filter=owned_by_root)
-    target.write_bytes(gzip.compress(content.getvalue(), 9, mtime=0))
 
 
 def _alone(destination: Path) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from build import debian, packages, runtime
-from build.deliver import ROOT, run
+from build.deliver import ROOT, run, tarball
 from extension import __version__
 
 _SUMMARY = "Private Python for minehunt's osquery extension"
@@ -22,7 +22,10 @@ _NAME = "minehunt-runtime"
 
 
 def build(destination: Path) -> list[Path]:
-    """Write a .deb and an .rpm for each architecture into `destination`; return their paths. Raises BuildError."""
+    """Write a .deb, an .rpm and, for hosts with neither, a .tar.gz for each architecture into `destination`; return their paths.
+
+    The last is to be unpacked in the root folder. Raises BuildError.
+    """
     built = []
     for architecture in debian.ARCHITECTURES:
         with tempfile.TemporaryDirectory(prefix="minehunt-runtime-package-") as folder:
@@ -39,6 +42,9 @@ def build(destination: Path) -> list[Path]:
                 target = destination / _file_name(packager, architecture)
                 packages.nfpm(config, packager, target)
                 built.append(target)
+            target = destination / f"{_NAME}-{__version__}-{architecture}.tar.gz"
+            tarball(home, runtime.HOME.lstrip("/"), target)
+            built.append(target)
     return built
 
 

@@ -61,6 +61,10 @@ def make_root(folder: Path) -> Path:
     for name in ("dev", "etc", "media", "proc", "sys", "tmp"):
         (folder / name).mkdir(parents=True)
     install_busybox(folder, "sh")
+    # Where this machine has musl, it is the root's C library, as Alpine's.
+    for loader in Path("/lib").glob("ld-musl-*"):
+        (folder / "lib").mkdir(exist_ok=True)
+        shutil.copy(loader, folder / "lib")
     (folder / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\n")
     # With glibc's own loader every program would say that this cannot be preloaded.
     (folder / "etc/ld.so.preload").write_text("/lib/no-such-library.so\n")
@@ -132,9 +136,14 @@ def test_the_extension_serves_where_only_the_runtime_package_is_installed(
     for file in runtime_package.build(tmp_path):
         if file.suffix == ".deb":
             subprocess.run(["dpkg-deb", "--extract", str(file), str(root)], check=True)
+        elif file.suffix == ".gz":
+            with tarfile.open(file) as packed:
+                packed.extractall(tmp_path / "unpacked")
         else:
             listed = subprocess.run(["rpm", "-qlp", str(file)], capture_output=True, text=True, check=True).stdout
             assert "/usr/lib/minehunt/runtime/python3\n" in listed
+    compare = ["diff", "-r", str(root / "usr/lib/minehunt"), str(tmp_path / "unpacked/usr/lib/minehunt")]
+    assert subprocess.run(compare, capture_output=True, text=True).stdout == ""
     shutil.copy(extension_file, root / "usr/lib/minehunt")
     inside = root / wire.folder.lstrip("/") if isinstance(wire.folder, str) else root / str(wire.folder).lstrip("/")
     inside.mkdir(parents=True)
