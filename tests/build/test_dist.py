@@ -5,12 +5,13 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from build import deliver, dist, fleet, osquery_pack
-from build.siem import deliverable, rules
+from build.siem import rules
 
 # What is built is downloaded first: the others have no network.
 pytestmark = pytest.mark.alone
@@ -39,13 +40,15 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def pack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def pack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A copy of the pack that the builders take, to be broken."""
     copy = tmp_path / "packs" / "cryptominer_triage"
     shutil.copytree(deliver.PACK, copy)
-    for module in (dist, osquery_pack, fleet, deliverable, rules):
+    for module in (dist, osquery_pack, fleet, rules):
         monkeypatch.setattr(module, "PACK", copy)
-    return copy
+    rules.packs.cache_clear()
+    yield copy
+    rules.packs.cache_clear()
 
 
 def fails(output: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *lists: str) -> str:

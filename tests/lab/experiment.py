@@ -21,7 +21,7 @@ SQL = {name: query.sql for name, query in QUERIES.items()}
 DETECTIONS = [query for query in PACK.queries() if query.kind == "detection"]
 # A count of all processes needs a moment in which none starts; other programs may need a moment to come up.
 _PATIENCE = patient(30.0)
-_OF_THE_MOMENT = frozenset({"pid", "start_time", "parent", "restarter", "restarter_pid", "evidence"})
+_OF_THE_MOMENT = frozenset({"pid", "start_time", "parent", "restarter", "restarter_pid", "evidence", "unseen_cores"})
 
 Row = dict[str, str]
 
