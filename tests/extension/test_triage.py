@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Collection
 from pathlib import Path
 
 import jsonschema
@@ -31,6 +32,7 @@ class RecordedEngine:
         # What minehunt_gaps gains by a query; "" is what it held before.
         self.gaps = dict(gaps or {})
         self.asked = ""
+        self.expected: list[str] = []
 
     def query(self, sql: str) -> list[ResultRow]:
         if "FROM minehunt_gaps" in sql:
@@ -40,6 +42,9 @@ class RecordedEngine:
         if isinstance(answer, str):
             raise EngineError(answer)
         return answer
+
+    def expect(self, tables: Collection[str]) -> None:
+        self.expected = list(tables)
 
     def inapplicable(self, sql: str) -> str | None:
         return "only a running system has processes" if sql.startswith("live") else None
@@ -171,6 +176,17 @@ def test_a_partial_run_says_so() -> None:
     assert "Verdict: nothing found in step 14 (1 of 2)" in text_report.render(result, "en")
     assert "未发现异常：步骤 14（1/2）" in text_report.render(result, "zh")
     assert run_triage(pack, RecordedEngine({})).verdict == "clean"
+
+
+def test_the_engine_is_told_which_tables_will_be_asked() -> None:
+    asked = dataclasses.replace(query("q"), sql="SELECT pid FROM process_tree JOIN hidden_processes USING (pid)")
+    step = Step(14, Text("Keys", "公钥"), Text("?", "?"), (asked,), Path("14.yaml"), 1)
+    other = dataclasses.replace(step, step=15, queries=(dataclasses.replace(asked, sql="SELECT * FROM pending_updates"),))
+    engine = RecordedEngine({})
+    run_triage(Pack("p", Path("p"), (step, other)), engine, [14])
+    assert engine.expected == ["hidden_processes", "process_tree"]
+    run_triage(Pack("p", Path("p"), (step, other)), engine, without_tables=["hidden_processes"])
+    assert engine.expected == ["pending_updates"]
 
 
 def test_an_interrupted_run_keeps_what_was_found_and_says_so() -> None:
