@@ -9,7 +9,7 @@ export PYTHONPYCACHEPREFIX := $(CURDIR)/$(VENV)/pycache
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup triage fleet check test lab fuzz kernels host stock lint types bench docs dist release lock clean
+.PHONY: help setup triage fleet check test lab fuzz kernels host stock lint types bench bench-compare docs dist release lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +56,9 @@ types: $(VENV)/.dev ## check types
 
 bench: $(VENV)/.dev ## measure beside unhide, ss and C; prints ratios (as root, with unhide and a C compiler installed)
 	$(BIN)/python -m tests.benchmarks $(ARGS)
+
+bench-compare: $(VENV)/.dev ## show what changed between two runs of make bench ARGS='--json FILE' (ARGS='OLD NEW')
+	$(BIN)/python -m tests.benchmarks.figures $(ARGS)
 
 docs: $(VENV)/.runtime ## write tables/README.md, packs/README.md and the register of SIEM rules anew
 	$(BIN)/python -m build.docs

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from tables.errors import TableError
 from tests.benchmarks import connections, containers, fleet, hidden, pack_day, processes, recent_files, startup, triage
-from tests.benchmarks.measure import BenchmarkError, Options
+from tests.benchmarks.figures import Run
+from tests.benchmarks.measure import FIGURES, REPOSITORY, BenchmarkError, Options
 
 _SUBJECTS = {
     "hidden": hidden.run,
@@ -34,6 +35,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     parser.add_argument("subjects", nargs="*", metavar="SUBJECT", help=f"{', '.join(_SUBJECTS)} (default: all)")
     parser.add_argument("--quick", action="store_true", help="fewer rounds, and without what takes minutes")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures, for make bench-compare")
     parser.add_argument("--profile", action="store_true", help="also show where the time of a table goes")
     arguments = parser.parse_args()
     unknown = set(arguments.subjects) - set(_SUBJECTS)
@@ -46,11 +48,19 @@ def main() -> int:
         # As on Ctrl-C, whatever was started or set is undone on the way out.
         signal.signal(number, lambda number, _: sys.exit(128 + number))
     load = ", ".join(f"{value:.2f}" for value in os.getloadavg())
-    print(f"Linux {platform.release()}, {os.cpu_count()} CPUs, load {load}, Python {platform.python_version()}", flush=True)
+    machine = {"kernel": platform.release(), "cpus": os.cpu_count(), "load": load, "python": platform.python_version()}
+    print("Linux {kernel}, {cpus} CPUs, load {load}, Python {python}".format(**machine), flush=True)
     with tempfile.TemporaryDirectory(prefix="minehunt-bench-") as folder:
         options = Options(arguments.quick, arguments.profile, Path(folder))
         succeeded = [_measured(name, options) for name in arguments.subjects or _SUBJECTS]
+    if arguments.json:
+        Run({**machine, "commit": _commit()}, FIGURES).write(arguments.json)
     return 0 if all(succeeded) else 1
+
+
+def _commit() -> str:
+    done = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=REPOSITORY, capture_output=True, text=True)
+    return done.stdout.strip()
 
 
 def _measured(name: str, options: Options) -> bool:

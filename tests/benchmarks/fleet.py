@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from tests.benchmarks.measure import BenchmarkError, Options
+from tests.benchmarks.measure import BenchmarkError, Options, keep
 
 _COUNT = "import duckdb, sys; print(duckdb.sql(f\"SELECT count(*) FROM read_json('{sys.argv[1]}/*.log*')\").fetchall()[0][0])"
 
@@ -33,6 +33,9 @@ def run(options: Options) -> None:
         if found != sorted(sorted(names) for names in truth["campaigns"].values()):
             raise BenchmarkError(f"{hosts} hosts: other campaigns were found than were planted")
         measured[hosts] = whole
+        title = f"fleet report of {hosts} hosts"
+        keep(title, "DuckDB's count(*)", *bare[:2])
+        keep(title, "minehunt", *whole[:2], "DuckDB's count(*)", bare[0])
         print(
             f"  {hosts:>6,} hosts, {document['sources']['lines']:>10,} lines, {size / 1e9:.2f} GB: "
             f"{whole[0]:.1f} s ({whole[1]:.1f} s of processor), {whole[2] / 1024:.0f} MB at most; "

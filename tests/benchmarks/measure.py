@@ -21,7 +21,10 @@ from typing import NamedTuple, Optional, Union
 
 from tables.host import Host
 from tables.schema import QueryContext, Table
+from tests.benchmarks.figures import Figure
 
+# What this run has shown so far.
+FIGURES: list[Figure] = []
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
@@ -152,13 +155,21 @@ def compare(subjects: Mapping[str, Subject], rounds: int) -> list[Series]:
 
 
 def show(title: str, rows: Sequence[Series], reference: Optional[Series] = None, note: str = "") -> None:
-    """Print the rows; with a reference, each with its best time as a multiple of the reference's."""
+    """Print the rows; with a reference, each with its best time as a multiple of the reference's. They are figures of the run."""
     lines = [("", "best", "median", "CPU", f"x {reference.name}" if reference else "", "")]
     for row in rows:
         more = "> " if row.limit else ""
         cpu = "" if row.limit else duration(row.cpu)
+        keep(title, row.name, row.best, row.cpu, reference.name if reference else None, reference.best if reference else None)
         lines.append((row.name, more + duration(row.best), more + duration(row.median), cpu, _ratio(row, reference), row.note))
     show_lines(title, lines, note)
+
+
+def keep(
+    title: str, name: str, seconds: float, cpu: float, reference: Optional[str] = None, of_reference: Optional[float] = None
+) -> None:
+    """Put a figure into the run; `of_reference` are the seconds of the reference."""
+    FIGURES.append(Figure(title, name, seconds, cpu, reference, seconds / of_reference if of_reference else None))
 
 
 def _ratio(row: Series, reference: Optional[Series]) -> str:

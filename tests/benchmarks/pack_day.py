@@ -20,7 +20,7 @@ from build import extension
 from extension.pack.model import load_pack, shipped_pack
 from extension.pack.parts import Query
 from tables import index
-from tests.benchmarks.measure import Options, show_lines
+from tests.benchmarks.measure import Options, keep, show_lines
 from tests.benchmarks.served import cpu_seconds, memory
 from tests.benchmarks.sleepers import many_processes
 from tests.benchmarks.socket_pairs import socket_pairs
@@ -96,6 +96,7 @@ def _day(built: str, what: str, goal: str) -> None:
         kept = memory(pid)
         asked = _each_alone(wire, pid, queries)
     whole = sum(each.of_day for each in asked)
+    keep(f"a day of the pack: {what}", "all queries", whole, whole)
     lines = [("all queries", f"{whole:.0f} s", f"{whole / _DAY * 100:.3f} %", goal)]
     lines += [
         (each.query.name, f"{each.of_day:.1f} s", f"{each.cpu * 1000:.1f} ms", f"every {each.query.interval} s")
