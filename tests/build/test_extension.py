@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import zipfile
 from collections.abc import Iterator
@@ -14,7 +15,8 @@ import pytest
 
 import tables
 from build import extension
-from build.deliver import BuildError
+from build.deliver import PACK, BuildError
+from extension.pack.model import load_pack
 from tests.support.osquery_wire import Wire, wire_in_folder
 
 # What is built is downloaded first: the others have no network.
@@ -60,6 +62,31 @@ def test_nothing_compiled_and_no_test_is_in_it(built: Path) -> None:
     assert not [name for name in found if name.startswith(("tests/", "build/")) or "/tests/" in name]
     with zipfile.ZipFile(built) as archive:
         assert not [name for name in found if archive.read(name).startswith((b"\x7fELF", b"MZ"))]
+
+
+def _pythons() -> dict[str, str]:
+    """The other Pythons that it may meet, as far as this machine has them: on PATH, or below pyenv's folder."""
+    kept = [Path(os.environ["PYENV_ROOT"], "versions")] if "PYENV_ROOT" in os.environ else []
+    found = {}
+    for version in sorted({"3.9", "3.10", "3.11", "3.12", "3.13"} - {"{}.{}".format(*sys.version_info)}):
+        places = [str(path) for folder in kept for path in folder.glob(f"{version}.*/bin/python{version}")]
+        # pyenv's own answer on PATH is a script that may name none.
+        if any(places) or (shutil.which(f"python{version}") and not kept):
+            found[version] = places[0] if places else str(shutil.which(f"python{version}"))
+    return found
+
+
+PYTHONS = _pythons()
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("version", PYTHONS)
+def test_every_python_that_fits_runs_the_whole_pack(alone: Path, wire: Wire, version: str) -> None:
+    wire.start(program=(*ALONE, PYTHONS[version], "-IS", str(alone)))
+    # What walks the disk walks it alike on all.
+    asked = [query for query in load_pack(PACK).queries() if query.kind != "policy" and "recent_files" not in query.tables]
+    answers = {query.name: wire.ask(query.sql).status for query in asked}
+    assert {name: status.message for name, status in answers.items() if status.code} == {}
 
 
 def test_every_dependency_comes_with_its_licence(built: Path) -> None:
