@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from tables.host.disk import folder_reader, forked_readers
 from tables.host.disk.folder_reader import Part, Plan
 from tables.host.disk.forked_readers import ForkedReaders
 from tables.host.disk.tree_walk import TreeWalk
+from tests.support.osquery_wire import children, wait_until
 
 ELF = b"\x7fELF" + bytes(60)
 REGULAR = frozenset({"regular"})
@@ -156,7 +156,7 @@ def test_a_walk_that_must_stop_says_where(tree: Path, readers: int) -> None:
 @pytest.mark.usefixtures("small_parts")
 def test_readers_are_gone_with_the_walk(tree: Path) -> None:
     parts = TreeWalk(Plan({}, REGULAR, HOUR_AGO), never, 3).below(str(tree))
-    wait_for(lambda: next(parts) is not None and len(children(os.getpid())) >= 3)
+    wait_until(lambda: next(parts) is not None and len(children(os.getpid())) >= 3, "three processes read")
     parts.close()  # type: ignore[attr-defined]
     assert children(os.getpid()) == []
 
@@ -172,7 +172,7 @@ def test_readers_die_with_their_parent(tree: Path) -> None:
         parent.kill()
         parent.wait()
     assert len(pids) == 2
-    wait_for(lambda: not any(is_running(pid) for pid in pids))
+    wait_until(lambda: not any(is_running(pid) for pid in pids), "the readers end with their parent")
 
 
 @pytest.mark.usefixtures("small_parts")
@@ -200,19 +200,8 @@ def test_too_many_waiting_folders_are_said(tree: Path, monkeypatch: pytest.Monke
     assert "folders were waiting at " in walk.cut
 
 
-def children(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
 def is_running(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except OSError:
         return False
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 20.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
