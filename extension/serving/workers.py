@@ -73,7 +73,7 @@ class Workers:
         self.blocks.check(table.name)
         grace = GRACE_SECONDS * self.host.settings.budget_factor
         for _ in range(_TRIES):
-            end = self._ready()
+            end = self._ready(table)
             pending = end.ask(table, query)
             answer = self._wait(end, pending, query.deadline + grace)
             if answer is not None:
@@ -99,7 +99,7 @@ class Workers:
         self._settle(end)
         return pending.answer
 
-    def _ready(self) -> WorkerEnd:
+    def _ready(self, table: Table) -> WorkerEnd:
         """A process that takes scans."""
         with self._lock:
             for _ in range(_TRIES):
@@ -107,7 +107,7 @@ class Workers:
                     return self._current
                 self._current = None
                 if self._is_over:
-                    break
+                    raise TableError(f"{table.name}: the extension ends")
                 if self._keeper is None:
                     self._keeper = _Keeper(self._fork)
                     self._keeper.start()
@@ -116,7 +116,7 @@ class Workers:
                     self._current = found
                 else:
                     found.kill("it did not start")
-        raise TableError("no process can be started that scans")
+        raise TableError(f"{table.name}: no process can be started that scans")
 
     def _pass_over(self, end: WorkerEnd) -> None:
         with self._lock:
