@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Optional
 
 from tables.host.disk.tree import PATH, open_in_root
+from tables.host.disk.unmarked import unmarked
 from tables.unseen import say_cut
 
 _OPEN_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
@@ -110,13 +111,7 @@ class Files:
 
     def open(self, path: str) -> int:
         """A descriptor of the regular file at `path`; Unreadable for anything else, FIFOs and devices included."""
-        try:
-            fd = self._open(path, _OPEN_FLAGS | os.O_NOATIME)
-        except Unreadable as error:
-            # Another owner's file (open(2)), as open_unmarked() has it.
-            if error.errno != errno.EPERM:
-                raise
-            fd = self._open(path, _OPEN_FLAGS)
+        fd = unmarked(lambda flags: self._open(path, flags), _OPEN_FLAGS)
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             os.close(fd)
             raise Unreadable(path, "not a regular file", errno.EINVAL)

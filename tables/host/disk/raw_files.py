@@ -11,6 +11,7 @@ from typing import NamedTuple, Optional
 
 from tables.host import syscalls
 from tables.host.disk.files import HASH_LIMIT, Files, Unreadable
+from tables.host.disk.unmarked import unmarked
 
 _FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 _MISSING = frozenset({errno.ENOENT, errno.ENOTDIR})
@@ -47,7 +48,7 @@ def read_raw(
     try:
         if not stat.S_ISREG(os.fstat(found).st_mode):
             raise Unreadable(path, "not a regular file", errno.EINVAL)
-        fd = _open_unmarked(f"/proc/self/fd/{found}")
+        fd = unmarked(lambda flags: syscalls.openat(f"/proc/self/fd/{found}", flags), _FLAGS)
     except Unreadable:
         raise
     except OSError as error:
@@ -112,11 +113,3 @@ def _is_listed(files: Files, path: str) -> bool:
         return any(listed == os.fsencode(name) for listed, _ in syscalls.getdents64(fd))
     finally:
         os.close(fd)
-
-
-def _open_unmarked(path: str) -> int:
-    """As open_unmarked(), by number."""
-    try:
-        return syscalls.openat(path, _FLAGS | os.O_NOATIME)
-    except PermissionError:
-        return syscalls.openat(path, _FLAGS)

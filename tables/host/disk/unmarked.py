@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 import os
+from collections.abc import Callable
 from typing import Optional, Union
 
 
-def open_unmarked(path: Union[str, bytes], flags: int, dir_fd: Optional[int] = None) -> int:
-    """As os.open() for reading, with O_NOATIME (open(2)) where that is ours to ask: of our own files, and as root of all."""
+def unmarked(attempt: Callable[[int], int], flags: int) -> int:
+    """What `attempt` opens with these flags and O_NOATIME, where that is ours to ask: of our own files, and as root of all.
+
+    Without it of another owner's file, for which open(2) answers EPERM. Raises as `attempt` does.
+    """
     try:
-        return os.open(path, flags | os.O_NOATIME, dir_fd=dir_fd)
-    except PermissionError:
-        return os.open(path, flags, dir_fd=dir_fd)
+        return attempt(flags | os.O_NOATIME)
+    except OSError as error:
+        if error.errno != errno.EPERM:
+            raise
+        return attempt(flags)
+
+
+def open_unmarked(path: Union[str, bytes], flags: int, dir_fd: Optional[int] = None) -> int:
+    """As os.open(), `unmarked`."""
+    return unmarked(lambda allowed: os.open(path, allowed, dir_fd=dir_fd), flags)
