@@ -12,7 +12,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input install --qui
 .PHONY: help setup triage fleet check test lab fuzz kernels host stock lint types bench bench-compare docs dist release lock clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.runtime ## make .venv with everything the command needs: .venv/bin/minehunt
 
@@ -40,7 +40,7 @@ fuzz: $(VENV)/.dev ## hostile texts, trees and ends against every parser, table 
 host: $(VENV)/.dev ## boot a whole Debian 12 the same way, use it, and compare what minehunt says with what is there (as root)
 	$(BIN)/python -m tests.kernels host $(ARGS)
 
-stock: $(VENV)/.dev ## build whole Debian systems: no detection fires on them, and our packages install, serve and go (as root)
+stock: $(VENV)/.dev ## build whole Debian systems: no detection fires on them, and our packages install, serve and go (as root; ARGS='bookworm')
 	$(BIN)/python -m tests.stock $(ARGS)
 
 lint: $(VENV)/.dev ## check style, format, import directions and the packs
