@@ -65,22 +65,25 @@ def changes(old: Run, new: Run) -> list[str]:
         one, other = before[key], after[key]
         word = "slower" if factor > _NOISE else "faster" if factor * _NOISE < 1 else "as before"
         text = f"{factor:5.2f}  {word:9}  {' / '.join(key)}: {one.seconds:.4g} s -> {other.seconds:.4g} s"
-        if _by_ratio(one, other):
-            text += f" ({one.ratio:.2f} -> {other.ratio:.2f} x {other.reference})"
+        ratios = _ratios(one, other)
+        if ratios:
+            text += f" ({ratios[0]:.2f} -> {ratios[1]:.2f} x {other.reference})"
         lines.append(text)
     lines += [f"    -  {'gone':9}  {' / '.join(key)}" for key in sorted(before.keys() - after.keys())]
     lines += [f"    -  {'new':9}  {' / '.join(key)}: {after[key].seconds:.4g} s" for key in sorted(after.keys() - before.keys())]
     return lines
 
 
-def _by_ratio(one: Figure, other: Figure) -> bool:
-    return bool(one.ratio and other.ratio) and one.reference == other.reference != one.name
+def _ratios(one: Figure, other: Figure) -> Optional[tuple[float, float]]:
+    """Both as multiples of the same reference, which neither of them is."""
+    if one.ratio and other.ratio and one.reference == other.reference != one.name:
+        return one.ratio, other.ratio
+    return None
 
 
 def _factor(one: Figure, other: Figure) -> float:
-    if one.ratio and other.ratio and _by_ratio(one, other):
-        return other.ratio / one.ratio
-    return other.seconds / one.seconds if one.seconds else 1.0
+    before, after = _ratios(one, other) or (one.seconds, other.seconds)
+    return after / before if before else 1.0
 
 
 def main() -> int:

@@ -35,7 +35,7 @@ def run(options: Options) -> None:
         measured[hosts] = whole
         title = f"fleet report of {hosts} hosts"
         keep(title, "DuckDB's count(*)", *bare[:2])
-        keep(title, "minehunt", *whole[:2], "DuckDB's count(*)", bare[0])
+        keep(title, "minehunt", *whole[:2], ("DuckDB's count(*)", bare[0]))
         print(
             f"  {hosts:>6,} hosts, {document['sources']['lines']:>10,} lines, {size / 1e9:.2f} GB: "
             f"{whole[0]:.1f} s ({whole[1]:.1f} s of processor), {whole[2] / 1024:.0f} MB at most; "

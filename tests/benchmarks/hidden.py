@@ -78,7 +78,7 @@ def _every_call(options: Options) -> None:
                 subjects["ps -e"] = program(["ps", "-e"])
             rows = compare(subjects, rounds)
             rows[0].note = goal
-            show(f"hidden_processes, the part of every call, at {count} processes", rows, rows[0])
+            show(f"hidden_processes, the part of every call, at {wanted} processes", rows, rows[0], f"{count} processes")
             if options.profile:
                 profile(f"hidden_processes at {count} processes", later)
 
@@ -182,7 +182,8 @@ def _beside_unhide_at(pid_max: int, options: Options, quick_seconds: float, othe
         note = "unhide left out (--quick)"
     else:
         rows += [_unhide("quick", quick_seconds), _unhide("proc", other_seconds), _unhide("sys", other_seconds)]
-    show(f"hidden_processes and unhide, pid_max {pid_max}, {len(host.procfs.pids())} processes", rows, later, note)
+    note = "; ".join(filter(None, [f"{len(host.procfs.pids())} processes", note]))
+    show(f"hidden_processes and unhide, pid_max {pid_max}", rows, later, note)
 
 
 def _unhide(mode: str, seconds: float) -> Series:

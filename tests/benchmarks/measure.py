@@ -155,21 +155,24 @@ def compare(subjects: Mapping[str, Subject], rounds: int) -> list[Series]:
 
 
 def show(title: str, rows: Sequence[Series], reference: Optional[Series] = None, note: str = "") -> None:
-    """Print the rows; with a reference, each with its best time as a multiple of the reference's. They are figures of the run."""
+    """Print the rows; with a reference, each with its best time as a multiple of the reference's. They are figures of the run.
+
+    The title says what was asked for, not what this machine happens to have: the next run's figures are found by it.
+    """
+    of = (reference.name, reference.best) if reference and not reference.limit else None
     lines = [("", "best", "median", "CPU", f"x {reference.name}" if reference else "", "")]
     for row in rows:
         more = "> " if row.limit else ""
         cpu = "" if row.limit else duration(row.cpu)
-        keep(title, row.name, row.best, row.cpu, reference.name if reference else None, reference.best if reference else None)
+        if not row.limit:
+            keep(title, row.name, row.best, row.cpu, of)
         lines.append((row.name, more + duration(row.best), more + duration(row.median), cpu, _ratio(row, reference), row.note))
     show_lines(title, lines, note)
 
 
-def keep(
-    title: str, name: str, seconds: float, cpu: float, reference: Optional[str] = None, of_reference: Optional[float] = None
-) -> None:
-    """Put a figure into the run; `of_reference` are the seconds of the reference."""
-    FIGURES.append(Figure(title, name, seconds, cpu, reference, seconds / of_reference if of_reference else None))
+def keep(title: str, name: str, seconds: float, cpu: float, reference: Optional[tuple[str, float]] = None) -> None:
+    """Put a figure into the run; `reference` is what it is a multiple of, with the seconds of that."""
+    FIGURES.append(Figure(title, name, seconds, cpu, *((reference[0], seconds / reference[1]) if reference else ())))
 
 
 def _ratio(row: Series, reference: Optional[Series]) -> str:

@@ -81,10 +81,10 @@ def _short(content: bytes) -> bytes:
 
 @contextlib.contextmanager
 def _host(options: Options, wanted: int, pairs: int) -> Iterator[str]:
-    with many_processes(options, wanted) as count, contextlib.ExitStack() as stack:
+    with many_processes(options, wanted), contextlib.ExitStack() as stack:
         if pairs:
             stack.enter_context(socket_pairs(pairs))
-        yield f"{count:,} processes, {2 * pairs:,} sockets more"
+        yield f"{wanted:,} processes, {2 * pairs:,} sockets more"
 
 
 def _day(built: str, what: str, goal: str) -> None:

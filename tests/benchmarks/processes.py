@@ -56,7 +56,7 @@ def _compare(options: Options, count: int, table: Table, peer: Callable[[], int]
         raise BenchmarkError(f"psutil does not list {count} processes")
     rows = compare({"psutil, the same reads": timed(peer), table.name: timed(ours)}, 3 if options.quick else 7)
     rows[1].note = _GOAL
-    show(f"{table.name}, a later call at {count} processes", rows, rows[0])
+    show(f"{table.name}, a later call at {MANY} processes", rows, rows[0], f"{count} processes")
     if options.profile:
         profile(f"{table.name} at {count} processes", ours)
 
