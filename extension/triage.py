@@ -167,10 +167,9 @@ def run_triage(
     left_out: list[str] = []
     is_interrupted = False
     host = engine.host_facts()
-    engine.expect(_tables(pack, wanted, without_tables))
-    for step in pack.steps:
-        if wanted and step.step not in wanted:
-            continue
+    asked = [step for step in pack.steps if not wanted or step.step in wanted]
+    engine.expect(_tables(asked, without_tables))
+    for step in asked:
         begin(step)
         queries = []
         try:
@@ -192,10 +191,10 @@ def run_triage(
     )  # fmt: skip
 
 
-def _tables(pack: Pack, steps: Collection[int], without: Collection[str]) -> list[str]:
-    """The tables that these steps' queries read, in the order in which they come."""
-    queries = (query for step in pack.steps if not steps or step.step in steps for query in step.queries)
-    return list(dict.fromkeys(table for query in queries if query.tables.isdisjoint(without) for table in sorted(query.tables)))
+def _tables(steps: Iterable[Step], without: Collection[str]) -> list[str]:
+    """The tables that the queries of these steps read, in the order in which they come."""
+    read = (query.tables for step in steps for query in step.queries if query.tables.isdisjoint(without))
+    return list(dict.fromkeys(table for tables in read for table in sorted(tables)))
 
 
 def _step_result(step: Step, results: tuple[QueryResult, ...]) -> StepResult:
