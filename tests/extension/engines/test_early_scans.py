@@ -90,6 +90,18 @@ def test_a_triage_begins_early_what_it_will_ask_and_answers_the_same(monkeypatch
     wait_until(lambda: not children(os.getpid()), "nothing is left of it")
 
 
+def test_without_a_process_for_it_a_table_is_scanned_when_it_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> int:
+        raise BlockingIOError("Resource temporarily unavailable")
+
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
+    with closing(EmbeddedEngine(Host(settings=Settings(is_triage=True)))) as engine:
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fork", fail)
+            engine.expect(["pending_updates"])
+        assert engine.query("SELECT count(*) AS n FROM pending_updates")
+
+
 def test_a_triage_that_is_given_up_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
     engine = EmbeddedEngine(Host(settings=Settings(is_triage=True)))
