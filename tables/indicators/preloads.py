@@ -27,7 +27,9 @@ class PreloadOrigins:
         self.tools_pattern = "|".join(map(re.escape, data["tools"]))
         self._known = tuple(
             _Known(
-                Names.of([{**entry, "patterns": [text.replace("{tools}", self.tools_pattern) for text in entry["patterns"]]}]),
+                Names.of(
+                    [{**entry, "patterns": [text.replace("{tools}", self.tools_pattern) for text in entry.get("patterns") or ()]}]
+                ),
                 frozenset(entry["mechanisms"]),
                 tuple(entry.get("folders") or ()),
                 frozenset(entry.get("parents") or ()),

@@ -16,6 +16,7 @@ from tables.host.forked import end_with, receive_message, send_message
 
 # What a private osquery of the engine's gives its extension.
 _OPTIONS = ("--timeout", "10", "--interval", "3")
+# What an extension imports when it serves, so that each of them has it already.
 _PRELOADED = (server, workers)
 
 
