@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from build import packages, runtime_package
-from tests.support.osquery_wire import Wire, wait_until, wire_in_folder
+from tests.support.osquery_wire import wire_in_folder
 
 _TABLES = ("startup_commands", "process_tree", "hidden_processes")
 # Changes go to memory. dpkg's own records and logs, and what programs that see a new package renew, are no traces of ours.
@@ -24,7 +24,7 @@ list() {
         ! -path "$root/var/log/*" ! -path "$root/run/*" ! -path "$root/etc/ld.so.cache" | LC_ALL=C sort
 }
 list > "$shared/before"
-chroot "$root" dpkg -i "$shared"/*.deb
+chroot "$root" dpkg -i "$shared"/*_all.deb "$shared"/*_amd64.deb
 chroot "$root" grep -x /usr/lib/minehunt/minehunt.ext /etc/osquery/extensions.load
 chroot "$root" /usr/lib/minehunt/minehunt.ext --socket "$shared/osquery.em" --timeout 10 --interval 1 &
 while [ ! -e "$shared/asked" ]; do sleep 0.1; kill -0 $!; done
@@ -39,24 +39,15 @@ def problems(tree: Path) -> list[str]:
     """What goes wrong on the system whose root folder is `tree`, which stays as it is; in words."""
     with wire_in_folder() as wire, tempfile.TemporaryDirectory(prefix="minehunt-installed-") as room:
         folder = Path(wire.folder)
-        for package in _packages(folder):
-            if package.suffix != ".deb" or package.stem.endswith("arm64"):
-                package.unlink()
+        packages.build(folder)
+        runtime_package.build(folder)
         script = ["unshare", "--mount", "--propagation", "private", "sh", "-euc", _SCRIPT, "sh", str(folder), str(tree), room]
         done = wire.spawn(program=script)
         try:
-            found = _asked(wire)
+            wire.wait_served(done)
+            found = [f"{table} has no answer" for table in _TABLES if wire.ask(f"SELECT count(*) FROM {table}").status.code]
         except AssertionError as error:
             found = [str(error)]
         (folder / "asked").touch()
         status = done.wait()
         return found + ([f"exit {status}: {done.stderr[-3000:]}"] if status else [])
-
-
-def _packages(folder: Path) -> list[Path]:
-    return [*packages.build(folder), *runtime_package.build(folder)]
-
-
-def _asked(wire: Wire) -> list[str]:
-    wait_until(lambda: wire.core.uuid_of("minehunt") is not None, "the installed extension registers")
-    return [f"{table} has no answer" for table in _TABLES if wire.ask(f"SELECT count(*) FROM {table}").status.code]
