@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Optional
 
 import pytest
 
@@ -64,25 +64,21 @@ def test_nothing_compiled_and_no_test_is_in_it(built: Path) -> None:
         assert not [name for name in found if archive.read(name).startswith((b"\x7fELF", b"MZ"))]
 
 
-def _pythons() -> dict[str, str]:
-    """The oldest and the newest Python that it may meet, where they are not this one: on PATH, or in pyenv's folder."""
-    kept = [Path(os.environ["PYENV_ROOT"], "versions")] if "PYENV_ROOT" in os.environ else []
-    found = {}
-    for version in sorted({"3.9", "3.13"} - {"{}.{}".format(*sys.version_info)}):
-        places = [str(path) for folder in kept for path in folder.glob(f"{version}.*/bin/python{version}")]
-        # pyenv's own answer on PATH is a script that may name none.
-        if any(places) or (shutil.which(f"python{version}") and not kept):
-            found[version] = places[0] if places else str(shutil.which(f"python{version}"))
-    return found
-
-
-PYTHONS = _pythons()
+def _python(version: str) -> Optional[str]:
+    """That version of Python on this machine; where there is pyenv, what lies on PATH is a script that may name none."""
+    if "PYENV_ROOT" not in os.environ:
+        return shutil.which(f"python{version}")
+    found = Path(os.environ["PYENV_ROOT"], "versions").glob(f"{version}.*/bin/python{version}")
+    return next(map(str, found), None)
 
 
 @pytest.mark.root
-@pytest.mark.parametrize("version", PYTHONS)
+@pytest.mark.parametrize("version", ["3.9", "3.13"])
 def test_the_oldest_and_the_newest_python_that_fit_run_the_pack(alone: Path, wire: Wire, version: str) -> None:
-    wire.start(program=(*ALONE, PYTHONS[version], "-IS", str(alone)))
+    python = _python(version)
+    if python is None:
+        pytest.skip(f"no Python {version} on this machine")
+    wire.start(program=(*ALONE, python, "-IS", str(alone)))
     # What walks the disk walks it alike on all.
     asked = [query for query in load_pack(PACK).queries() if query.kind != "policy" and "recent_files" not in query.tables]
     answers = {query.name: wire.ask(query.sql).status for query in asked}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import platform
 import shutil
 import subprocess
 import tarfile
@@ -16,15 +15,10 @@ from build import debian, extension, offline, runtime_package
 from build.deliver import BuildError
 from tests.support.busybox import install_busybox, libraries
 from tests.support.osquery_wire import Wire, wire_in_folder
+from tests.support.private_runtime import MACHINE, ON_DEBIAN, fetch_packages
 
-MACHINE = platform.machine()
-pytestmark = [
-    # What it is made of is downloaded first: the others have no network.
-    pytest.mark.alone,
-    pytest.mark.skipif(
-        MACHINE not in debian.ARCHITECTURES or not shutil.which("apt-get"), reason="the private runtime is built on Debian"
-    ),
-]
+# What it is made of is downloaded first: the others have no network.
+pytestmark = [pytest.mark.alone, ON_DEBIAN]
 ENTER = """
 for folder in proc sys dev; do mount --rbind /$folder "$0/$folder"; done
 mount --bind "$0/media" "$0/media"; mount -o "remount,bind,$1" "$0/media"; shift
@@ -36,11 +30,7 @@ exec chroot "$0" "$@"
 def one_architecture() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(debian, "ARCHITECTURES", {MACHINE: debian.ARCHITECTURES[MACHINE]})
-        try:
-            debian.fetch_all()
-        except BuildError as error:
-            # Debian keeps no package that an update has replaced: that is for `make lock`, and no fault of this tree.
-            pytest.skip(str(error))
+        fetch_packages()
         yield
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import shutil
 import subprocess
 import tarfile
@@ -13,18 +12,15 @@ from pathlib import Path
 import pytest
 
 from build import debian, extension, offline, runtime
-from build.deliver import BuildError
+from tests.support.private_runtime import MACHINE, ON_DEBIAN, fetch_packages
 
-MACHINE = platform.machine()
 OTHER = next(name for name in debian.ARCHITECTURES if name != MACHINE)
 EMULATOR = f"qemu-{OTHER}-static"
 # What it is made of is downloaded first: the others have no network.
 pytestmark = [
     pytest.mark.alone,
     pytest.mark.root,
-    pytest.mark.skipif(
-        MACHINE not in debian.ARCHITECTURES or not shutil.which("apt-get"), reason="the private runtime is built on Debian"
-    ),
+    ON_DEBIAN,
     pytest.mark.skipif(shutil.which(EMULATOR) is None, reason=f"no {EMULATOR} on PATH"),
 ]
 
@@ -32,11 +28,7 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("other")
-    try:
-        debian.fetch_all()
-    except BuildError as error:
-        # Debian keeps no package that an update has replaced: that is for `make lock`, and no fault of this tree.
-        pytest.skip(str(error))
+    fetch_packages()
     (archive,) = offline.build(folder, extension.build(folder), [OTHER])
     with tarfile.open(archive) as packed:
         packed.extractall(folder)
