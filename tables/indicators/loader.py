@@ -17,7 +17,8 @@ def load_yaml(name: str) -> Mapping[str, Any]:
     """The indicator file `name` of data/, also from inside a zipapp; ValueError when it is no mapping."""
     import yaml  # Parsing YAML takes tens of milliseconds of import time, which start-up does not need.
 
-    loaded = yaml.safe_load(read_data(name))
+    # Both loaders are safe ones; libyaml's is there where PyYAML was built with it.
+    loaded = yaml.load(read_data(name), getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506
     if not isinstance(loaded, dict):
         raise ValueError(f"tables/indicators/data/{name}: not a mapping")
     return loaded

@@ -15,7 +15,7 @@ from tables.errors import TableError
 from tables.host import Host
 from tables.host.disk.files import Files
 from tables.host.network.sockets import PORT_BYTES, address_text, endpoint_token
-from tables.indicators.loader import read_data
+from tables.indicators.loader import load_yaml, read_data
 from tables.indicators.networks import Network, NetworkIndex, parse_network
 from tables.indicators.pool_lists import (
     SHARED,
@@ -237,11 +237,7 @@ def _listed(group: dict[str, Any]) -> Listed:
 
 def _load_yaml(name: str) -> tuple[Any, str]:
     """What the data file holds, and its SHA-256."""
-    import yaml  # Start-up does not need it.
-
-    data = read_data(name)
-    loaded = yaml.load(data, getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both loaders are safe ones
-    return loaded, hashlib.sha256(data).hexdigest()
+    return load_yaml(name), hashlib.sha256(read_data(name)).hexdigest()
 
 
 def add_list(indicators: PoolIndicators, text: str, path: str, updated: str) -> None:

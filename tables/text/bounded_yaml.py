@@ -11,7 +11,8 @@ from typing import Any, Union
 
 import yaml
 
-_MAX_DEPTH = 64
+MAX_DEPTH = 64
+TOO_DEEP = "nested too deeply"
 
 
 class BoundedLoader(yaml.SafeLoader):
@@ -28,8 +29,8 @@ class BoundedLoader(yaml.SafeLoader):
         super().fetch_flow_collection_start(TokenClass)
 
     def _check_depth(self, depth: int) -> None:
-        if depth >= _MAX_DEPTH:
-            raise yaml.scanner.ScannerError(None, None, "nested too deeply", self.get_mark())
+        if depth >= MAX_DEPTH:
+            raise yaml.scanner.ScannerError(None, None, TOO_DEEP, self.get_mark())
 
 
 def load(text: Union[str, bytes]) -> Any:
