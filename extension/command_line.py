@@ -83,23 +83,23 @@ class EngineOptions:
     known_good: Optional[str]
     config: Optional[str]
 
-    def host(self, is_triage: bool = False) -> Host:
+    def host(self, is_triage: bool = False, is_quick: bool = False) -> Host:
         """The host to examine, its settings and lists loaded here so that a bad file is told before anything runs."""
         try:
             settings = Settings.from_environment(self.config, self.indicators, known_good=self.known_good)
             # Of a mounted disk nothing else makes use, and somebody waits for it.
-            host = Host(self.root, replace(settings, is_triage=is_triage or self.root != "/"))
+            host = Host(self.root, replace(settings, is_triage=is_triage or self.root != "/", is_quick=is_quick))
             pool_indicators(host)
             known_good_entries(host)
         except (TableError, OSError) as error:
             raise CannotRunError(str(error)) from None
         return host
 
-    def open(self, is_triage: bool = False) -> Engine:
+    def open(self, is_triage: bool = False, is_quick: bool = False) -> Engine:
         """The engine, to be closed after use; in a hurry for a triage (see Settings)."""
         from extension.engines.osquery import OsqueryEngine, find_osquery
 
-        host = self.host(is_triage)
+        host = self.host(is_triage, is_quick)
         if not host.is_live:
             if self.engine == "osquery" or self.socket:
                 raise CannotRunError("osquery examines the running system only; --root needs the embedded engine")

@@ -56,7 +56,7 @@ def _step_numbers(ctx: click.Context, param: click.Parameter, values: tuple[str,
 @click.option(
     "--step", "steps", multiple=True, callback=_step_numbers, metavar="N[-M]", help="Only this step or these (repeatable)."
 )
-@click.option("--quick", is_flag=True, help="Leave out what walks whole disks, and say so.")
+@click.option("--quick", is_flag=True, help="Leave out what walks whole disks or asks for every pid, and say so.")
 @click.option("--format", "form", type=click.Choice(_FORMS), default="text", show_default=True)
 @click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="Write the report there instead of printing it.")
 @language_option
@@ -90,7 +90,7 @@ def triage(
     # Printed as text on standard output, the steps shown while it works are the report's first part.
     is_shown = form == "text" and output is None
     console = text_report.open_console(sys.stdout if is_shown else sys.stderr)
-    with closing(options.open(is_triage=True)) as opened:
+    with closing(options.open(is_triage=True, is_quick=quick)) as opened:
         console.print(Text(f"minehunt {__version__}: engine {opened.name} ({opened.version})", style="dim"))
         with console.status("") as status:
             result = run_triage(

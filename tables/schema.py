@@ -137,6 +137,7 @@ class Row:
     """Base of all rows; a subclass's fields, made by `column`, are the table's columns in order."""
 
     @classmethod
+    @functools.cache
     def columns(cls) -> tuple[Column, ...]:
         """The columns of this row type, in the order in which they are declared."""
         return tuple(Column(field.name, **field.metadata) for field in dataclasses.fields(cls))
@@ -146,12 +147,9 @@ class Row:
 
         Of what is left out osquery makes "" for a text and NULL for a number (osquery/sql/dynamic_table_row.cpp).
         """
-        wire: WireRow = {}
-        for field in dataclasses.fields(self):
-            text = wire_value(getattr(self, field.name))
-            if text:
-                wire[field.name] = text
-        return wire
+        # A dataclass keeps its fields by name; dataclasses.fields would choose them anew for each row.
+        values = ((name, wire_value(getattr(self, name))) for name in self.__dataclass_fields__)
+        return {name: text for name, text in values if text}
 
 
 def wire_value(value: Scalar) -> str:
@@ -276,8 +274,8 @@ class Table:
     of_extension: bool = False
     # Whether an answer rests on what earlier scans remembered, whose loss must be said.
     remembers: bool = False
-    # Whether a triage begins its scan at once, in a process of its own: it takes seconds, whatever is asked, and no other table
-    # has a share in what it reads.
+    # Whether a triage begins its scan at once, beside the others: it takes or waits for seconds, whatever is asked. If it does
+    # not remember what it saw, it is scanned in a process of its own: no other table has a share in what it reads.
     scan_early: bool = False
 
     @property

@@ -1,12 +1,12 @@
-"""Scans that a triage begins at once in a process of their own, beside all others: those that take seconds and share nothing."""
+"""Scans that a triage begins at once, beside all others: those that take seconds, or wait for most of their time."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection
 from concurrent.futures import Future
 
-from extension.serving.scan import Scanned, ThreadScanner
+from extension.serving.scan import Scanned, Scanner, ThreadScanner
 from extension.serving.workers import Workers
 from tables.errors import TableError
 from tables.host import Host
@@ -14,15 +14,29 @@ from tables.schema import QueryContext, Table
 
 
 class EarlyScans:
-    """Scans the given tables one after another from now on; each answer serves once, and every other scan is run as it comes."""
+    """Scans the given tables from now on; each answer serves once, and every other scan is run as it comes.
 
-    def __init__(self, tables: Mapping[str, Table], host: Host) -> None:
-        self._workers = Workers(tables, host)
-        host.adopt(self._workers.start())
+    Tables that remember what they saw are scanned in this process, all at once, for others ask for what they found; the rest
+    one after another in a process of their own, or where there is none as they are asked.
+    """
+
+    def __init__(self, tables: Collection[Table], host: Host) -> None:
+        self._host = host
         self._otherwise = ThreadScanner(host)
+        here = [table for table in tables if table.remembers]
+        # A process for them where a core is free for it.
+        apart = {table.name: table for table in tables if not table.remembers} if host.settings.side_by_side > 1 else {}
+        self._workers = Workers(apart, host)
+        if apart:
+            try:
+                host.adopt(self._workers.start())
+            except OSError:
+                apart = {}
         # What was asked, which says what the answer lacks, and the answer.
-        self._answers: dict[str, Future[tuple[QueryContext, Scanned]]] = {name: Future() for name in tables}
-        threading.Thread(target=self._scan_all, args=(dict(self._answers),), name="early scans", daemon=True).start()
+        self._answers: dict[str, Future[tuple[QueryContext, Scanned]]] = {}
+        self._begin(self._workers, list(apart.values()))
+        for table in here:
+            self._begin(self._otherwise, [table])
 
     def scan(self, table: Table, query: QueryContext) -> Scanned:
         """As a Scanner: the answer that was begun early, else a scan now."""
@@ -37,13 +51,21 @@ class EarlyScans:
         """End the process; a scan that still runs in it has no answer."""
         self._workers.end()
 
-    def _scan_all(self, answers: Mapping[str, Future[tuple[QueryContext, Scanned]]]) -> None:
-        for name, answer in answers.items():
-            table = self._workers.tables[name]
-            query = QueryContext(budget_seconds=table.budget_seconds * self._workers.host.settings.budget_factor)
-            try:
-                found = self._workers.scan(table, query)
-            except TableError as error:
-                found = Scanned([], str(error))
-            answer.set_result((query, found))
-        self._workers.end()
+    def _begin(self, scanner: Scanner, tables: list[Table]) -> None:
+        """Scan these one after another."""
+        answers = {table.name: Future[tuple[QueryContext, Scanned]]() for table in tables}
+        self._answers.update(answers)
+
+        def scan_all() -> None:
+            for table in tables:
+                query = QueryContext(budget_seconds=table.budget_seconds * self._host.settings.budget_factor)
+                try:
+                    found = scanner.scan(table, query)
+                except TableError as error:
+                    found = Scanned([], str(error))
+                answers[table.name].set_result((query, found))
+            if scanner is self._workers:
+                self._workers.end()
+
+        if tables:
+            threading.Thread(target=scan_all, name="early scans", daemon=True).start()

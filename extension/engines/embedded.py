@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Optional
@@ -44,14 +43,12 @@ class EmbeddedEngine:
         self.db.set_authorizer(_authorize)
 
     def expect(self, tables: Collection[str]) -> None:
-        """Begin the long scans among these tables, where a core is free for them."""
-        early = {name: self.tables[name] for name in tables if name in self.tables and self.tables[name].scan_early}
-        if early and self.host.is_live and self.host.settings.disk_readers > 1:
-            # Without a process for them they are scanned when they are asked.
-            with contextlib.suppress(OSError):
-                self._early = EarlyScans(early, self.host)
-                for name in early:
-                    self._runners[name].scanner = self._early
+        """Begin the long scans among these tables, for a triage of the running system."""
+        early = [self.tables[name] for name in tables if name in self.tables and self.tables[name].scan_early]
+        if early and self.host.is_live and self.host.settings.is_triage:
+            self._early = EarlyScans(early, self.host)
+            for table in early:
+                self._runners[table.name].scanner = self._early
 
     def query(self, sql: str) -> list[ResultRow]:
         """The rows of `sql`, every value as osquery would log it; EngineError when SQLite or a table refuses."""

@@ -56,7 +56,7 @@ class TableRunner:
             rows = self._rows(query)
         finally:
             self._lock.release()
-        return [row for row in rows if may_match(self.table, row, query)]
+        return matching(self.table, rows, query)
 
     def forget_expired(self) -> int:
         """Drop the answers that are too old to serve again; how many rows they had. Does nothing during a scan."""
@@ -110,17 +110,18 @@ class TableRunner:
         return answer.rows, notes
 
 
-def may_match(table: Table, row: WireRow, query: QueryContext) -> bool:
-    """Whether SQLite could accept `row`: false only where an `=` cannot hold under any collation or number format."""
+def matching(table: Table, rows: list[WireRow], query: QueryContext) -> list[WireRow]:
+    """The rows that SQLite could accept: without those for which an `=` cannot hold under any collation or number format."""
     for column in table.columns:
-        wanted = query.equals(column.name)
+        wanted = query.equals(column.name) if column.name in query.constraints else None
         if wanted is None or column.type == DOUBLE:
             continue
-        value = row.get(column.name, "")
         if column.type == TEXT:
-            folded = value.rstrip(" ").casefold()
-            if not any(folded == text.rstrip(" ").casefold() for text in wanted):
-                return False
-        elif value and all(whole_number(text) not in (None, int(value)) for text in wanted):
-            return False
-    return True
+            texts = {text.rstrip(" ").casefold() for text in wanted}
+            rows = [row for row in rows if row.get(column.name, "").rstrip(" ").casefold() in texts]
+        else:
+            numbers = {whole_number(text) for text in wanted}
+            # What is no number may be one in SQLite's eyes; and NULL never equals, which SQLite finds by itself.
+            if None not in numbers:
+                rows = [row for row in rows if not row.get(column.name) or int(row[column.name]) in numbers]
+    return rows

@@ -238,7 +238,7 @@ class _Scan:
         settings = self.host.settings
         kept = self.host.state("walks", KeptWalks) if settings.is_triage else None
         programs_only = kinds == {"regular"} and (self.wants_elf or self.wants_program)
-        return changed_below(kept, folder, plan, programs_only, self._must_stop(), settings.disk_readers)
+        return changed_below(kept, folder, plan, programs_only, self._must_stop(), settings.side_by_side)
 
     def _is_asked_for(self, found: _Found) -> bool:
         """Whether a query for programs, or for ELF files, can want it."""

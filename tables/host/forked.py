@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import signal
 import socket
 import struct
-from typing import Optional
+from collections.abc import Callable
+from typing import NoReturn, Optional
 
 # <sys/prctl.h>
 _PR_SET_PDEATHSIG = 1
@@ -23,6 +25,46 @@ def end_with(parent: int) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     # Ctrl-C reaches the whole group; the parent decides.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+class Forked:
+    """A process that runs `serve` with its end of a connection, and then ends; OSError where no process can be had.
+
+    It is forked, so that nothing has to be loaded again, and ends with the thread that forked it, or by `end`.
+    """
+
+    def __init__(self, serve: Callable[[socket.socket], None]) -> None:
+        parent = os.getpid()
+        self.connection, theirs = socket.socketpair()
+        try:
+            self.pid = os.fork()
+        except OSError:
+            self.connection.close()
+            raise
+        else:
+            if self.pid == 0:
+                _run(serve, theirs, parent)
+        finally:
+            theirs.close()
+
+    def end(self) -> str:
+        """End and reap the process; how it ended, in words: by our signal unless it was faster."""
+        self.connection.close()
+        os.kill(self.pid, signal.SIGKILL)
+        _, status = os.waitpid(self.pid, 0)
+        return f"signal {os.WTERMSIG(status)}" if os.WIFSIGNALED(status) else f"status {os.WEXITSTATUS(status)}"
+
+
+def _run(serve: Callable[[socket.socket], None], connection: socket.socket, parent: int) -> NoReturn:
+    status = 1
+    try:
+        end_with(parent)
+        # Counting references over the parent's objects would copy its memory.
+        gc.disable()
+        serve(connection)
+        status = 0
+    finally:
+        os._exit(status)
 
 
 def send_message(connection: socket.socket, body: bytes) -> None:

@@ -19,9 +19,10 @@ INDICATORS_VARIABLE = "MINEHUNT_INDICATORS"
 KNOWN_GOOD_VARIABLE = "MINEHUNT_KNOWN_GOOD"
 BUDGET_FACTOR_VARIABLE = "MINEHUNT_BUDGET_FACTOR"
 TRIAGE_VARIABLE = "MINEHUNT_TRIAGE"
+_QUICK = "quick"
 _MOST_BUDGET_FACTOR = 1000.0
 # More readers than this a disk seldom serves faster.
-_MOST_READERS = 8
+_MOST_PROCESSES = 8
 _KEYS = frozenset({"feeds", "indicators", "known_good"})
 
 
@@ -46,7 +47,8 @@ class Settings:
 
     `budget_factor` stretches the time budgets of all tables, for a machine that is many times slower than others. `is_triage`
     says that somebody waits for the answers to many questions at once, rather than that a schedule asks for one now and then:
-    a walk through the disk then takes all cores, and serves the questions after it too.
+    a walk through the disk then takes all cores, and serves the questions after it too. `is_quick` says that they would rather
+    do without what takes seconds and is there for doubly hidden things alone.
     """
 
     config: str = DEFAULT_CONFIG
@@ -54,6 +56,7 @@ class Settings:
     known_good: Optional[str] = None
     budget_factor: float = field(default_factory=budget_factor)
     is_triage: bool = False
+    is_quick: bool = False
 
     @classmethod
     def from_environment(
@@ -72,6 +75,7 @@ class Settings:
             os.path.abspath(listed) if listed else None,
             budget_factor(environ),
             bool(environ.get(TRIAGE_VARIABLE)),
+            environ.get(TRIAGE_VARIABLE) == _QUICK,
         )
 
     def to_environment(self) -> dict[str, str]:
@@ -81,13 +85,13 @@ class Settings:
             INDICATORS_VARIABLE: ":".join(self.indicators),
             KNOWN_GOOD_VARIABLE: self.known_good or "",
             BUDGET_FACTOR_VARIABLE: f"{self.budget_factor:g}",
-            TRIAGE_VARIABLE: "1" if self.is_triage else "",
+            TRIAGE_VARIABLE: _QUICK if self.is_quick else "whole" if self.is_triage else "",
         }
 
     @property
-    def disk_readers(self) -> int:
-        """How many processes may read the disk at once: of a triage as many as there are cores for it, at most 8, else one."""
-        return min(len(os.sched_getaffinity(0)), _MOST_READERS) if self.is_triage else 1
+    def side_by_side(self) -> int:
+        """How many processes may work side by side: of a triage as many as there are cores for it, at most 8, else one."""
+        return min(len(os.sched_getaffinity(0)), _MOST_PROCESSES) if self.is_triage else 1
 
     def indicator_files(self) -> list[str]:
         """Every indicator file in force: `indicators:` of the config, indicators.d/ beside it, the command line's.

@@ -99,6 +99,7 @@ def _evidence(suspect: Suspect, how: str, process: Optional[Process]) -> str:
     HiddenProcess,
     needs_live=True,
     remembers=True,
+    scan_early=True,
     description="Processes hidden from ps and osquery: covered by mounts, filtered from the listing, or posing as another.",
     sop_steps=(11,),
     examples=["SELECT pid, how_hidden, process_name, exe_path, cmdline, cgroup_path, evidence FROM hidden_processes"],

@@ -59,6 +59,7 @@ def _round(value: Optional[float]) -> Optional[float]:
     ProcessCensus,
     needs_live=True,
     remembers=True,
+    scan_early=True,
     description="Processes, threads and CPU time that the kernel counts, beside what /proc lists: hiding shows as a difference.",
     sop_steps=(6, 11),
     examples=[

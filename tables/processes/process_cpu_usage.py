@@ -90,6 +90,7 @@ def _policy(pid: int) -> Optional[str]:
     ProcessCpuUsage,
     needs_live=True,
     remembers=True,
+    scan_early=True,
     description="CPU use of every process since the last call and since its start, in steps too, with threads, nice and limits.",
     sop_steps=(6,),
     examples=[

@@ -1,21 +1,15 @@
-"""Processes that read folders side by side: folders are handed out to them, and what they find comes back in parts.
-
-They are forked, so that nothing has to be loaded again, and die with the thread that forked them (PR_SET_PDEATHSIG, prctl(2)).
-"""
+"""Processes that read folders side by side: folders are handed out to them, and what they find comes back in parts."""
 
 from __future__ import annotations
 
-import gc
 import marshal
-import os
 import select
-import signal
 import socket
 from collections.abc import Iterator
-from typing import Any, NoReturn, Optional
+from typing import Any, Optional
 
 from tables.host.disk.folder_reader import FolderReader, Part, Plan
-from tables.host.forked import end_with, receive_message, send_message
+from tables.host.forked import Forked, receive_message, send_message
 
 # Handed out at once, in number and in bytes: two such messages fit into a socket's buffer, so that handing out never waits.
 _MAX_FOLDERS = 32
@@ -93,22 +87,12 @@ class ForkedReaders:
         self.losses.append(f"a process that reads the disk ended ({reader.end()}); not all was read below {_some(lost)}")
 
 
-class _Reader:
+class _Reader(Forked):
     """One process and the connection to it; `batches` are the folders that it has not said to have read."""
 
     def __init__(self, plan: Plan) -> None:
         self.batches: list[list[str]] = []
-        parent = os.getpid()
-        self.connection, theirs = socket.socketpair()
-        try:
-            self.pid = os.fork()
-        except OSError:
-            self.connection.close()
-            theirs.close()
-            raise
-        if self.pid == 0:
-            _serve(theirs, plan, parent)
-        theirs.close()
+        super().__init__(lambda connection: _serve(connection, plan))
 
     def receive(self) -> Part:
         """The next part; waits for it."""
@@ -116,13 +100,6 @@ class _Reader:
         if message is None:
             raise EOFError
         return Part(*message)
-
-    def end(self) -> str:
-        """End and reap the process; how it ended, in words: by our signal unless it was faster."""
-        self.connection.close()
-        os.kill(self.pid, signal.SIGKILL)
-        _, status = os.waitpid(self.pid, 0)
-        return f"signal {os.WTERMSIG(status)}" if os.WIFSIGNALED(status) else f"status {os.WEXITSTATUS(status)}"
 
 
 def _taken(pending: list[str], readers: int) -> list[str]:
@@ -141,21 +118,13 @@ def _some(folders: list[str]) -> str:
     return folders[0] + (f" and {len(folders) - 1} other folders" if len(folders) > 1 else "")
 
 
-def _serve(connection: socket.socket, plan: Plan, parent: int) -> NoReturn:
-    """Read what is handed out until the connection ends; for a process that `parent` has just forked."""
-    status = 1
-    try:
-        end_with(parent)
-        # Counting references over the parent's objects would copy its memory.
-        gc.disable()
-        reader = FolderReader(plan)
-        while (message := _receive(connection)) is not None:
-            for part in reader.read(*message):
-                # marshal knows plain tuples only.
-                _send(connection, tuple(part))
-        status = 0
-    finally:
-        os._exit(status)
+def _serve(connection: socket.socket, plan: Plan) -> None:
+    """Read what is handed out until the connection ends."""
+    reader = FolderReader(plan)
+    while (message := _receive(connection)) is not None:
+        for part in reader.read(*message):
+            # marshal knows plain tuples only.
+            _send(connection, tuple(part))
 
 
 def _send(connection: socket.socket, message: tuple[Any, ...]) -> None:

@@ -13,6 +13,7 @@ from typing import Optional
 from tables.host import Host
 from tables.host.processes.census import Census, cpu_windows, take_census
 from tables.host.processes.cpu_sampling import sample_cpus
+from tables.host.processes.forked_sweep import forked_sweep
 from tables.host.processes.overmounts import Overmount
 from tables.host.processes.pid_views import answering
 from tables.host.processes.pidspace import Held, SweepProgress, Swept, hold, last_pid_if_never_wrapped, sweep
@@ -125,8 +126,16 @@ class Search:
             bound = last_pid_if_never_wrapped(self.host.truth, census.forks)
             if bound is not None:
                 found = sweep(1, bound, seconds)
-        if progress.is_due(_SWEEP_EVERY) or (census.disagrees and not set(found.leaders) - census.listed):
-            more = progress.advance(seconds, _SWEEP_PAUSE)
+        is_due = progress.is_due(_SWEEP_EVERY)
+        if is_due and self.host.settings.is_quick and census.processes_expected is not None and not census.disagrees:
+            self.query.cannot_tell("--quick: not every pid was asked for, since the kernel's counts agree with its listing")
+        elif is_due or (census.disagrees and not set(found.leaders) - census.listed):
+            cores = self.host.settings.side_by_side
+            more = progress.advance(
+                lambda first, last: (
+                    sweep(first, last, seconds, _SWEEP_PAUSE) if cores == 1 else forked_sweep(first, last, seconds, cores)
+                )
+            )
             found = Swept(found.leaders + more.leaders, found.others + more.others, more.asked)
         return found
 

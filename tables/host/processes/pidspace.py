@@ -8,6 +8,7 @@ import os
 import platform
 import select
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple, Optional
 
@@ -123,9 +124,9 @@ class SweepProgress:
         """Whether no sweep was completed within the last `every_seconds`."""
         return self.finished is None or not 0 <= time.time() - self.finished < every_seconds
 
-    def advance(self, seconds: float, pause: float) -> Swept:
-        """Sweep on from where the last call stopped, for at most `seconds`; what was met on the way."""
-        found = sweep(self.asked + 1, PID_MAX_LIMIT, seconds, pause)
+    def advance(self, sweep: Callable[[int, int], Swept]) -> Swept:
+        """Sweep on, by `sweep` from a first to a last pid, from where the last call stopped; what was met on the way."""
+        found = sweep(self.asked + 1, PID_MAX_LIMIT)
         self.asked = found.asked
         if self.asked >= PID_MAX_LIMIT:
             self.asked, self.finished = 0, time.time()

@@ -15,7 +15,7 @@ from extension.serving.runner import TableRunner
 from tables.errors import TableError
 from tables.host import Host
 from tables.host.settings import Settings
-from tables.schema import BIGINT, QueryContext, Row, Table, column, table
+from tables.schema import BIGINT, QueryContext, Row, column, table
 from tests.support.osquery_wire import children, wait_until
 
 ABOUT: dict[str, Any] = {"description": "a test table", "sop_steps": (), "examples": (), "scan_early": True}
@@ -45,13 +45,25 @@ def stuck(_host: Host, _query: QueryContext) -> Iterator[Number]:
     yield Number(0)
 
 
-def begin(host: Host, *tables: Table) -> EarlyScans:
-    return EarlyScans({one.name: one for one in tables}, host)
+@table("here", Number, cache_seconds=0.0, remembers=True, **ABOUT)
+def here(host: Host, query: QueryContext) -> Iterator[Number]:
+    query.cannot_tell("whose")
+    host.state("asked", list).append(1)
+    yield Number(os.getpid())
+
+
+@pytest.fixture(autouse=True)
+def _two_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
+
+
+def in_a_hurry() -> Host:
+    return Host(settings=Settings(is_triage=True))
 
 
 def test_an_answer_comes_from_another_process_once_with_all_that_it_lacks() -> None:
-    host = Host()
-    scans = begin(host, who)
+    host = in_a_hurry()
+    scans = EarlyScans([who], host)
     assert {pid for pid, _ in host.own_processes()} == {os.getpid(), *children(os.getpid())}
     query = QueryContext()
     (row,) = scans.scan(who, query).rows
@@ -61,29 +73,40 @@ def test_an_answer_comes_from_another_process_once_with_all_that_it_lacks() -> N
     wait_until(lambda: not children(os.getpid()), "the process ends when it has nothing left to scan")
 
 
+def test_a_table_that_remembers_is_scanned_at_once_in_this_process_and_then_as_it_is_asked() -> None:
+    host = in_a_hurry()
+    scans = EarlyScans([here], host)
+    assert not children(os.getpid())
+    query = QueryContext()
+    assert scans.scan(here, query).rows == [{"number": str(os.getpid())}]
+    assert query.unseen == ("whose",)
+    assert host.state("asked", list) == [1]
+    assert scans.scan(here, QueryContext()).rows
+    assert host.state("asked", list) == [1, 1]
+
+
 def test_one_tables_failure_is_its_own() -> None:
-    host = Host()
-    scans = begin(host, broken, who)
+    host = in_a_hurry()
+    scans = EarlyScans([broken, who], host)
     with pytest.raises(TableError, match="broken: no such thing"):
         TableRunner(broken, host, scans).generate(None)
     assert scans.scan(who, QueryContext()).rows
 
 
 def test_a_scan_that_never_ends_is_given_up_and_the_next_one_runs() -> None:
-    scans = begin(Host(), stuck, who)
+    scans = EarlyScans([stuck, who], in_a_hurry())
     error = scans.scan(stuck, QueryContext(budget_seconds=1.0)).error
     assert error is not None and "no answer within 1 s" in error
     assert scans.scan(who, QueryContext()).rows
 
 
-def test_a_triage_begins_early_what_it_will_ask_and_answers_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_triage_begins_early_what_it_will_ask_and_answers_the_same() -> None:
     sql = "SELECT * FROM changed_package_files ORDER BY path"
     with closing(EmbeddedEngine(Host())) as engine:
         engine.expect(["changed_package_files"])
         assert not children(os.getpid()), "nobody waits for one question in a hurry"
         plain = engine.query(sql)
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
-    with closing(EmbeddedEngine(Host(settings=Settings(is_triage=True)))) as engine:
+    with closing(EmbeddedEngine(in_a_hurry())) as engine:
         engine.expect(["process_tree", "changed_package_files"])
         assert len(children(os.getpid())) == 1
         assert engine.query(sql) == plain
@@ -94,17 +117,16 @@ def test_without_a_process_for_it_a_table_is_scanned_when_it_is_asked(monkeypatc
     def fail() -> int:
         raise BlockingIOError("Resource temporarily unavailable")
 
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
-    with closing(EmbeddedEngine(Host(settings=Settings(is_triage=True)))) as engine:
+    with closing(EmbeddedEngine(in_a_hurry())) as engine:
         with monkeypatch.context() as patch:
             patch.setattr(os, "fork", fail)
             engine.expect(["pending_updates"])
         assert engine.query("SELECT count(*) AS n FROM pending_updates")
 
 
-def test_a_triage_that_is_given_up_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
-    engine = EmbeddedEngine(Host(settings=Settings(is_triage=True)))
-    engine.expect(["changed_package_files", "pending_updates"])
+@pytest.mark.parametrize("tables", [["changed_package_files", "pending_updates"], ["hidden_processes", "process_census"]])
+def test_a_triage_that_is_given_up_leaves_nothing(tables: list[str]) -> None:
+    engine = EmbeddedEngine(in_a_hurry())
+    engine.expect(tables)
     engine.close()
     wait_until(lambda: not children(os.getpid()), "nothing is left of it")

@@ -94,11 +94,10 @@ def test_a_stretch_that_is_none_is_refused_by_name(text: str) -> None:
         Settings.from_environment(environ={BUDGET_FACTOR_VARIABLE: text})
 
 
-def test_only_a_triage_reads_the_disk_with_all_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    for cores, readers in ((1, 1), (2, 2), (64, 8)):
+def test_only_a_triage_takes_all_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    for cores, processes in ((1, 1), (2, 2), (64, 8)):
         monkeypatch.setattr("tables.host.settings.os.sched_getaffinity", lambda _, cores=cores: set(range(cores)))
-        assert Settings(is_triage=True).disk_readers == readers
-        assert Settings().disk_readers == 1
-    for is_triage in (False, True):
-        settings = Settings(is_triage=is_triage)
+        assert Settings(is_triage=True).side_by_side == processes
+        assert Settings().side_by_side == 1
+    for settings in (Settings(), Settings(is_triage=True), Settings(is_triage=True, is_quick=True)):
         assert Settings.from_environment(environ=settings.to_environment()) == settings
