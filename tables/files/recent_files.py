@@ -140,10 +140,14 @@ def recent_files(host: Host, query: QueryContext) -> Iterator[RecentFile]:
 
 
 def _roots(host: Host, query: QueryContext) -> list[str]:
-    """The folders to walk; of several not those that do not exist, unless none does, nor links into another of them."""
+    """The folders to walk; of several not those that do not exist, nor links into another of them."""
     named = [root or "/" for root in _asked(query, "root")]
+    if len(named) == 1:
+        return named
     there = [root for root in named if host.files.exists(root)]
-    return [root for root in there if not _leads_into(host, root, there)] or named
+    if not there:
+        query.cannot_tell(f"no such folders: {', '.join(named[:_MAX_NAMED])}")
+    return [root for root in there if not _leads_into(host, root, there)]
 
 
 def _leads_into(host: Host, root: str, others: list[str]) -> bool:

@@ -51,6 +51,7 @@ class MinerWords:
         self._login_pool_options = flags.exact("login_pool_option")
         self._password_options = flags.exact("password_option")
         self._session_options = flags.exact("session_option")
+        self._pool_password = flags.pattern("pool_passwords")
         self._hidden_host = flags.pattern("hidden_hosts")
         self._algorithm = flags.pattern("algorithms")
         self._everyday = flags.pattern("everyday_algorithms")
@@ -107,13 +108,19 @@ class MinerWords:
     def is_login(self, words: Sequence[str], host: str) -> bool:
         """Whether the options besides a pool's `host` are those of a login there, on a command line that says no more.
 
-        A user and a password with what keeps the session open, or a user at a host of a hidden network.
+        A user and a password with what keeps the session open, or a password as only pools take, or a user at a host of a hidden
+        network.
         """
-        given = {option for option, _ in options(words)}
-        if given.isdisjoint(self.user_options):
+        given = list(options(words))
+        names = {option for option, _ in given}
+        if names.isdisjoint(self.user_options):
             return False
-        login = (self._login_pool_options, self._password_options, self._session_options)
-        return bool(self._hidden_host.fullmatch(host)) or not any(given.isdisjoint(options) for options in login)
+        if self._hidden_host.fullmatch(host):
+            return True
+        if names.isdisjoint(self._login_pool_options) or names.isdisjoint(self._password_options):
+            return False
+        passwords = (value for option, value in given if option in self._password_options)
+        return not names.isdisjoint(self._session_options) or any(self._pool_password.fullmatch(word) for word in passwords)
 
     def bare_scheme(self, words: Sequence[str]) -> Optional[str]:
         """The mining scheme that stands behind a pool option without a host, as where a script's variable was empty."""

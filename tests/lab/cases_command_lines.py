@@ -139,6 +139,18 @@ def _(room: Room) -> Planted:
     return {"pid": room.run("/opt/chat/client", "-s", "expyuzz4wqqyqhjn.onion:6667")}
 
 
+@case(1, miner_process_likely="pid")
+def login_at_an_unknown_pool(room: Room) -> Planted:
+    """a login with the password that means none."""
+    return {"pid": room.run("/opt/run/worker", "-o", "203.0.113.9:3333", "-u", "web01", "-p", "x")}
+
+
+@login_at_an_unknown_pool.twin
+def _(room: Room) -> Planted:
+    """a login at a database, with a password."""
+    return {"pid": room.run("/opt/db/copy", "-o", "203.0.113.9:5432", "-u", "backup", "-p", "Xa7-kept")}
+
+
 @case(1, miner_process="pid")
 def pool_that_is_missing(room: Room) -> Planted:
     """a mining scheme without a host."""

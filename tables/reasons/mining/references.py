@@ -96,7 +96,7 @@ def cmdline_references(
         if not confidence and word in behind_flag and not endpoint.scheme and (endpoint.port or default):
             if miner_confidence is None:
                 miner_confidence = _miner_confidence(argv, words, vocabulary)
-            confidence = miner_confidence or (MEDIUM if vocabulary.is_login(words, endpoint.host) else "")
+            confidence = miner_confidence or (MEDIUM if vocabulary.is_login(argv[0].split() if len(argv) == 1 else argv, endpoint.host) else "")
         if confidence:
             found[word] = reference_to("cmdline", endpoint, indicators, confidence, "its command line", default)
     return list(found.values())
