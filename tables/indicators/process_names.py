@@ -94,8 +94,10 @@ class ProcessNames:
         self._served_folders = Names.of(entry for entry in data["data_folders"] if entry["kind"] == "served")
         self._vendored = frozenset(_folders(data["vendored_folders"]))
         self.project_folders = _folders(data["project_folders"])
+        tools = (*self.tool_folders, *self.open_folders, *self.project_folders)
+        self.tool_folders_pattern = "|".join(map(re.escape, tools))
         self.writable_folders = _folders(data["writable_folders"])
-        # The same as alternatives of a regular expression, in Python's, C++'s and RE2's.
+        # As alternatives of a regular expression, in Python's, C++'s and RE2's.
         self.writable_folders_pattern = "|".join(map(re.escape, self.writable_folders))
         self.program_folders = _folders(data["program_folders"])
         self.package_folders = _folders(data["package_folders"])

@@ -37,6 +37,8 @@ _ESCAPED = re.compile(r"(?:\\{1,2}x[0-9A-Fa-f]{2}){8,}")
 _PRINTABLE = bytes(range(0x20, 0x7F)) + b"\t\n\r"
 _ODD_PLACES = frozenset({"temp_path", "hidden_path"})
 _TRANSPARENT = frozenset({"echo", "printf"})
+_BEGINS = frozenset({"start", "restart", "try-restart"})
+_STOPS = frozenset({"stop"})
 _REMOVERS = frozenset({"rm", "unlink", "shred"})
 
 
@@ -103,6 +105,7 @@ def patterns() -> tuple[Pattern, ...]:
 
 def _with_lists(pattern: str) -> str:
     pattern = pattern.replace("{writable_folders}", process_names().writable_folders_pattern)
+    pattern = pattern.replace("{tool_folders}", process_names().tool_folders_pattern)
     return pattern.replace("{preload_tools}", preload_origins().tools_pattern)
 
 
@@ -190,8 +193,14 @@ class _Judge:
         """The reasons of each command; `is_run` tells that an interpreter runs what the script prints."""
         invocations = [command.invocation for command in script.commands]
         fed = _fed(script.commands, invocations)
+        begun = {unit for found in invocations if found is not None for unit in _services(found, _BEGINS)}
         for command, invocation, is_fed in zip(script.commands, invocations, fed):
-            yield self._command(command, invocation, is_fed or is_run)
+            reasons = self._command(command, invocation, is_fed or is_run)
+            stopped = _services(invocation, _STOPS) if invocation is not None else set()
+            if stopped and stopped <= begun:
+                # Only for as long as it, or what it reads, is renewed.
+                reasons.discard("disables_security")
+            yield reasons
 
     def _command(self, command: Command, found: Optional[Invocation], is_fed: bool) -> set[str]:
         line = _render(command, found)
@@ -279,6 +288,16 @@ class _Judge:
                 if found:
                     reasons |= found | {"encoded_payload"}
         return reasons
+
+
+def _services(found: Invocation, verbs: frozenset[str]) -> set[str]:
+    """The services that systemctl or service is told to begin or to stop, if that is all that it is told."""
+    words = [word for word in found.arguments if not word.startswith("-")]
+    if found.name == "service" and len(words) == 2:
+        words.reverse()
+    if found.name not in ("systemctl", "service") or not words or words[0] not in verbs or "--now" in found.arguments:
+        return set()
+    return {word.removesuffix(".service") for word in words[1:]}
 
 
 def _fed(commands: Sequence[Command], invocations: Sequence[Optional[Invocation]]) -> list[bool]:

@@ -85,6 +85,7 @@ def cmdline_references(
     words = _words(argv, vocabulary)
     default = next((_port(value) for flag, value in zip(words, words[1:]) if flag in _PORT_FLAGS), None)
     behind_flag = {value for flag, value in zip(words, words[1:]) if flag in vocabulary.pool_options}
+    given = argv[0].split() if len(argv) == 1 else argv
     found: dict[str, Reference] = {}
     for word in words:
         if "." not in word and "://" not in word and word not in behind_flag:
@@ -96,7 +97,7 @@ def cmdline_references(
         if not confidence and word in behind_flag and not endpoint.scheme and (endpoint.port or default):
             if miner_confidence is None:
                 miner_confidence = _miner_confidence(argv, words, vocabulary)
-            confidence = miner_confidence or (MEDIUM if vocabulary.is_login(argv[0].split() if len(argv) == 1 else argv, endpoint.host) else "")
+            confidence = miner_confidence or (MEDIUM if vocabulary.is_login(given, endpoint.host) else "")
         if confidence:
             found[word] = reference_to("cmdline", endpoint, indicators, confidence, "its command line", default)
     return list(found.values())
