@@ -1,14 +1,17 @@
 """`make test`: the tests side by side, each process as on a host of its own; then those that want this host to themselves.
 
+What the lab plants for minutes before it is asked about is planted at the beginning, where all tests are run.
 As an ordinary user they run side by side without namespaces, and those that need root are skipped.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 _REPOSITORY = Path(__file__).resolve().parents[1]
@@ -30,8 +33,27 @@ def run(arguments: list[str]) -> int:
     # Not in /tmp, of which each process has its own.
     with tempfile.TemporaryDirectory(prefix="lab-", dir=cache) as results:
         environment = {**os.environ, "REPOSITORY": str(_REPOSITORY), "LAB_RESULTS": results}
-        statuses = [_pytest([*part, *arguments], environment) for part in parts]
+        together, alone = ([*part, *arguments] for part in parts)
+        with _aging(environment) if os.geteuid() == 0 and not arguments else contextlib.nullcontext() as aging:
+            statuses = [_pytest(together, environment)]
+            if aging is not None:
+                aging.wait()
+            statuses.append(_pytest(alone, environment))
     return next((status for status in statuses if status not in (0, _NOTHING_SELECTED)), min(statuses))
+
+
+@contextlib.contextmanager
+def _aging(environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    """The process that keeps the results of what must grow old; ended if it has not ended by itself."""
+    # A session of its own: an interrupt of the terminal's is for the tests, and it is told to end after them.
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.lab.results"], cwd=_REPOSITORY, env=environment, start_new_session=True
+    )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait()
 
 
 def _pytest(arguments: list[str], environment: dict[str, str]) -> int:

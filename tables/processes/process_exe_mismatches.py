@@ -159,7 +159,7 @@ class Examiner:
         if file.on_disk is None or not stat.S_ISREG(file.on_disk.st_mode):
             seen = "nothing is" if file.on_disk is None else "no regular file is"
             evidence = f"the running file ({running}) was deleted and {seen} at {file.own_path} now"
-            return Finding("deleted", evidence, "release replaced" if has_newer_release(file) else None)
+            return Finding("deleted", evidence, "release replaced" if has_newer_release(self.names, file, self.homes) else None)
         now = file.on_disk
         packaged = (
             is_below(file.own_path, self.names.package_folders) is not None

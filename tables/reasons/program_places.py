@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
+import stat
+from collections.abc import Collection, Iterator
 from typing import Optional
 
 from tables.host.processes.executables import DELETED, FULLY_SEALED, RunningFile, ancestor_programs, running_file
 from tables.host.processes.process_files import ProcessFiles
 from tables.host.processes.procfs import Process
+from tables.host.processes.roots import View
 from tables.indicators.process_names import ProcessNames, enclosing, hidden_component, is_below
 
 TEMPORARY = "temporary_folder"
 HIDDEN = "hidden_path"
 DELETED_FILE = "deleted"
 MEMORY_ONLY = "memory_only"
+_NUMBER = re.compile(r"\d+(?:[._-]\d+)*")
+_MAX_BESIDE = 1024
 
 
 class ProgramPlaces:
@@ -49,7 +56,7 @@ class ProgramPlaces:
         if file.is_memfd:
             return () if self._is_harmless_memfd(file) else (MEMORY_ONLY,)
         found = () if placed_by_tool(self.names, file) else self.of_path(file.path)
-        if file.is_deleted and not is_below(file.path, self.names.package_folders):
+        if file.is_deleted and not is_below(file.path, self.names.package_folders) and not has_newer_release(self.names, file):
             found = (*found, DELETED_FILE)
         return found
 
@@ -77,17 +84,38 @@ def placed_by_tool(names: ProcessNames, file: RunningFile) -> Optional[str]:
     return None
 
 
-def has_newer_release(file: RunningFile) -> bool:
-    """Whether a deleted program lay in one of an application's releases, and the one that is current now has that program.
+def has_newer_release(names: ProcessNames, file: RunningFile, homes: Collection[str] = ()) -> bool:
+    """Whether a deleted program lay in a release of something, and another release beside that one has the program.
 
-    Deployment tools keep folders `releases/…` beside a link `current`, and remove old ones under services that still run.
+    Deployment tools keep folders `releases/…` beside a link `current`, and remove old ones under services that still run;
+    packages and programs that renew themselves have folders (or files) that differ in their numbers alone, as
+    `java-17-openjdk-17.0.9` does from `java-17-openjdk-17.0.10`.
     """
-    before, found, rest = file.own_path.partition("/releases/")
+    path = file.own_path
+    hidden = hidden_component(path) is not None and not names.is_tool_path(path, homes)
+    if file.view is None or hidden or is_below(path, names.writable_folders):
+        return False
+    with contextlib.suppress(OSError):
+        for other in _other_releases(file.view, path):
+            now = file.view.locate(other)
+            # The link `current` leads to a release; nothing else leads anywhere.
+            if now is not None and now.is_elf and (now.path == other or "/releases/" in now.path):
+                return not now.status.st_mode & stat.S_IWOTH
+    return False
+
+
+def _other_releases(view: View, path: str) -> Iterator[str]:
+    """Where `path` would be in other releases."""
+    before, found, rest = path.partition("/releases/")
     _, slash, below = rest.partition("/")
-    if not found or not slash or file.view is None:
-        return False
-    try:
-        now = file.view.locate(f"{before}/current/{below}")
-    except OSError:
-        return False
-    return now is not None and now.is_elf and now.path.startswith(f"{before}/releases/")
+    if found and slash:
+        yield f"{before}/current/{below}"
+    parts = path.split("/")
+    for index, part in enumerate(parts):
+        shape = _NUMBER.sub("0", part)
+        if shape == part:
+            continue
+        parent = "/".join(parts[:index]) or "/"
+        for name in view.names(parent, _MAX_BESIDE):
+            if name != part and _NUMBER.sub("0", name) == shape:
+                yield "/".join([*parts[:index], name, *parts[index + 1 :]])

@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Optional
 
 from extension.engines import EngineError
 from extension.pack.model import load_pack
@@ -24,19 +24,51 @@ _PATIENCE = patient(30.0)
 _OF_THE_MOMENT = frozenset({"pid", "start_time", "parent", "restarter", "restarter_pid", "evidence", "unseen_cores"})
 
 Row = dict[str, str]
+# What was planted, each with the number of the case whose twin it is; None for a case itself.
+_Suspects = list[tuple[Optional[int], Planted]]
 
 
 def examine(subject: ModuleType) -> list[dict[str, Any]]:
     """One result per case of the subject: the fields of results.Result, and the case's name."""
     room = Room()
     cases = cases_of(subject)
-    results = [_try(room, case) for case in cases]
-    for result, verdict in zip(results, _try_twins(room, cases, getattr(subject, "SHARES_PIDS", False))):
-        result.update(verdict)
-    return results
+    if hasattr(subject, "AGE_SECONDS"):
+        return _examine_aged(room, cases, subject.AGE_SECONDS)
+    results = []
+    for case in cases:
+        results.append(_try(room, case))
+        room.clear()
+    verdicts = _try_twins(room, cases, shares_pids=getattr(subject, "SHARES_PIDS", False))
+    room.clear()
+    return _joined(results, verdicts)
 
 
-def _try(room: Room, case: Case) -> dict[str, Any]:
+def _examine_aged(room: Room, cases: list[Case], age: float) -> list[dict[str, Any]]:
+    """The same where all must be `age` seconds old: planted side by side, so that the wait is one."""
+    planted = [case.plant(room) for case in cases]
+    twins = _plant_twins(room, cases)
+    early = [_found_early(room, case, values) for case, values in zip(cases, planted)]
+    time.sleep(age)
+    results = [_try(room, case, values) for case, values in zip(cases, planted)]
+    for result, errors in zip(results, early):
+        result["errors"] += errors
+    verdicts = _try_twins(room, cases, [*twins, *((None, values) for values in planted)])
+    room.clear()
+    return _joined(results, verdicts)
+
+
+def _found_early(room: Room, case: Case, planted: Planted) -> list[str]:
+    """What finds a case that has only begun: its age then proves nothing."""
+    found = [name for name, column in case.found_by.items() if _finds(room.ask(SQL[name]), column, planted)]
+    return [f"found by {name} at once" for name in found]
+
+
+def _joined(results: list[dict[str, Any]], verdicts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{**result, **verdict} for result, verdict in zip(results, verdicts)]
+
+
+def _try(room: Room, case: Case, planted: Optional[Planted] = None) -> dict[str, Any]:
+    """Plant a case, unless that has been done, and ask the queries that must find it on both engines."""
     errors: list[str] = []
     missing = list(case.found_by)
     missing_there = list(case.found_by)
@@ -44,7 +76,7 @@ def _try(room: Room, case: Case) -> dict[str, Any]:
     there: dict[str, list[Row]] = {}
     try:
         room.renew()
-        planted = case.plant(room)
+        planted = case.plant(room) if planted is None else planted
         end = time.monotonic() + _PATIENCE
         while True:
             rows.update({name: room.ask(SQL[name]) for name in missing})
@@ -65,8 +97,6 @@ def _try(room: Room, case: Case) -> dict[str, Any]:
         errors.append(str(error))
     except Exception:
         errors.append(traceback.format_exc())
-    finally:
-        room.clear()
     return {"case": case.name, "missing": missing, "rows": rows, "errors": errors}
 
 
@@ -98,13 +128,21 @@ def _values(planted: Planted, column: str) -> set[str]:
     return set(map(str, value if isinstance(value, tuple) else (value,)))
 
 
-def _try_twins(room: Room, cases: list[Case], shares_pids: bool) -> list[dict[str, Any]]:
-    """Plant the twins of all cases side by side and ask every detection; no row may come."""
+def _plant_twins(room: Room, cases: list[Case]) -> _Suspects:
+    """The twins of all cases side by side."""
+    planted: _Suspects = [(number, twin.plant(room)) for number, case in enumerate(cases) for twin in case.twins]
+    room.package_programs()
+    return planted
+
+
+def _try_twins(
+    room: Room, cases: list[Case], planted: Optional[_Suspects] = None, shares_pids: bool = False
+) -> list[dict[str, Any]]:
+    """Plant the twins, unless that has been done, and ask every detection; no row may come but of a case among them."""
     verdicts: list[dict[str, Any]] = [{"twin_rows": [], "twin_errors": []} for _ in cases]
     try:
         room.renew(is_triage=True)
-        planted = [(number, twin.plant(room)) for number, case in enumerate(cases) for twin in case.twins]
-        room.package_programs()
+        planted = _plant_twins(room, cases) if planted is None else planted
         for query in DETECTIONS:
             try:
                 rows = room.ask(query.sql)
@@ -120,13 +158,12 @@ def _try_twins(room: Room, cases: list[Case], shares_pids: bool) -> list[dict[st
                 if not blamed and not (shares_pids and "pid" in row):
                     blamed = set(range(len(cases)))
                 for number in blamed:
-                    verdicts[number]["twin_rows"].append([query.name, row])
+                    if number is not None:
+                        verdicts[number]["twin_rows"].append([query.name, row])
         room.check_alive()
     except Exception:
         for verdict in verdicts:
             verdict["twin_errors"].append(traceback.format_exc())
-    finally:
-        room.clear()
     return verdicts
 
 

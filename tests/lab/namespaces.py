@@ -27,9 +27,9 @@ def mount(source: str, target: str, kind: Optional[str] = None, flags: int = MS_
         raise OSError(number, os.strerror(number), target)
 
 
-def end_with_parent() -> None:
-    """Have the kernel kill this process when its parent ends, however that comes about."""
-    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+def end_with_parent(by: int = signal.SIGKILL) -> None:
+    """Have the kernel send this process a signal that ends it when its parent ends, however that comes about."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, by, 0, 0, 0)
 
 
 def new_network() -> None:

@@ -1,12 +1,17 @@
-"""Run the rooms of the lab and gather what was found in them."""
+"""Run the rooms of the lab and gather what was found in them.
+
+`python -m tests.lab.results` keeps the results of the subjects that must grow old in LAB_RESULTS, beside the other tests.
+"""
 
 from __future__ import annotations
 
+import fcntl
 import functools
 import importlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -17,6 +22,7 @@ from typing import Any, Optional
 
 from tests.lab.case import Case, cases_of
 from tests.lab.enter import REPOSITORY
+from tests.lab.namespaces import end_with_parent
 from tests.lab.programs import IS_SUPPORTED
 
 SUBJECTS = sorted(path.stem for path in Path(__file__).parent.glob("cases_*.py"))
@@ -60,6 +66,11 @@ def shares_pids(name: str) -> bool:
     return getattr(subject(name), "SHARES_PIDS", False)
 
 
+def must_age(name: str) -> bool:
+    """Whether what a subject plants is asked about only when it has become old."""
+    return hasattr(subject(name), "AGE_SECONDS")
+
+
 def all_cases() -> list[tuple[str, Case]]:
     """(subject, case) of the whole lab, in the order of the SOP."""
     found = [(name, case) for name in SUBJECTS for case in cases_of(subject(name))]
@@ -82,14 +93,21 @@ def run_subject(name: str) -> dict[str, Result]:
 
     Where LAB_RESULTS names a folder, they are kept there for the other processes of a run of tests.
     """
-    kept = Path(os.environ["LAB_RESULTS"], f"{name}.json") if "LAB_RESULTS" in os.environ else None
-    if kept is not None and kept.exists():
-        answers = json.loads(kept.read_text(encoding="utf-8"))
-    else:
-        answers = _in_a_room(name)
-        if kept is not None:
-            kept.write_text(json.dumps(answers), encoding="utf-8")
+    answers = _kept(name, Path(os.environ["LAB_RESULTS"])) if "LAB_RESULTS" in os.environ else _in_a_room(name)
     return {answer.pop("case"): Result(**answer) for answer in answers}
+
+
+def _kept(name: str, folder: Path) -> list[dict[str, Any]]:
+    """The answers of a subject's one room, which the first process to ask has: others wait for it, as long as it lives."""
+    kept = folder / f"{name}.json"
+    with open(folder / f"{name}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not kept.exists():
+            unfinished = kept.with_suffix(".new")
+            unfinished.write_text(json.dumps(_in_a_room(name)), encoding="utf-8")
+            unfinished.rename(kept)
+    answers: list[dict[str, Any]] = json.loads(kept.read_text(encoding="utf-8"))
+    return answers
 
 
 def _in_a_room(name: str) -> list[dict[str, Any]]:
@@ -101,10 +119,25 @@ def _in_a_room(name: str) -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory(prefix="minehunt-lab-") as folder:
         command = ["unshare", *flags, sys.executable, "-m", "tests.lab.enter", folder, name]
         done = subprocess.run(
-            command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=_TIMEOUT, stdin=subprocess.DEVNULL
-        )
+            command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=_TIMEOUT, stdin=subprocess.DEVNULL,
+            preexec_fn=end_with_parent,
+        )  # fmt: skip
     for line in done.stdout.splitlines():
         if line.startswith("ANSWER "):
             answers: list[dict[str, Any]] = json.loads(line[len("ANSWER ") :])
             return answers
     raise RuntimeError(f"{name}: no answer (exit {done.returncode})\n{done.stdout}{done.stderr}")
+
+
+def main() -> None:
+    """Have the results of what must grow old."""
+    # As at an error: the room is ended, and its folder removed.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    end_with_parent(signal.SIGTERM)
+    for name in filter(must_age, SUBJECTS):
+        if any(why_not(name, case) is None for case in cases_of(subject(name))):
+            run_subject(name)
+
+
+if __name__ == "__main__":
+    main()

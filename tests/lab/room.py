@@ -304,7 +304,16 @@ def _comm(pid: int) -> str:
 
 def compile_library(source: str, target: str) -> str:
     """A shared library from C source, by the host's C compiler."""
+    return _compile(source, target, "-shared", "-fPIC")
+
+
+def compile_program(source: str, target: str) -> str:
+    """A program from C source, by the host's C compiler."""
+    return _compile(source, target)
+
+
+def _compile(source: str, target: str, *flags: str) -> str:
     os.makedirs(os.path.dirname(target), exist_ok=True)
-    command = [shutil.which("cc") or "gcc", "-shared", "-fPIC", "-x", "c", "-o", target, "-", "-ldl"]
+    command = [shutil.which("cc") or "gcc", *flags, "-x", "c", "-o", target, "-", "-ldl"]
     subprocess.run(command, input=source, text=True, check=True, capture_output=True)
     return target

@@ -6,11 +6,11 @@ import pytest
 
 from tests.lab.case import Case
 from tests.lab.experiment import SQL
-from tests.lab.results import all_cases, run_subject, shares_pids, why_not
+from tests.lab.results import all_cases, must_age, run_subject, shares_pids, why_not
 
 CASES = all_cases()
 PLANTED = [
-    pytest.param(name, case, id=f"{name}/{case.name}", marks=[pytest.mark.alone] if shares_pids(name) else [])
+    pytest.param(name, case, id=f"{name}/{case.name}", marks=[pytest.mark.alone] if shares_pids(name) or must_age(name) else [])
     for name, case in CASES
 ]
 

@@ -25,7 +25,7 @@ _SUBJECT = re.compile(r"\bsubject\s*[.\[]")
 _ACTION = re.compile(r"\baction\s*[.\[]")
 # With these alone one becomes root: pkexec, starting units, installing packages, changing accounts.
 _ROOT_ACTIONS = re.compile(
-    r"org\.freedesktop\.(?:policykit\.exec|systemd1\.|packagekit\.|accounts\.)|\.indexOf\(\s*[\"'](?:org\.(?:freedesktop\.)?)?[\"']"
+    r"org\.freedesktop\.(?:policykit\.exec|systemd1\.|packagekit\.(?!system-sources-refresh|system-network-proxy)|accounts\.)|\.indexOf\(\s*[\"'](?:org\.(?:freedesktop\.)?)?[\"']"
 )
 _SPAWN = re.compile(r"\bpolkit\s*\.\s*spawn\s*\(\s*\[([^\]]{0,4096})\]")
 _STRING = re.compile(r"\"((?:\\.|[^\"\\])*)\"|'((?:\\.|[^'\\])*)'")

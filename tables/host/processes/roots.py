@@ -7,6 +7,7 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
+from itertools import islice
 from typing import NamedTuple, Optional
 
 from tables.host.disk.tree import walk
@@ -50,6 +51,22 @@ class RootFolder:
         finally:
             os.close(found.fd)
 
+    def names(self, path: str, most: int) -> list[str]:
+        """The names in the folder at `path`, at most so many of them; [] when it is none, OSError when it cannot be reached."""
+        try:
+            found = walk(self.fd, path)
+        except OSError as error:
+            if error.errno in _MISSING:
+                return []
+            raise
+        try:
+            with os.scandir(f"/proc/self/fd/{found.fd}") as entries:
+                return [entry.name for entry in islice(entries, most)]
+        except NotADirectoryError:
+            return []
+        finally:
+            os.close(found.fd)
+
 
 def _head(fd: int) -> bytes:
     """The first four bytes of the regular file behind an O_PATH descriptor; b"" for all else."""
@@ -89,6 +106,11 @@ class View(NamedTuple):
         """The file at `path` inside this root; None when there is none, OSError when it cannot be reached."""
         with self.open() as root:
             return root.locate(path)
+
+    def names(self, path: str, most: int) -> list[str]:
+        """The names in the folder at `path` inside this root, as RootFolder.names."""
+        with self.open() as root:
+            return root.names(path, most)
 
     def stat_plain(self, path: str) -> Optional[os.stat_result]:
         """The status of `path` in one call; right only when it turns out to be the file that was expected there."""

@@ -150,7 +150,9 @@ def test_of_several_roots_those_that_exist_are_walked(image: Path) -> None:
         engine.query(sql.format("'/no/such/folder'"))
     # As a container's root often has none of the temporary folders.
     assert engine.query(sql.format("'/no/such/folder', '/nor/this'")) == []
-    gaps = engine.query("SELECT why, is_blind FROM minehunt_gaps WHERE table_name = 'recent_files' ORDER BY sequence DESC LIMIT 1")
+    gaps = engine.query(
+        "SELECT why, is_blind FROM minehunt_gaps WHERE table_name = 'recent_files' ORDER BY sequence DESC LIMIT 1"
+    )
     assert gaps == [{"why": "no such folders: /no/such/folder, /nor/this", "is_blind": "0"}]
 
 

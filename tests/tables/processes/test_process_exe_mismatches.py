@@ -80,15 +80,42 @@ def test_a_program_run_by_way_of_the_dynamic_loader_is_judged_where_it_lies(quie
 
 
 def test_a_release_that_was_replaced_under_its_service(plant: Planter, quiet: Path) -> None:
-    for number in (41, 42):
-        copy_shell(quiet / f"releases/{number}/bin/app")
-    pid = plant(quiet / "releases/41/bin/app")
-    shutil.rmtree(quiet / "releases/41")
+    for name in ("first", "second"):
+        copy_shell(quiet / f"releases/{name}/bin/app")
+    pid = plant(quiet / "releases/first/bin/app")
+    shutil.rmtree(quiet / "releases/first")
     assert reasons(pid)["deleted"].exception is None, "no release is current"
-    (quiet / "current").symlink_to("releases/42")
+    (quiet / "current").symlink_to("releases/second")
     assert reasons(pid)["deleted"].exception == "release replaced"
-    (quiet / "releases/42/bin/app").write_text("#!/bin/sh\n")
+    (quiet / "releases/second/bin/app").write_text("#!/bin/sh\n")
     assert reasons(pid)["deleted"].exception is None, "the current one has another program there"
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("jvm/java-17-openjdk-17.0.9.0.9-2.el9.x86_64/bin/java", "jvm/java-17-openjdk-17.0.10.0.7-1.el9.x86_64/bin/java"),
+        ("share/claude/versions/1.0.100", "share/claude/versions/1.0.101"),
+        ("node/v18.1/bin/node", "node/v20/bin/node"),
+    ],
+)
+def test_a_version_that_was_renewed_under_its_user(plant: Planter, quiet: Path, old: str, new: str) -> None:
+    pid = plant(copy_shell(quiet / old))
+    (quiet / old).unlink()
+    assert reasons(pid)["deleted"].exception is None, "no other is there"
+    copy_shell(quiet / new).chmod(0o777)
+    assert reasons(pid)["deleted"].exception is None, "others may have put it there"
+    (quiet / new).chmod(0o755)
+    assert reasons(pid)["deleted"].exception == "release replaced"
+    (quiet / new).write_text("#!/bin/sh\n")
+    assert reasons(pid)["deleted"].exception is None, "it is no program"
+
+
+def test_a_hidden_programs_namesake_excuses_nothing(plant: Planter, quiet: Path) -> None:
+    pid = plant(copy_shell(quiet / ".x/1/worker"))
+    copy_shell(quiet / ".x/2/worker")
+    (quiet / ".x/1/worker").unlink()
+    assert reasons(pid)["deleted"].exception is None
 
 
 def test_a_deleted_program_with_another_name_left_is_deleted_where_it_ran(plant: Planter, quiet: Path) -> None:
