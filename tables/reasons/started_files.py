@@ -62,7 +62,9 @@ class StartedFiles:
             path = self._path(found.script or found.program, found.script is not None, search_path, home, inside)
             if first[0] is None:
                 first = found, path
-            if path is not None and not path.startswith(_SYSTEM_FOLDERS):
+            # Settings that are read first are not what is started.
+            is_setting = found.name in (".", "source") and path is not None and path.startswith("/etc/")
+            if path is not None and not path.startswith(_SYSTEM_FOLDERS) and not is_setting:
                 return found, path
         return first
 
@@ -105,6 +107,8 @@ class StartedFiles:
     def _path(self, given: str, is_script: bool, search_path: Sequence[str], home: Optional[str], folder: str) -> Optional[str]:
         if home and given.startswith(("~/", "$HOME/", "${HOME}/")):
             given = home + given[given.index("/") :]
+        if home and "/~/" in folder:
+            folder = f"{home}/{folder.partition('/~/')[2]}"
         if not given or _VARIABLE_PARTS.search(given) or given.startswith(("~", "<(", "-")):
             return None
         if is_script or "/" in given:

@@ -75,7 +75,8 @@ def key_places(
             for pattern, path in authorized_keys_files(setting, account.name, account.uid, account.home):
                 if path in seen | for_all or not path.startswith("/"):
                     continue
-                is_for_all = path == pattern
+                # In a Match block for one user a file may be named in full.
+                is_for_all = path == pattern and not path.startswith(account.home.rstrip("/") + "/.ssh/")
                 (for_all if is_for_all else seen).add(path)
                 yield KeyPlace(path, None if is_for_all else account, named_by(setting), is_in_force=True)
         for name in _USUAL:
