@@ -34,16 +34,16 @@ def run(arguments: list[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="lab-", dir=cache) as results:
         environment = {**os.environ, "REPOSITORY": str(_REPOSITORY), "LAB_RESULTS": results}
         together, alone = ([*part, *arguments] for part in parts)
-        with _aging(environment) if os.geteuid() == 0 and not arguments else contextlib.nullcontext() as aging:
+        with aging(environment) if os.geteuid() == 0 and not arguments else contextlib.nullcontext() as background:
             statuses = [_pytest(together, environment)]
-            if aging is not None:
-                aging.wait()
+            if background is not None:
+                background.wait()
             statuses.append(_pytest(alone, environment))
     return next((status for status in statuses if status not in (0, _NOTHING_SELECTED)), min(statuses))
 
 
 @contextlib.contextmanager
-def _aging(environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+def aging(environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
     """The process that keeps the results of what must grow old; ended if it has not ended by itself."""
     # A session of its own: an interrupt of the terminal's is for the tests, and it is told to end after them.
     process = subprocess.Popen(
