@@ -7,7 +7,7 @@ import binascii
 import functools
 import posixpath
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, Optional
 
 from tables.indicators.loader import load_yaml
@@ -16,16 +16,21 @@ from tables.indicators.process_names import process_names
 from tables.reasons.mining.started_miners import starts_miner
 from tables.schema import Words
 from tables.text.code_calls import started_by
-from tables.text.programs import SHELLS, Invocation, is_interpreter
+from tables.text.programs import CARRIERS, SHELLS, Invocation, is_interpreter
 from tables.text.shell import Command, Script, parse
 
 # Scripts within scripts (sh -c, $(…), here-documents) that are looked into.
 _MAX_DEPTH = 4
 _SHORT = 128
+# Calls of a script's own functions: so much of their bodies is read with the arguments filled in, and so much of these.
+_MAX_CALLED = 32 * 1024
+_MAX_ARGUMENTS = 64
+_LONGEST_ARGUMENT = 512
 # What a pattern may look at; the head comment of command_patterns.yaml says what each is.
 VIEWS = ("text", "command", "fed", "program", "written", "fleeting")
 
 _STARTS_WITH_SCRIPT = ("$(", "`", "<(")
+_PARAMETER = re.compile(r"\"\$\{?@\}?\"|\$(?:\{([1-9@*])\}|([1-9@*]))")
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
 _CRON_SCHEDULE = re.compile(
     r"^[ \t]*(?:@\w+|(?:[\d*][\d*/,-]*[ \t]+){3}(?:[\d*/,A-Za-z-]+[ \t]+)[\d*/,A-Za-z-]+)[ \t]+(?:root[ \t]+)?", re.MULTILINE
@@ -183,6 +188,9 @@ class _Judge:
         # What files that it made are suspected of once they have been run and removed, and which were run.
         self.fleeting: dict[str, set[str]] = {}
         self.has_run: set[str] = set()
+        # The functions that the script defines, and how much of their text may still be read with a call's arguments in it.
+        self.functions: Mapping[str, str] = {}
+        self.call_budget = [_MAX_CALLED]
 
     def union(self, text: str, is_run: bool) -> set[str]:
         """All reasons of a script given as text."""
@@ -193,6 +201,7 @@ class _Judge:
         """The reasons of each command; `is_run` tells that an interpreter runs what the script prints."""
         invocations = [command.invocation for command in script.commands]
         fed = _fed(script.commands, invocations)
+        self.functions = {**self.functions, **script.functions}
         begun = {unit for found in invocations if found is not None for unit in _services(found, _BEGINS)}
         for command, invocation, is_fed in zip(script.commands, invocations, fed):
             reasons = self._command(command, invocation, is_fed or is_run)
@@ -204,7 +213,9 @@ class _Judge:
 
     def _command(self, command: Command, found: Optional[Invocation], is_fed: bool) -> set[str]:
         line = _render(command, found)
-        reasons = set(_matches("command", line))
+        called = list(self._called(found)) if found is not None and self.depth < _MAX_DEPTH else []
+        # What is said to the script's own function, that one says on or does.
+        reasons = set() if called else set(_matches("command", line))
         if is_fed:
             reasons |= _matches("fed", line)
         if found is not None:
@@ -223,7 +234,7 @@ class _Judge:
             if match := pattern.regex.search(line):
                 self.fleeting.setdefault(self._absolute(match["file"]), set()).add(pattern.name)
         if self.depth < _MAX_DEPTH:
-            reasons |= self._inner(command, found, is_fed)
+            reasons |= self._inner(command, found, is_fed, called)
         if self.depth == 0:
             reasons |= self._decoded(command)
         return reasons
@@ -259,8 +270,8 @@ class _Judge:
         normal = posixpath.normpath(path)
         return "/" + normal.lstrip("/") if normal.startswith("/") else normal
 
-    def _inner(self, command: Command, found: Optional[Invocation], is_fed: bool) -> set[str]:
-        """Reasons of the scripts inside the command."""
+    def _inner(self, command: Command, found: Optional[Invocation], is_fed: bool, called: Sequence[str]) -> set[str]:
+        """Reasons of the scripts inside the command; `called` are bodies of functions."""
         scripts = [(text, False) for text in _prompt_commands(command)]
         if command.substitutions:
             runs_output = found is not None and any(
@@ -272,12 +283,23 @@ class _Judge:
                 scripts.append((found.code, False))
             scripts += [(without_schedules(text), False) for text in _given_scripts(command, found, is_fed)]
             scripts += [(text, False) for code in _given_code(command, found) for text in started_by(code)]
+            scripts += [(text, is_fed) for text in called]
         if not scripts:
             return set()
         inner = _Judge(self.depth + 1)
         inner.written, inner.fleeting, inner.has_run = self.written, self.fleeting, self.has_run
+        inner.functions, inner.call_budget = self.functions, self.call_budget
         inner.folders = [(0, folder) for _, folder in self.folders[-1:]]
         return set().union(*(inner.union(text, is_run) for text, is_run in scripts))
+
+    def _called(self, found: Invocation) -> Iterator[str]:
+        """The body of the function that a command with arguments calls, these filled in for $1 to $9, $@ and $*."""
+        body = self.functions.get(found.program)
+        if body is None or not found.arguments or "$" not in body or len(body) > self.call_budget[0]:
+            return
+        filled = _PARAMETER.sub(lambda match: _parameter(match, found.arguments), body)[: self.call_budget[0]]
+        self.call_budget[0] -= len(filled)
+        yield filled
 
     def _decoded(self, command: Command) -> set[str]:
         """Reasons of text that the command carries encoded, decoded once."""
@@ -288,6 +310,14 @@ class _Judge:
                 if found:
                     reasons |= found | {"encoded_payload"}
         return reasons
+
+
+def _parameter(match: re.Match[str], arguments: Sequence[str]) -> str:
+    """What a positional parameter stands for; of long arguments the beginning, as one text may be named many times."""
+    number = match[1] or match[2] or "@"
+    if number in ("@", "*"):
+        return " ".join(arguments[:_MAX_ARGUMENTS])[:_LONGEST_ARGUMENT]
+    return arguments[int(number) - 1][:_LONGEST_ARGUMENT] if int(number) <= len(arguments) else ""
 
 
 def _services(found: Invocation, verbs: frozenset[str]) -> set[str]:
@@ -321,7 +351,8 @@ def _fed(commands: Sequence[Command], invocations: Sequence[Optional[Invocation]
 
 def _runs_input(found: Invocation) -> bool:
     """Whether it runs its standard input: as a script, or line by line through a variable."""
-    return found.reads_input or (found.code is not None and found.code.startswith(("$", "{}")))
+    is_given_code = found.code is not None and found.code.startswith(("$", "{}")) and found.name not in CARRIERS
+    return found.reads_input or is_given_code
 
 
 def _render(command: Command, found: Optional[Invocation]) -> str:

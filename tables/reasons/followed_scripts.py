@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple, Optional
 
 from tables.fair_shares import Shares
@@ -31,6 +31,8 @@ _LONGEST_COMPARED = 1 << 20
 # Scripts that start scripts: so far they are followed, and so many of them in one scan.
 _MAX_DEPTH = 3
 _MAX_SCRIPTS = 512
+_MAX_SOURCED = 16
+_SETTINGS_LIMIT = 16 * 1024
 
 
 class Script(NamedTuple):
@@ -178,9 +180,24 @@ class FollowedScripts:
             return self._code(one, text, place)
         if language is None or (language == SHELL_TEXT and one in self._known):
             return Script(tuple(sorted(place)))
-        parsed = parse(without_schedules(text) if language == CRONTAB else text)
+        parsed = parse(without_schedules(text) if language == CRONTAB else text, self._settings())
         starts = self.started.all(parsed.commands, home=one.home)
         return Script(tuple(sorted(place.union(*script_reasons(parsed)))), _others(starts, one), language=language)
+
+    def _settings(self) -> Callable[[str], Optional[str]]:
+        """Reads files that one script sources, a few, for what they set."""
+        left = [_MAX_SOURCED]
+
+        def read(path: str) -> Optional[str]:
+            left[0] -= 1
+            if left[0] < 0:
+                return None
+            try:
+                return self.host.files.head(path, _SETTINGS_LIMIT).decode("utf-8", "surrogateescape")
+            except Unreadable:
+                return None
+
+        return read
 
     def _code(self, one: Started, text: str, place: set[str]) -> Script:
         starts: dict[Started, None] = {}

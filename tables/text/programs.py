@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Sequence
 from typing import NamedTuple, Optional
 
@@ -25,8 +26,15 @@ _VERSION = "0123456789."
 _MAX_NAME = 255
 # Programs that run what is written to their standard input, some of them later.
 _QUEUES = frozenset({"crontab", "at", "batch", "parallel"})
+# Programs that hand a command on to a shell elsewhere: a container's, another host's, an editor's, an archiver's.
+_EDITORS = frozenset({"vi", "vim", "ex", "view"})
+CARRIERS = frozenset({"docker", "podman", "nerdctl", "kubectl", "lxc", "ssh", "tar"}) | _EDITORS
+_SSH_VALUED = "BbcDEeFIiJLlmOopQRSWw"
 _TMUX_STARTS = frozenset({"new", "new-session", "neww", "new-window", "run", "run-shell", "splitw", "split-window"})
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
+_SYSTEM_PLACE = re.compile(
+    r"/{1,2}(?:(?:usr/)?(?:local/)?(?:s?bin|lib(?:exec|32|64)?)|(?:nix|gnu)/store|run/current-system|snap|(?:var/)?lib/snapd)/|\$"
+)
 _LOADER = re.compile(r"ld-(?:linux|musl)[\w.-]*|ld-[0-9.]{1,8}\.so|ld(?:64)?\.so(?:\.[0-9])?")
 
 
@@ -131,10 +139,13 @@ def _behind_wrapper(words: Sequence[str], start: int) -> Optional[int]:
     """Index of the word behind the wrapper at `start`; None when that word is no wrapper."""
     name = _name(words[start])
     if name == "start-stop-daemon":
-        return _started_daemon(words, start)
+        return _behind_option(words, start, ("--exec", "--startas", "-x", "-a"))
+    if name == "find":
+        return _behind_option(words, start, ("-exec", "-execdir", "-ok", "-okdir"))
     if is_dynamic_loader(name):
         name = "ld.so"
-    wrapper = _WRAPPERS.get(name)
+    # Elsewhere anything may go by such a name; busybox is carried along under its own.
+    wrapper = _WRAPPERS.get(name) if name == "busybox" or is_system_program(words[start]) else None
     following = words[start + 1] if start + 1 < len(words) else ""
     # `command -v` only asks; without -u, runuser takes its command like su.
     if wrapper is None or (name == "command" and following in ("-v", "-V")) or (name == "runuser" and following != "-u"):
@@ -162,12 +173,9 @@ def _takes_next(wrapper: _Wrapper, option: str) -> bool:
     return valued == len(option) - 1 and valued > 0
 
 
-def _started_daemon(words: Sequence[str], start: int) -> Optional[int]:
-    """Index of the program that start-stop-daemon starts."""
-    for index in range(start + 1, len(words) - 1):
-        if words[index] in ("--exec", "--startas", "-x", "-a"):
-            return index + 1
-    return None
+def _behind_option(words: Sequence[str], start: int, options: tuple[str, ...]) -> Optional[int]:
+    """Index of the word behind the first of these options, which names a program to start."""
+    return next((index + 1 for index in range(start + 1, len(words) - 1) if words[index] in options), None)
 
 
 def _interpreter(name: str) -> Optional[tuple[str, str]]:
@@ -177,6 +185,11 @@ def _interpreter(name: str) -> Optional[tuple[str, str]]:
 def is_dynamic_loader(name: str) -> bool:
     """Whether a program of this name is the loader of other programs, which runs what its arguments name (ld.so(8))."""
     return _LOADER.fullmatch(name) is not None
+
+
+def is_system_program(program: str) -> bool:
+    """Whether the program is given by its bare name, or by a path at which a system or a package store keeps programs."""
+    return "/" not in program or _SYSTEM_PLACE.match(program) is not None
 
 
 def is_interpreter(name: str) -> bool:
@@ -201,6 +214,8 @@ def _invocation(program: str, arguments: tuple[str, ...]) -> Invocation:
         return found._replace(code=_option_value(arguments, "c", "command"))
     if name == "java":
         return found._replace(script=_option_value(arguments, "", "", "-jar"))
+    if name in CARRIERS:
+        return found._replace(code=_carried(name, arguments))
     if name in SHELLS:
         return _shell(found)
     options = _interpreter(name)
@@ -209,6 +224,25 @@ def _invocation(program: str, arguments: tuple[str, ...]) -> Invocation:
     if name in _QUEUES:
         return _queued(found)
     return found
+
+
+def _carried(name: str, arguments: tuple[str, ...]) -> Optional[str]:
+    """The shell text that a program hands to another host's or container's shell, or to one of its own."""
+    if name == "ssh":
+        index = 0
+        while index < len(arguments) and arguments[index].startswith("-"):
+            index += 2 if arguments[index][-1] in _SSH_VALUED and len(arguments[index]) == 2 else 1
+        return " ".join(arguments[index + 1 :]) or None
+    if name == "tar":
+        actions = (word.split("=exec=", 1)[1] for word in arguments if word.startswith("--checkpoint-action=exec="))
+        return next(actions, None) or _option_value(arguments, "", "to-command")
+    if name in _EDITORS:
+        return next((word.partition("!")[2] for word in arguments if word.startswith((":!", "!", "+!", "+:!"))), None)
+    if not {"run", "exec"}.intersection(arguments):
+        return None
+    # Which of its options take a value differs from version to version; a shell is a shell.
+    inner = next((at for at, word in enumerate(arguments) if at and (_name(word) in SHELLS or _name(word) == "chroot")), None)
+    return None if inner is None else shlex.join(arguments[inner:])
 
 
 def _queued(found: Invocation) -> Invocation:

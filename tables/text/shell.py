@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import accumulate
@@ -17,6 +17,7 @@ from tables.text.shell_words import BLANK, Variables, Word, read_word, skip_brac
 MAX_COMMANDS = 20_000
 # Blocks within blocks that are told apart; deeper ones count as one.
 _MAX_DEPTH = 1000
+_MAX_FUNCTIONS = 1000
 
 _BLANKS = re.compile(r"(?:[ \t\r]+|\\\r?\n)+")
 _GAP = re.compile(r"(?:[ \t\r\n]+|\\\r?\n)+")
@@ -35,6 +36,9 @@ _FUNCTION_NAME = re.compile(r"[ \t]*([^\s;&|<>(){}]{1,256})(?:[ \t]*\([ \t\r]*\)
 # `[[ … ]]` on one line; its && and < are no operators. Where `[[` is no keyword, `;` and the rest still count.
 _CONDITION = re.compile(r"\[\[[ \t][^;\n]{0,1000}?[ \t]\]\](?=[ \t\r\n;&|)]|$)")
 _CLOSES = {"fi": "if", "done": "loop", "esac": "case", "}": "{"}
+
+
+Settings = Callable[[str], Optional[str]]
 
 
 class Redirection(NamedTuple):
@@ -71,21 +75,27 @@ class Command:
 
 @dataclass(frozen=True)
 class Script:
-    """A parsed script; `is_cut` tells that it holds more than MAX_COMMANDS commands, of which the rest is missing."""
+    """A parsed script; `is_cut` tells that it holds more than MAX_COMMANDS commands, of which the rest is missing.
+
+    `functions` are the bodies of those that it defines, by name.
+    """
 
     text: str
     commands: tuple[Command, ...]
     is_cut: bool
+    functions: Mapping[str, str] = field(default_factory=dict)
 
 
-def parse(text: str) -> Script:
+def parse(text: str, settings: Optional[Settings] = None) -> Script:
     """The simple commands of `text` in order. Text that is no valid shell gives what can be made of it.
 
+    `settings` gives the text of a file that the script sources by its whole path, so that variables set there are known.
     Follows POSIX.1-2024 XCU 2 with bash's additions. Never raises; takes time linear in the text.
     """
-    parser = _Parser(text)
+    parser = _Parser(text, settings)
     parser.run()
-    return Script(text, tuple(parser.commands()), parser.is_cut)
+    functions = {name: text[start:end] for name, (start, end) in parser.functions.items()}
+    return Script(text, tuple(parser.commands()), parser.is_cut, functions)
 
 
 @dataclass
@@ -103,6 +113,8 @@ class _Frame:
     is_joined: bool = False  # an operator came last: a newline does not end the list
     after_block: bool = False
     in_pattern: bool = False
+    defines: Optional[str] = None
+    start: int = 0
 
     @property
     def input(self) -> tuple[int, int]:
@@ -129,8 +141,9 @@ class _Draft:
 class _Parser:
     """One pass over the text; every method starts at `position` and moves it on."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, settings: Optional[Settings] = None) -> None:
         self.text = text
+        self.settings = settings
         self.position = 0
         self.is_cut = False
         self.drafts: list[_Draft] = []
@@ -138,6 +151,7 @@ class _Parser:
         self.frames = [_Frame("top")]
         self.pending: list[tuple[str, bool, _Draft]] = []
         self.pending_function: Optional[str] = None
+        self.functions: dict[str, tuple[int, int]] = {}
         self.is_reachable = True
         self.variables = Variables()
 
@@ -254,15 +268,18 @@ class _Parser:
         parent.is_joined = False
         if len(self.frames) > _MAX_DEPTH:
             return
-        function = self.pending_function or parent.function
-        self.pending_function = None
+        defines, self.pending_function = self.pending_function, None
         depth = parent.subshell_depth + (kind == "(")
-        self.frames.append(_Frame(kind, parent.input, function, depth, count, count, in_pattern=kind == "case"))
+        frame = _Frame(kind, parent.input, defines or parent.function, depth, count, count, in_pattern=kind == "case")
+        frame.defines, frame.start = defines, self.position
+        self.frames.append(frame)
 
     def _pop(self, kind: str) -> None:
         """Close the innermost block if it is of this kind; anything else is a syntax error and changes nothing."""
         if self.frames[-1].kind == kind and kind != "top":
-            self.frames.pop()
+            frame = self.frames.pop()
+            if frame.defines is not None and len(self.functions) < _MAX_FUNCTIONS:
+                self.functions[frame.defines] = frame.start, self.position - 1
             self.frames[-1].after_block = True
 
     def _reserved(self, word: str) -> None:
@@ -381,11 +398,21 @@ class _Parser:
                 name, equals, value = argument.partition("=")
                 if equals:
                     self.variables.set(name, value)
+        elif draft.words and draft.words[0] in (".", "source") and self.settings is not None:
+            self._source(self.settings, draft.words[1:2])
         is_empty = not (draft.words or draft.assignments or draft.redirections)
         if is_empty or (frame.after_block and not draft.words and not draft.substitutions):
             return
         self.drafts.append(draft)
         frame.is_joined = frame.after_block = False
+
+    def _source(self, settings: Settings, paths: list[str]) -> None:
+        """Take over the variables that a sourced file sets."""
+        text = settings(paths[0]) if paths and paths[0].startswith("/") else None
+        if text is not None:
+            inner = _Parser(text)
+            inner.variables = self.variables
+            inner.run()
 
     def _simple_part(self, draft: _Draft) -> bool:
         """Read one assignment, word or redirection; False where the command ends."""

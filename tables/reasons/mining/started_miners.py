@@ -9,7 +9,7 @@ from tables.indicators.pools import builtin_pool_names
 from tables.indicators.process_names import process_names
 from tables.reasons.mining.references import cmdline_references
 from tables.reasons.mining.signals import miner_signals
-from tables.text.programs import Invocation
+from tables.text.programs import Invocation, is_system_program
 
 
 def starts_miner(found: Invocation) -> bool:
@@ -18,7 +18,7 @@ def starts_miner(found: Invocation) -> bool:
     if _is_miner_name(name):
         return True
     words = miner_words()
-    if not words.may_tell(arguments) or name in _handlers():
+    if not words.may_tell(arguments) or (name in _handlers() and is_system_program(found.program)):
         return False
     if any(signal == "miner_flags" for signal, _ in words.flags(arguments)) or words.bare_scheme(arguments):
         return True
