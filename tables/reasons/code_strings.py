@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tables.reasons.commands import alert_reasons, command_reasons
+from tables.reasons.commands import alert_reasons, code_matches, command_reasons
 from tables.text.code_calls import CODE_LIMIT, started_by
 
 # Strings of Python, Perl, PHP, Ruby, Lua and JavaScript; what is never closed ends with its line, or with the text.
@@ -25,7 +25,7 @@ def code_reasons(code: str) -> list[str]:
     Judged are the commands that calls start, and each string by itself: one put together from variables is not seen.
     """
     code = code[:CODE_LIMIT]
-    found: set[str] = set()
+    found = set(alert_reasons(",".join(code_matches(code))))
     for command in started_by(code):
         found.update(alert_reasons(",".join(command_reasons(command))))
     if not _STARTS_PROGRAMS.search(code):

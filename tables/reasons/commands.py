@@ -15,7 +15,7 @@ from tables.indicators.preloads import preload_origins
 from tables.indicators.process_names import process_names
 from tables.reasons.mining.started_miners import starts_miner
 from tables.schema import Words
-from tables.text.code_calls import started_by
+from tables.text.code_calls import CODE_LIMIT, started_by
 from tables.text.programs import CARRIERS, SHELLS, Invocation, is_interpreter
 from tables.text.shell import Command, Script, parse
 
@@ -27,7 +27,7 @@ _MAX_CALLED = 32 * 1024
 _MAX_ARGUMENTS = 64
 _LONGEST_ARGUMENT = 512
 # What a pattern may look at; the head comment of command_patterns.yaml says what each is.
-VIEWS = ("text", "command", "fed", "program", "written", "fleeting")
+VIEWS = ("text", "command", "fed", "program", "written", "fleeting", "code")
 
 _STARTS_WITH_SCRIPT = ("$(", "`", "<(")
 _PARAMETER = re.compile(r"\"\$\{?@\}?\"|\$(?:\{([1-9@*])\}|([1-9@*]))")
@@ -153,6 +153,11 @@ def _searched(view: str, text: str) -> frozenset[str]:
     return frozenset(pattern.name for pattern in _patterns_on(view) if pattern.regex.search(text))
 
 
+def code_matches(code: str) -> frozenset[str]:
+    """What code of another language than the shell's says as a whole: shells over sockets, fetched or decoded code."""
+    return _matches("code", code[:CODE_LIMIT])
+
+
 def text_reasons(text: str) -> set[str]:
     """What the raw text of a file says by itself, whatever it means: characters or blanks that hide part of it."""
     return set(_matches("text", text))
@@ -233,6 +238,8 @@ class _Judge:
         for pattern in _patterns_on("fleeting"):
             if match := pattern.regex.search(line):
                 self.fleeting.setdefault(self._absolute(match["file"]), set()).add(pattern.name)
+        if found is not None:
+            reasons = reasons.union(*(code_matches(code) for code in _given_code(command, found)))
         if self.depth < _MAX_DEPTH:
             reasons |= self._inner(command, found, is_fed, called)
         if self.depth == 0:

@@ -14,6 +14,7 @@ import tables
 from tables.indicators.loader import load_yaml, miner_programs
 from tables.indicators.preloads import preload_origins
 from tables.reasons import commands
+from tables.reasons.code_strings import code_reasons
 from tables.reasons.commands import VIEWS, Pattern, command_reasons, patterns, script_reasons
 from tables.text.shell import parse
 
@@ -26,20 +27,25 @@ def label(pattern: Pattern) -> str:
     return f"{pattern.name}-{patterns().index(pattern)}"
 
 
-@pytest.mark.parametrize(
-    "sample", [pytest.param((p.name, text), id=f"{label(p)}-{text[:40]!r}") for p in patterns() for text in p.must_match]
-)
-def test_must_match(sample: tuple[str, str]) -> None:
-    name, text = sample
-    assert name in command_reasons(text)
+def judged(pattern: Pattern, text: str) -> list[str]:
+    """The reasons of a sample: of a script in another language than the shell's, or of a command line."""
+    return code_reasons(text) if pattern.view == "code" else command_reasons(text)
 
 
 @pytest.mark.parametrize(
-    "sample", [pytest.param((p.name, text), id=f"{label(p)}-{text[:40]!r}") for p in patterns() for text in p.must_not_match]
+    "sample", [pytest.param((p, text), id=f"{label(p)}-{text[:40]!r}") for p in patterns() for text in p.must_match]
 )
-def test_must_not_match(sample: tuple[str, str]) -> None:
-    name, text = sample
-    assert name not in command_reasons(text)
+def test_must_match(sample: tuple[Pattern, str]) -> None:
+    pattern, text = sample
+    assert pattern.name in judged(pattern, text)
+
+
+@pytest.mark.parametrize(
+    "sample", [pytest.param((p, text), id=f"{label(p)}-{text[:40]!r}") for p in patterns() for text in p.must_not_match]
+)
+def test_must_not_match(sample: tuple[Pattern, str]) -> None:
+    pattern, text = sample
+    assert pattern.name not in judged(pattern, text)
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry["name"])
@@ -59,7 +65,7 @@ def test_every_pattern_is_needed_by_one_of_its_samples(number: int, monkeypatch:
     monkeypatch.setattr(commands, "_patterns_on", lambda view: tuple(other for other in remaining if other.view == view))
     monkeypatch.setattr(commands, "_short_matches", commands._searched)
     monkeypatch.setattr(commands, "starts_miner", lambda found: False)
-    assert any(pattern.name not in command_reasons(sample) for sample in pattern.must_match)
+    assert any(pattern.name not in judged(pattern, sample) for sample in pattern.must_match)
 
 
 @pytest.mark.parametrize("pattern", patterns(), ids=label)
