@@ -50,7 +50,7 @@ class SystemdUnitCommand(StartedCommand):
     is_drop_in: int = column(BIGINT, "1 for a drop-in, which changes another unit")
     shadows: Optional[str] = column(TEXT, "the vendor's file of the same name, which this one replaces")
     is_masked: int = column(BIGINT, "1 if the unit is switched off by a link to /dev/null or an empty file")
-    is_enabled: int = column(BIGINT, "1 if another unit wants or requires it by a link")
+    is_enabled: int = column(BIGINT, "1 if another unit wants or requires it, by a link or in its text")
     wanted_by: Optional[str] = column(TEXT, "the units that do, comma separated")
     triggers: Optional[str] = column(
         TEXT, "when it is started otherwise: its own events, or those of enabled timers, paths, sockets"

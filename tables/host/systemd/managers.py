@@ -10,6 +10,10 @@ from tables.host.disk.start_files import StartFile
 from tables.host.systemd.folders import UnitFolder
 from tables.host.systemd.syntax import Setting, drop_in_names, is_unit_name, template_of
 
+# Settings by which a unit starts others (systemd.unit(5)), and where units are written by hand.
+_PULLS = frozenset({"Wants", "Requires", "BindsTo", "Upholds", "OnFailure", "OnSuccess"})
+_ADMINISTRATORS = ("/etc/", "/run/systemd/", "/usr/local/", "/home/", "/root/")
+
 
 class UnitFile(NamedTuple):
     """A unit file or drop-in. `name` is the unit that it describes, for a drop-in its folder's name without `.d`.
@@ -118,7 +122,10 @@ class Manager:
         return self._files_of("fragments", name)
 
     def wanted_by(self, name: str) -> list[str]:
-        """The units whose .wants, .requires or .upholds folders have a link to `name`, an alias or an instance of it; sorted."""
+        """The units whose .wants, .requires or .upholds folders have a link to `name`, an alias or an instance of it; sorted.
+
+        Also those whose files, in the folders for administrators, name it in Wants= and the like.
+        """
         aliases = {name, *self._aliases.get(name, ())}
         found = {target for alias in aliases for target in self._wanted_by.get(alias, ())}
         return sorted({*found, *(self.common.wanted_by(name) if self.common else ())})
@@ -132,6 +139,11 @@ class Manager:
             own = found.file.path.rpartition("/")[2]
             if own != found.name:
                 self._aliases.setdefault(own, set()).add(found.name)
+        if found.location.startswith(_ADMINISTRATORS):
+            for setting in found.settings:
+                if setting.section == "Unit" and setting.key in _PULLS:
+                    for name in setting.value.split():
+                        self.want(name, found.name)
 
     def want(self, name: str, target: str) -> None:
         """Take in a link to the unit `name` in a folder of `target`'s."""
