@@ -59,6 +59,11 @@ class ConnectedShell(Row):
     net_namespace: Optional[str] = socket_column("net_namespace")
 
 
+# What only hands on what it reads, and how many of them may stand one behind the other.
+_PASSERS = frozenset({"cat", "tail", "tee", "sed", "stdbuf", "dd", "head"})
+_MOST_PASSES = 2
+
+
 class _Suspect(NamedTuple):
     """A shell, how its input may come from a connection, and the process that would hold it with its sockets."""
 
@@ -129,13 +134,30 @@ def _suspects(process: Process, processes: dict[int, Process]) -> Iterator[_Susp
         yield from _written_by(process, processes, given, "fifo")
 
 
-def _written_by(process: Process, processes: dict[int, Process], pipe: str, how: str) -> Iterator[_Suspect]:
-    """The programs of its session that pass on what a connection brings into `pipe`, its standard input."""
+def _written_by(
+    process: Process, processes: dict[int, Process], pipe: str, how: str, passes_left: int = _MOST_PASSES
+) -> Iterator[_Suspect]:
+    """The programs of its session that pass on what a connection brings into `pipe`, its standard input, also through cat."""
     for other in processes.values():
         if other.stat.session != process.stat.session or other.pid == process.pid:
             continue
-        if process.procfs.try_readlink(f"{other.pid}/fd/1") == pipe and _relays(other):
+        if process.procfs.try_readlink(f"{other.pid}/fd/1") != pipe:
+            continue
+        if _relays(other):
             yield _Suspect(process, how, other, _held_sockets(other))
+        elif passes_left and _program(other) in _PASSERS:
+            for source in _read_by(other):
+                yield from _written_by(process, processes, source, "fifo", passes_left - 1)
+
+
+def _read_by(process: Process) -> Iterator[str]:
+    """The pipes and FIFOs that a program like cat has open beside its output."""
+    for number in process.procfs.descriptors(process.pid)[:_DESCRIPTORS]:
+        if number in ("1", "2"):
+            continue
+        target = process.procfs.try_readlink(f"{process.pid}/fd/{number}") or ""
+        if target.startswith("pipe:") or (target.startswith("/") and _is_fifo(process, number)):
+            yield target
 
 
 def _program(process: Process) -> str:
@@ -153,9 +175,9 @@ def _relays(process: Process) -> bool:
     return name not in SHELLS and is_interpreter(name) and found is not None and found.code is not None
 
 
-def _is_fifo(process: Process) -> bool:
+def _is_fifo(process: Process, number: str = "0") -> bool:
     try:
-        return stat.S_ISFIFO(process.procfs.stat(f"{process.pid}/fd/0").st_mode)
+        return stat.S_ISFIFO(process.procfs.stat(f"{process.pid}/fd/{number}").st_mode)
     except OSError:
         return False
 

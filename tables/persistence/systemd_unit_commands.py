@@ -18,6 +18,7 @@ from tables.host.systemd.syntax import Setting, activated_unit, events, last_val
 from tables.host.systemd.units import SystemdUnits
 from tables.reasons.commands import alert_reasons, command_reasons, text_reasons
 from tables.reasons.followed_scripts import script_file_reasons
+from tables.reasons.mining.started_miners import mines_by_environment
 from tables.reasons.started_commands import CommandFacts, StartedCommand
 from tables.reasons.units import UNIT_WORDS, UnitProgram, change_reasons, is_left_over, joined, shadowed_file, unit_file_reasons
 from tables.schema import BIGINT, TEXT, QueryContext, column, table
@@ -149,6 +150,8 @@ class _ManagerRows:
         for command in unit_commands(found.settings, common.specifiers, common.environment):
             text = shlex.join(command.words)
             reasons = (set(command_reasons(text)) - text_reasons(text)) | text_reasons(command.text)
+            if mines_by_environment(command.words, common.environment):
+                reasons.add("known_miner")
             columns = self.facts.columns(
                 file,
                 command.setting.line,

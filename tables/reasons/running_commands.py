@@ -10,6 +10,8 @@ from tables.reasons.commands import command_reasons
 from tables.text.programs import SHELLS, is_interpreter, resolve
 
 _REMEMBERED = 4096
+# Programs that tie a connection to a program which their arguments name.
+_RELAYS = frozenset({"nc", "ncat", "netcat", "nc.traditional", "nc.openbsd", "socat"})
 
 
 class RunningCommands:
@@ -19,22 +21,23 @@ class RunningCommands:
         self._known: dict[int, str] = {}
 
     def reasons(self, exe_path: str, argv: Sequence[str]) -> str:
-        """The sorted reasons, comma separated; "" for what is no interpreter with program text as an argument."""
+        """The sorted reasons, comma separated; "" for what is no interpreter with program text as an argument, nor a relay."""
         name = exe_path.rpartition("/")[2]
         if name == "busybox" and argv:
             name = argv[0].rpartition("/")[2].lstrip("-")
-        if name != "busybox" and not is_interpreter(name):
+        is_relay = name in _RELAYS
+        if name != "busybox" and not is_relay and not is_interpreter(name):
             return ""
         words = (name, *argv[1:])
         started = resolve(words)
-        if started is None or started.code is None:
+        if started is None or (started.code is None and not is_relay):
             return ""
         key = hash(words)
         if key not in self._known:
             if len(self._known) >= _REMEMBERED:
                 self._known.clear()
             found = set(command_reasons(shlex.join(words)))
-            if started.name not in SHELLS:
+            if started.code is not None and started.name not in SHELLS:
                 found.update(code_reasons(started.code))
             self._known[key] = ",".join(sorted(found))
         return self._known[key]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -11,6 +12,13 @@ from tables.host.accounts.sudoers_syntax import Defaults, Rule
 from tables.reasons.commands import place_reasons
 
 _LOADER_VARIABLES = frozenset({"LD_PRELOAD", "LD_AUDIT", "LD_LIBRARY_PATH", "BASH_ENV"})
+
+
+# Named without arguments, so that any may be given (sudoers(5)).
+_RUNS_ANYTHING = re.compile(
+    r"/(?:usr/)?(?:local/)?s?bin/(?:(?:ba|da|z|k|c|tc|fi)?sh|python[\d.]*|perl[\d.]*|ruby[\d.]*|php[\d.]*|node|lua[\d.]*|find|vim?|nano|g?awk|env|chroot"
+    r"|nsenter|unshare|busybox|tclsh|expect|su)"
+)
 
 
 class Granted(NamedTuple):
@@ -91,7 +99,11 @@ class SudoJudge:
                 yield Entry(who, entry.path, entry.line, entry.text, _asks_no_password(entry), frozenset(reasons))
 
     def _gives_all(self, rule: Rule) -> bool:
-        return any(command.is_nopasswd and command.command == "ALL" for command in self._sudoers.commands(rule))
+        """Whether a rule lets run everything without a password, or a program that runs anything with any arguments."""
+        return any(
+            command.is_nopasswd and (command.command == "ALL" or _RUNS_ANYTHING.fullmatch(command.command))
+            for command in self._sudoers.commands(rule)
+        )
 
     def _odd_programs(self, rule: Rule) -> set[str]:
         commands = {command.command for command in self._sudoers.commands(rule)} - {"ALL"}

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping, Sequence
 
 from tables.indicators.miner_words import miner_words, options
-from tables.indicators.pools import builtin_pool_names
-from tables.indicators.process_names import process_names
+from tables.indicators.pools import HIGH, builtin_pool_names
+from tables.indicators.process_names import COMM_LENGTH, process_names
 from tables.reasons.mining.references import cmdline_references
-from tables.reasons.mining.signals import miner_signals
+from tables.reasons.mining.signals import Facts, miner_signals
 from tables.text.programs import Invocation, is_system_program
+
+_ENVIRONMENT = frozenset({"pool_environment", "wallet_environment"})
 
 
 def starts_miner(found: Invocation) -> bool:
@@ -24,6 +27,17 @@ def starts_miner(found: Invocation) -> bool:
         return True
     given = {option for option, _ in options(arguments)}
     return not given.isdisjoint(words.pool_options) and bool(cmdline_references((name, *arguments), builtin_pool_names()))
+
+
+def mines_by_environment(argv: Sequence[str], environ: Mapping[str, str]) -> bool:
+    """Whether the variables with which a program is started tell a miner's pool or wallet, beyond doubt."""
+    if not environ or not argv:
+        return False
+    name = argv[0].rpartition("/")[2]
+    verdict = miner_signals(process_names()).judge(
+        Facts(comm=name[:COMM_LENGTH], argv=argv, exe=argv[0], environ=environ), builtin_pool_names()
+    )
+    return verdict.confidence == HIGH and not _ENVIRONMENT.isdisjoint(verdict.signals)
 
 
 @functools.lru_cache(maxsize=4096)

