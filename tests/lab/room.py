@@ -253,6 +253,18 @@ class Room:
             time.sleep(0.02)
         raise RuntimeError(f"{path} was not started")
 
+    @staticmethod
+    def child_of(pid: int, *argv: str) -> int:
+        """The child of a process that runs this command line by now; until then all its children look like itself."""
+        wanted = b"".join(word.encode() + b"\0" for word in argv)
+        for _ in range(500):
+            for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split():
+                with contextlib.suppress(OSError):
+                    if Path(f"/proc/{child}/cmdline").read_bytes() == wanted:
+                        return int(child)
+            time.sleep(0.02)
+        raise RuntimeError(f"{pid} has started no {argv}")
+
     def check_alive(self) -> None:
         """Raise when a planted process has ended: it would then be silent for no merit of the pack."""
         ended = [process.args for process in self._started if process.poll() is not None]
