@@ -28,6 +28,7 @@ from tables.host.startup.repository_hooks import repository_hooks
 from tables.host.startup.rpm_scriptlets import rpm_scriptlets
 from tables.host.startup.scripts import init_scripts, script_folders
 from tables.host.startup.service_folders import service_folders
+from tables.host.startup.service_hooks import service_hooks
 from tables.host.startup.shell_files import profile, shell_rc
 from tables.host.startup.sshd_commands import sshd_commands
 from tables.host.startup.supervisors import supervised_programs
@@ -80,11 +81,12 @@ _READERS: tuple[Callable[[StartupFiles], Iterator[StartupEntry]], ...] = (
     name_service_libraries,
     repository_hooks,
     terminal_tools,
+    service_hooks,
 )
 _MECHANISMS = (
     "acpi, boot_loader, dbus_service, git_hook, inetd, init_script, initramfs, inittab, kernel_helper, log_pipe, logrotate, "
-    "module, motd, name_service, network_hook, package_hook, pam, php, polkit, preload, profile, python_startup, shell_rc, "
-    "sleep_hook, sshd, sudoers, supervisor, terminal_tool, tmpfiles, udev or xdg_autostart"
+    "module, motd, name_service, network_hook, package_hook, pam, php, polkit, preload, profile, python_startup, service_hook, "
+    "shell_rc, sleep_hook, sshd, sudoers, supervisor, terminal_tool, tmpfiles, udev or xdg_autostart"
 )
 _NAME_IN_TEXT = re.compile(r"[^\s;&|()<>'\"`$={}]+")
 # What shells call by itself: bash(1), zshmisc(1), fish(1).
@@ -133,7 +135,9 @@ def startup_commands(host: Host, query: QueryContext) -> Iterator[StartupCommand
     and ALPM hooks, modprobe.d(5), sysctl.d(5), core(5), binfmt.d(5), sudoers(5), interfaces(5), NetworkManager-dispatcher(8),
     logrotate(8), git-config(1), dbus-daemon(1), inetd(8), xinetd.conf(5), site(3), sshd_config(5), tmpfiles.d(5), rsyslog's
     omprog, syslog-ng's program(), Apache's mod_log_config, php.ini, GRUB's grub-mkconfig, dracut.modules(7), polkit(8),
-    supervisord, monit(1), pm2, runsvdir(8), s6-svscan, deb-postinst(5), nsswitch.conf(5), vim, tmux(1), screen(1).
+    supervisord, monit(1), pm2, runsvdir(8), s6-svscan, deb-postinst(5), nsswitch.conf(5), vim, tmux(1), screen(1),
+    snmpd.conf(5), Zabbix's UserParameter, openvpn(8), aliases(5), forward(5), procmailrc(5), postgresql.conf, redis.conf,
+    auditd-plugins(5), Tomcat's setenv.sh and cloud-init.
     Of tmpfiles.d only lines into start-up places or with setuid modes are rows, of packages' own scripts only those with a
     suspicious command or of a package that dpkg does not know, of rpm's scriptlets likewise (`path` is then the database).
     Scripts that are sourced or run are followed three deep, where no package answers for them.
