@@ -157,10 +157,11 @@ def miner_configs(host: Host, query: QueryContext) -> Iterator[MinerConfigFile]:
 
     Looked at are the files that processes name behind -c and --config, those beside their programs and in their working
     folders (not in folders of packaged programs), as each process sees them; xmrig's own places in every home; and
-    /etc, /root, /opt, homes, /tmp, /var/tmp and /dev/shm down to two or three folders, dot folders included. Files over
-    1 MiB, and network file systems, are left out. Passwords and tokens are never shown. A file in a source tree, an
-    unchanged template, or a script that nobody runs has low confidence as long as no process uses it. Below a root folder
-    other than / only the places are looked at.
+    /etc, /root, /opt, homes, /tmp, /var/tmp and /dev/shm down to two or three folders, dot folders included; in each folder of
+    /boot, /srv, /usr/lib, /usr/local, /usr/share, /var/lib, /var/www and the like its config.json. Files over 1 MiB, and
+    network file systems, are left out. Passwords and tokens are never shown. A file in a source tree, an unchanged template,
+    or a script that nobody runs has low confidence as long as no process uses it. Below a root folder other than / only the
+    places are looked at.
     """
     search = ConfigSearch(host, query)
     if host.is_live:

@@ -116,6 +116,19 @@ def _(room: Room) -> Planted:
     return {"config_path": room.write("/tmp/shop/config.json", text)}
 
 
+@case(7, miner_config_file="config_path")
+def configuration_among_packages(room: Room) -> Planted:
+    """a miner's configuration in a folder like those of packages, nothing running."""
+    return {"config_path": room.write("/usr/share/ntpd/config.json", configuration("203.0.113.9:3333", user=XMR))}
+
+
+@configuration_among_packages.twin
+def _(room: Room) -> Planted:
+    """a web site's config.json, with the address to which gifts go."""
+    text = json.dumps({"title": "Shop", "pools": {"db": "10.0.0.5:5432"}, "donate": {"address": XMR}})
+    return {"config_path": room.write("/var/www/html/shop/config.json", text)}
+
+
 @case(7, miner_process="pid")
 def strings_in_binary(room: Room) -> Planted:
     """a program whose only trace are the strings in its file, running from a dot folder."""

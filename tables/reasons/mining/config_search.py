@@ -44,6 +44,12 @@ _MAX_HOMES = 1000
 # Folders below each place that are looked into; where anybody may write, as deep as paths can be.
 _ANY_DEPTH = 2048
 _PLACES = {"/tmp": _ANY_DEPTH, "/var/tmp": _ANY_DEPTH, "/dev/shm": _ANY_DEPTH, "/etc": 2, "/root": 2, "/opt": 2}  # noqa: S108 - read, never written
+# Where packages and sites put folders, too many to be walked: of each the file is looked for that xmrig reads by itself.
+_PACKAGES_PLACES = (
+    "/boot", "/srv", "/usr/lib", "/usr/local", "/usr/local/lib", "/usr/local/share", "/usr/share", "/var", "/var/cache",
+    "/var/lib", "/var/www", "/var/www/html",
+)  # fmt: skip
+_MAX_NAMES = 4096
 _HOME_DEPTH = 2
 _SUFFIXES = (".json", ".conf", ".cfg", ".ini", ".txt", ".env", ".bat", ".cmd", ".sh")
 _OTHER_SUFFIXES = re.compile(r".*(?:history|\.(?:log|md|rst|html?|py|pyc|yar|yara|rules|so|gz|xz|zip|png|jpg|pid|sock|lock|db))")
@@ -204,6 +210,9 @@ class ConfigSearch:
         for home in homes:
             for name in HOME_CONFIGS:
                 self._read(f"{home}/{name}")
+        for place in _PACKAGES_PLACES:
+            for name in self._names_in(place):
+                self._read(f"{place}/{name}/{CONFIG}")
         places = {**_PLACES, **homes}
         # Shallow ones first; nobody fills a folder so that the others' time is gone, or the table without an answer.
         for place, end in in_time(self.query, places, places.__getitem__):
@@ -214,6 +223,17 @@ class ConfigSearch:
                 if found.status.st_size >= 16:
                     self._read(found.path, found.status)
         return walk.cut
+
+    def _names_in(self, place: str) -> list[str]:
+        self.query.check_time()
+        try:
+            names = self.host.files.names(place)
+        except Unreadable as error:
+            self.query.could_not_see(str(error))
+            return []
+        if len(names) > _MAX_NAMES:
+            self.query.truncate(f"{place}: a {CONFIG} was looked for below {_MAX_NAMES} of {len(names)} names")
+        return names[:_MAX_NAMES]
 
     def _is_candidate(self, path: str) -> bool:
         if path.endswith(_SUFFIXES):
