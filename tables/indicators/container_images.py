@@ -58,8 +58,14 @@ class ContainerImages:
 
     def agent(self, image: str) -> Optional[str]:
         """Which well-known agent the image is, by the name under which its makers publish it; None when it is none."""
-        name = full_name(image)
+        name = _MIRRORED.sub("docker.io/", full_name(image))
         return next((agent for agent, names in self._agents if names.match(name)), None)
+
+
+# A registry's copy of Docker Hub, below the name that such copies are given as a rule.
+_MIRRORED = re.compile(
+    r"[\w.-]+\.[\w.:-]+/(?:[\w.-]{1,64}/){0,2}?(?:docker-?hub(?:-(?:remote|proxy|cache))?|docker-(?:remote|proxy)|docker\.io)/"
+)
 
 
 @functools.lru_cache(maxsize=1)

@@ -22,6 +22,14 @@ from tables.text.shell import Command, Script, parse
 # Scripts within scripts (sh -c, $(…), here-documents) that are looked into.
 _MAX_DEPTH = 4
 _SHORT = 128
+_MAX_LINE = 4096
+# Who only reads what was hidden, as a responder does.
+_ENCODED_WORD = r"[\"']?[A-Za-z0-9+/=]+[\"']?"
+_ONLY_DECODES = re.compile(
+    rf"[ \t]*(?:(?:echo|printf)(?:[ \t]+-n)?[ \t]+{_ENCODED_WORD}[ \t]*\|[ \t]*)?base64[ \t]+(?:-d|-D|--decode)"
+    rf"(?:[ \t]*<<<[ \t]*{_ENCODED_WORD})?"
+    r"(?:[ \t]*\|[ \t]*(?:less|more|cat|xxd|hexdump|head|strings|file|jq)(?:[ \t]+-?\w*)?)?[ \t]*"
+)
 # Calls of a script's own functions: so much of their bodies is read with the arguments filled in, and so much of these.
 _MAX_CALLED = 32 * 1024
 _MAX_ARGUMENTS = 64
@@ -195,6 +203,7 @@ class _Judge:
         self.has_run: set[str] = set()
         # The functions that the script defines, and how much of their text may still be read with a call's arguments in it.
         self.functions: Mapping[str, str] = {}
+        self.text = ""
         self.call_budget = [_MAX_CALLED]
 
     def union(self, text: str, is_run: bool) -> set[str]:
@@ -206,6 +215,7 @@ class _Judge:
         """The reasons of each command; `is_run` tells that an interpreter runs what the script prints."""
         invocations = [command.invocation for command in script.commands]
         fed = _fed(script.commands, invocations)
+        self.text = script.text
         self.functions = {**self.functions, **script.functions}
         begun = {unit for found in invocations if found is not None for unit in _services(found, _BEGINS)}
         for command, invocation, is_fed in zip(script.commands, invocations, fed):
@@ -299,6 +309,13 @@ class _Judge:
         inner.folders = [(0, folder) for _, folder in self.folders[-1:]]
         return set().union(*(inner.union(text, is_run) for text, is_run in scripts))
 
+    def _line(self, command: Command) -> str:
+        """The source line of a command, where it is a short one."""
+        start = self.text.rfind("\n", 0, command.start) + 1
+        end = self.text.find("\n", command.end)
+        line = self.text[start : end if end >= 0 else len(self.text)] if command.end - command.start < _MAX_LINE else ""
+        return line if len(line) < _MAX_LINE else ""
+
     def _called(self, found: Invocation) -> Iterator[str]:
         """The body of the function that a command with arguments calls, these filled in for $1 to $9, $@ and $*."""
         body = self.functions.get(found.program)
@@ -311,6 +328,8 @@ class _Judge:
     def _decoded(self, command: Command) -> set[str]:
         """Reasons of text that the command carries encoded, decoded once."""
         reasons: set[str] = set()
+        if _ONLY_DECODES.fullmatch(self._line(command)):
+            return reasons
         for text in (command.text, *command.here_docs):
             for literal in _literals(text):
                 found = _Judge(1).union(literal, is_run=False)

@@ -51,7 +51,7 @@ def oddities(path: str, status: FileStatus, head: Optional[bytes], is_packaged: 
 def _is_hidden(path: str) -> bool:
     """Whether a dot name hides it that is no known tool's; right in a folder for temporary files, whatever the name."""
     names = process_names()
-    if hidden_component(path) is None:
+    if hidden_component(path) is None or names.packaged_hidden.match(path):
         return False
     temporary = is_below(path, names.writable_folders)
     return (temporary is not None and path.startswith(f"{temporary}/.")) or not names.is_tool_path(path, ())

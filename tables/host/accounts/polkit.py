@@ -27,6 +27,8 @@ _ACTION = re.compile(r"\baction\s*[.\[]")
 _ROOT_ACTIONS = re.compile(
     r"org\.freedesktop\.(?:policykit\.exec|systemd1\.|packagekit\.(?!system-sources-refresh|system-network-proxy)|accounts\.)|\.indexOf\(\s*[\"'](?:org\.(?:freedesktop\.)?)?[\"']"
 )
+# Of one unit or one package, not of any.
+_LIMITED = re.compile(r"\baction\s*\.\s*lookup\s*\(\s*[\"'](?:unit|package)[\"']\s*\)\s*===?\s*[\"']")
 _SPAWN = re.compile(r"\bpolkit\s*\.\s*spawn\s*\(\s*\[([^\]]{0,4096})\]")
 _STRING = re.compile(r"\"((?:\\.|[^\"\\])*)\"|'((?:\\.|[^'\\])*)'")
 _EVERYBODY = frozenset({"*", "unix-user:*", "unix-group:*", "default"})
@@ -45,6 +47,8 @@ def open_rules(text: str) -> Iterator[OpenRule]:
     starts = [(line, match.start()) for line, match in numbered_matches(_RULE_START, text)]
     for (line, start), (_, end) in zip(starts, [*starts[1:], (0, len(text))]):
         rule = text[start:end]
+        if _LIMITED.search(rule):
+            continue
         if _YES.search(rule) and not _SUBJECT.search(rule) and (not _ACTION.search(rule) or _ROOT_ACTIONS.search(rule)):
             yield OpenRule(line, " ".join(rule[:500].split()))
 

