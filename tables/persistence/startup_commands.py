@@ -11,7 +11,7 @@ from typing import Any, Optional
 from tables.fair_shares import Shares
 from tables.host import Host
 from tables.host.disk.files import DEFAULT_LIMIT
-from tables.host.disk.start_files import parse_script
+from tables.host.disk.start_files import parse_script, settings_of
 from tables.host.startup.boot_loader import boot_loader_settings, early_boot_scripts, grub_scripts, initramfs_scripts
 from tables.host.startup.daemon_configs import inittab, interface_hooks, logrotate_scripts, network_daemons
 from tables.host.startup.desktop_entries import dbus_services, xdg_autostart
@@ -241,7 +241,7 @@ class _Rows:
 
     def _inside(self, entry: StartupEntry) -> Iterator[StartupCommand]:
         """The rows of the remarkable commands in a script."""
-        script = parse_script(entry.file)
+        script = parse_script(entry.file, settings_of(self.source.files))
         if script.is_cut:
             self.query.truncate(f"{entry.file.path}: only the first {len(script.commands)} commands were read")
         used: Optional[set[str]] = None

@@ -22,7 +22,7 @@ from tables.reasons.mining.started_miners import mines_by_environment
 from tables.reasons.started_commands import CommandFacts, StartedCommand
 from tables.reasons.units import UNIT_WORDS, UnitProgram, change_reasons, is_left_over, joined, shadowed_file, unit_file_reasons
 from tables.schema import BIGINT, TEXT, QueryContext, column, table
-from tables.text.programs import resolve
+from tables.text.programs import SHELLS, resolve
 from tables.text.shell import parse
 
 _MAX_ROWS = 20_000
@@ -146,12 +146,17 @@ class _ManagerRows:
         common = self._common(found, file, unit, settings)
         home = self._home(common.columns)
         folder = (last_value(settings, "Service", "WorkingDirectory") or "/").lstrip("-")
+        is_fed_by_socket = last_value(settings, "Service", "StandardInput") == "socket"
         count = 0
         for command in unit_commands(found.settings, common.specifiers, common.environment):
             text = shlex.join(command.words)
             reasons = (set(command_reasons(text)) - text_reasons(text)) | text_reasons(command.text)
             if mines_by_environment(command.words, common.environment):
                 reasons.add("known_miner")
+            started = resolve(command.words)
+            # Who connects to the socket talks to the shell.
+            if started is not None and started.name in SHELLS and started.reads_input and is_fed_by_socket:
+                reasons.add("reverse_shell")
             columns = self.facts.columns(
                 file,
                 command.setting.line,
@@ -161,7 +166,6 @@ class _ManagerRows:
                 home=home,
                 folder=folder if folder.startswith("/") else "/",
             )
-            started = resolve(command.words)
             if started is not None and columns["program"] is None:
                 columns.update(program=started.program, arguments=" ".join(started.arguments))
             count += 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, Optional
 
 from tables.fair_shares import Shares
@@ -11,7 +11,7 @@ from tables.host import Host
 from tables.host.disk.file_heads import ELF
 from tables.host.disk.files import Files, Unreadable
 from tables.host.disk.padded_scripts import PaddedScript
-from tables.host.disk.start_files import SHELL_SCRIPTS, interpreter_of, read_start_file
+from tables.host.disk.start_files import SHELL_SCRIPTS, interpreter_of, read_start_file, settings_of
 from tables.host.packages.contents import changed_files
 from tables.host.packages.owners import OwnerUnknown, owners
 from tables.indicators.process_names import process_names
@@ -31,8 +31,6 @@ _LONGEST_COMPARED = 1 << 20
 # Scripts that start scripts: so far they are followed, and so many of them in one scan.
 _MAX_DEPTH = 3
 _MAX_SCRIPTS = 512
-_MAX_SOURCED = 16
-_SETTINGS_LIMIT = 16 * 1024
 
 
 class Script(NamedTuple):
@@ -180,24 +178,9 @@ class FollowedScripts:
             return self._code(one, text, place)
         if language is None or (language == SHELL_TEXT and one in self._known):
             return Script(tuple(sorted(place)))
-        parsed = parse(without_schedules(text) if language == CRONTAB else text, self._settings())
+        parsed = parse(without_schedules(text) if language == CRONTAB else text, settings_of(self.host.files))
         starts = self.started.all(parsed.commands, home=one.home)
         return Script(tuple(sorted(place.union(*script_reasons(parsed)))), _others(starts, one), language=language)
-
-    def _settings(self) -> Callable[[str], Optional[str]]:
-        """Reads files that one script sources, a few, for what they set."""
-        left = [_MAX_SOURCED]
-
-        def read(path: str) -> Optional[str]:
-            left[0] -= 1
-            if left[0] < 0:
-                return None
-            try:
-                return self.host.files.head(path, _SETTINGS_LIMIT).decode("utf-8", "surrogateescape")
-            except Unreadable:
-                return None
-
-        return read
 
     def _code(self, one: Started, text: str, place: set[str]) -> Script:
         starts: dict[Started, None] = {}

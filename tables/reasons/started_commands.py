@@ -10,7 +10,7 @@ from typing import Any, Optional, TypeVar
 
 from tables.host import Host
 from tables.host.disk.files import DEFAULT_LIMIT, Unreadable
-from tables.host.disk.start_files import StartFile, parse_script
+from tables.host.disk.start_files import StartFile, parse_script, settings_of
 from tables.reasons.commands import alert_reasons, command_reasons, command_words, handed_on, script_reasons
 from tables.reasons.followed_scripts import FollowedScripts
 from tables.reasons.started_files import SEARCH_PATH, Started, StartedFiles
@@ -133,7 +133,7 @@ class CommandFacts:
         self, file: StartFile, query: QueryContext, home: Optional[str] = None
     ) -> Iterator[tuple[Command, dict[str, Any]]]:
         """Each simple command of a whole script with its columns; what was cut is told to `query`."""
-        parsed = parse_script(file)
+        parsed = parse_script(file, settings_of(self.host.files))
         if not file.is_whole:
             query.truncate(f"{file.path}: only the first {DEFAULT_LIMIT} bytes were read")
         if parsed.is_cut:

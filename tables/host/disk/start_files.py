@@ -12,11 +12,14 @@ from typing import Any, NamedTuple, Optional
 from tables.host.disk.files import DEFAULT_LIMIT, Files, Unreadable, read_fd
 from tables.host.disk.padded_scripts import PaddedScript, is_padded
 from tables.text.programs import SHELLS, Invocation, resolve
-from tables.text.shell import Script, parse
+from tables.text.shell import Script, Settings, parse
 
 # How far a long file is read for what it holds beside blank lines and comments.
 _MOST_READ = 32 << 20
 _CHUNK = 1 << 20
+# What one script sources for settings.
+_MAX_SOURCED = 16
+_SETTINGS_LIMIT = 16 * 1024
 # The kernel reads no more of the line (BINPRM_BUF_SIZE, include/uapi/linux/binfmts.h).
 _SHEBANG = re.compile(r"#![ \t]{0,255}([^ \t\r\n]{1,255})[ \t]{0,255}([^\r\n]{0,255})")
 # OpenRC's scripts are shell, run by a program of its own.
@@ -89,13 +92,29 @@ def interpreter_of(text: str) -> Optional[Invocation]:
     return resolve([shebang[1], *shebang[2].split()]) if shebang else None
 
 
-def parse_script(file: StartFile) -> Script:
+def settings_of(files: Files) -> Settings:
+    """Reads the files that one script sources by their whole paths, a few, for what they set."""
+    left = [_MAX_SOURCED]
+
+    def read(path: str) -> Optional[str]:
+        left[0] -= 1
+        if left[0] < 0:
+            return None
+        try:
+            return files.head(path, _SETTINGS_LIMIT).decode("utf-8", "surrogateescape")
+        except Unreadable:
+            return None
+
+    return read
+
+
+def parse_script(file: StartFile, settings: Optional[Settings] = None) -> Script:
     """The script's commands; a single one for a binary, and for an interpreter that is no shell (the script in its here_docs)."""
     if file.text.startswith("\x7fELF"):
         return _one_command(file.text, file.path)
     interpreter = interpreter_of(file.text)
     if interpreter is None or interpreter.name in SHELL_SCRIPTS:
-        return parse(file.text)
+        return parse(file.text, settings)
     return _one_command(file.text, interpreter.program, file.text)
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Optional
 
 from tables.host.startup.entries import StartupEntry, StartupFiles
 from tables.text.lines import logical_lines
+from tables.text.programs import SHELLS, resolve
 
 # inittab(5): actions that start no process.
 _NO_PROCESS = frozenset({"initdefault", "off"})
@@ -37,7 +39,7 @@ def network_daemons(source: StartupFiles) -> Iterator[StartupEntry]:
             if len(fields) >= _INETD_FIELDS - 1 and not fields[0].startswith("#") and fields[5] != "internal":
                 command = " ".join([fields[5], *fields[6:7][0].split()[1:]]) if fields[6:] else fields[5]
                 user = re.split(r"[.:/]", fields[4])[0]
-                yield StartupEntry("inetd", "connection", file, number, command, run_as=user)
+                yield StartupEntry("inetd", "connection", file, number, command, run_as=user, judged=_over_connection(command))
     for file in source.read_each(["/etc/xinetd.conf", *source.paths("/etc/xinetd.d")]):
         settings: dict[str, tuple[int, str]] = {}
         for number, line in enumerate(file.text.split("\n"), 1):
@@ -49,9 +51,17 @@ def network_daemons(source: StartupFiles) -> Iterator[StartupEntry]:
                 command = f"{server} {settings.get('server_args', (0, ''))[1]}".strip()
                 why = "disable = yes" if settings.get("disable", (0, ""))[1] == "yes" else None
                 user = settings.get("user", (0, ""))[1] or None
-                yield StartupEntry("inetd", "connection", file, number, command, run_as=user, disabled_why=why)
+                judged = _over_connection(command)
+                yield StartupEntry("inetd", "connection", file, number, command, run_as=user, disabled_why=why, judged=judged)
             if line.strip() == "}":
                 settings = {}
+
+
+def _over_connection(command: str) -> Optional[str]:
+    """What comes to the same as a shell that a connection is the input of; None for what is no such shell."""
+    found = resolve(command.split())
+    is_open = found is not None and found.name in SHELLS and found.script is None and found.code is None
+    return f"nc -l -e {command}" if is_open else None
 
 
 def logrotate_scripts(source: StartupFiles) -> Iterator[StartupEntry]:
