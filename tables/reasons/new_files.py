@@ -11,7 +11,11 @@ from tables.host.disk.file_heads import ELF, SCRIPT
 from tables.host.disk.file_status import FileStatus
 from tables.indicators.process_names import hidden_component, is_below, process_names
 
-_PROGRAM_FOLDERS = ("/bin", "/sbin", "/usr/bin", "/usr/sbin", "/usr/libexec")
+_PACKAGES_FOLDERS = ("systemd", "udev", "openssh", "cron", "polkit-1", "dbus-1.0", "apt")
+_PROGRAM_FOLDERS = (
+    "/bin", "/sbin", "/usr/bin", "/usr/sbin", "/usr/libexec", "/usr/games",
+    *(f"{library}/{name}" for library in ("/lib", "/usr/lib") for name in _PACKAGES_FOLDERS),
+)  # fmt: skip
 # Only what lies directly in these: below them are modules and add-ons that are built or fetched on the host.
 _LIBRARY_FOLDERS = frozenset(
     folder + triplet

@@ -92,9 +92,14 @@ def profile(source: StartupFiles) -> Iterator[StartupEntry]:
 def shell_rc(source: StartupFiles) -> Iterator[StartupEntry]:
     """What the shells and sessions of one account read, service accounts included: one entry a file.
 
-    Left out are copies of the skeleton files (useradd(8)) that every new home gets, and files without any command.
+    Left out are copies of the skeleton files (useradd(8)) that every new home gets, and files without any command. The skeleton
+    files themselves are entries, so that a copy is not left out for a command that nobody has seen.
     """
-    skeleton = {file.sha256 for file in source.in_folders([_SKELETON], "")}
+    skeleton = set()
+    for file in source.in_folders([_SKELETON], ""):
+        skeleton.add(file.sha256)
+        if os.path.basename(file.path) in _HOME_FILES and file.text.strip():
+            yield StartupEntry("shell_rc", "new account", file, 0, file.path, SCRIPT)
     for account, path, file in source.below_homes(_HOME_FILES, _HOME_FOLDERS):
         if file.sha256 is not None and (file.sha256 in skeleton or not file.text.strip()):
             continue

@@ -66,6 +66,16 @@ def test_reports_what_a_file_is(image: Path) -> None:
     assert rows["/etc/passwd"].is_packaged is None
 
 
+def test_a_program_of_no_package_is_odd_only_where_packages_alone_put_programs(image: Path) -> None:
+    odd = ("/usr/lib/systemd/systemd-netmon", "/usr/lib/udev/kw", "/usr/games/f2", "/usr/lib/openssh/sftpd", "/usr/lib/kthr.so")
+    plain = ("/usr/lib/python3/dist-packages/x/_x.so", "/usr/lib/jvm/jdk-21/bin/java", "/usr/local/bin/tool", "/opt/x/x")
+    for path in odd + plain:
+        write(image / path[1:], ELF, 0o755)
+    rows, _ = scan(Host(str(image)))
+    found = {path for path, row in rows.items() if "unpackaged_elf_in_system_folder" in (row.reasons or "")}
+    assert found == set(odd)
+
+
 def test_finds_what_find_finds(image: Path) -> None:
     for number in range(300):
         write(image / f"srv/{number % 7}/{number % 11}/f{number}")

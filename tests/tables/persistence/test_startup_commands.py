@@ -187,7 +187,8 @@ def test_skeleton_copies_and_packaged_modules_are_left_out(disk: Disk) -> None:
     for name in ("pam_unix.so", "pam_unlx.so"):
         disk.write(f"/usr/lib/x86_64-linux-gnu/security/{name}", "\x7fELF")
     disk.package("libpam-modules", "/usr/lib/x86_64-linux-gnu/security/pam_unix.so")
-    assert [row.path for row in disk.rows()] == ["/root/.bashrc", "/usr/lib/x86_64-linux-gnu/security/pam_unlx.so"]
+    paths = [row.path for row in disk.rows()]
+    assert paths == ["/etc/skel/.bashrc", "/root/.bashrc", "/usr/lib/x86_64-linux-gnu/security/pam_unlx.so"]
 
 
 def test_packages_of_source_and_program(disk: Disk) -> None:
