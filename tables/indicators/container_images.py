@@ -64,7 +64,7 @@ class ContainerImages:
 
 # A registry's copy of Docker Hub, below the name that such copies are given as a rule.
 _MIRRORED = re.compile(
-    r"[\w.-]+\.[\w.:-]+/(?:[\w.-]{1,64}/){0,2}?(?:docker-?hub(?:-(?:remote|proxy|cache))?|docker-(?:remote|proxy)|docker\.io)/"
+    r"^(?=[\w-]{1,63}\.)[\w.:-]{3,253}/(?:[\w.-]{1,64}/){0,2}?(?:docker-?hub(?:-(?:remote|proxy|cache))?|docker-(?:remote|proxy)|docker\.io)/"
 )
 
 

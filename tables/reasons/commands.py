@@ -23,12 +23,13 @@ from tables.text.shell import Command, Script, parse
 _MAX_DEPTH = 4
 _SHORT = 128
 _MAX_LINE = 4096
+# No path is as long (PATH_MAX, limits.h), quoted or not.
+_LONGEST_PLACE = 32 * 1024
 # Who only reads what was hidden, as a responder does.
 _ENCODED_WORD = r"[\"']?[A-Za-z0-9+/=]+[\"']?"
 _ONLY_DECODES = re.compile(
-    rf"[ \t]*(?:(?:echo|printf)(?:[ \t]+-n)?[ \t]+{_ENCODED_WORD}[ \t]*\|[ \t]*)?base64[ \t]+(?:-d|-D|--decode)"
-    rf"(?:[ \t]*<<<[ \t]*{_ENCODED_WORD})?"
-    r"(?:[ \t]*\|[ \t]*(?:less|more|cat|xxd|hexdump|head|strings|file|jq)(?:[ \t]+-?\w*)?)?[ \t]*"
+    rf"(?:(?:echo|printf)(?:[ \t]+-n)?[ \t]+{_ENCODED_WORD}[ \t]*\|[ \t]*)?base64[ \t]+(?:-d|-D|--decode)"
+    rf"(?:[ \t]*<<<[ \t]*{_ENCODED_WORD})?(?:[ \t]*\|[ \t]*(?:less|more|cat|xxd|hexdump|head|strings|file|jq)(?:[ \t]+-\w+)?)?"
 )
 # Calls of a script's own functions: so much of their bodies is read with the arguments filled in, and so much of these.
 _MAX_CALLED = 32 * 1024
@@ -81,7 +82,7 @@ def without_schedules(crontab: str) -> str:
 
 def place_reasons(text: str) -> frozenset[str]:
     """Whether the program or file that `text` begins with lies in an odd place: temp_path, hidden_path."""
-    return _ODD_PLACES.intersection(command_reasons(text))
+    return _ODD_PLACES.intersection(command_reasons(text[:_LONGEST_PLACE]))
 
 
 def script_reasons(script: Script) -> Iterator[list[str]]:
@@ -161,6 +162,21 @@ def _searched(view: str, text: str) -> frozenset[str]:
     return frozenset(pattern.name for pattern in _patterns_on(view) if pattern.regex.search(text))
 
 
+def _files(view: str, text: str) -> tuple[tuple[str, str], ...]:
+    """(name, file) of each pattern of a view whose match names a file."""
+    return _short_files(view, text) if len(text) <= _SHORT else _named_files(view, text)
+
+
+@functools.lru_cache(maxsize=4096)
+def _short_files(view: str, text: str) -> tuple[tuple[str, str], ...]:
+    return _named_files(view, text)
+
+
+def _named_files(view: str, text: str) -> tuple[tuple[str, str], ...]:
+    matches = ((pattern.name, pattern.regex.search(text)) for pattern in _patterns_on(view))
+    return tuple((name, next(group for group in match.groupdict().values() if group)) for name, match in matches if match)
+
+
 def code_matches(code: str) -> frozenset[str]:
     """What code of another language than the shell's says as a whole: shells over sockets, fetched or decoded code."""
     return _matches("code", code[:CODE_LIMIT])
@@ -217,18 +233,16 @@ class _Judge:
         fed = _fed(script.commands, invocations)
         self.text = script.text
         self.functions = {**self.functions, **script.functions}
-        begun = {unit for found in invocations if found is not None for unit in _services(found, _BEGINS)}
         for command, invocation, is_fed in zip(script.commands, invocations, fed):
             reasons = self._command(command, invocation, is_fed or is_run)
-            stopped = _services(invocation, _STOPS) if invocation is not None else set()
-            if stopped and stopped <= begun:
+            if invocation is not None and "disables_security" in reasons and _are_begun_again(invocation, invocations):
                 # Only for as long as it, or what it reads, is renewed.
                 reasons.discard("disables_security")
             yield reasons
 
     def _command(self, command: Command, found: Optional[Invocation], is_fed: bool) -> set[str]:
         line = _render(command, found)
-        called = list(self._called(found)) if found is not None and self.depth < _MAX_DEPTH else []
+        called = self._called(found) if found is not None and self.functions and self.depth < _MAX_DEPTH else ()
         # What is said to the script's own function, that one says on or does.
         reasons = set() if called else set(_matches("command", line))
         if is_fed:
@@ -237,21 +251,18 @@ class _Judge:
             if starts_miner(found):
                 reasons.add("known_miner")
             reasons |= self._paths(command, found) | self._removed(found)
-        for pattern in _patterns_on("written"):
-            match = pattern.regex.search(line)
-            if match:
-                file = next(group for group in match.groupdict().values() if group)
-                path = self._absolute(posixpath.basename(file) if _URL.match(file) else file)
-                self.written.setdefault(path, set()).add(pattern.name)
-                if posixpath.dirname(path).endswith("bin"):
-                    self.written.setdefault(posixpath.basename(path), set()).add(pattern.name)
-        for pattern in _patterns_on("fleeting"):
-            if match := pattern.regex.search(line):
-                self.fleeting.setdefault(self._absolute(match["file"]), set()).add(pattern.name)
-        if found is not None:
-            reasons = reasons.union(*(code_matches(code) for code in _given_code(command, found)))
+        for name, file in _files("written", line):
+            path = self._absolute(posixpath.basename(file) if _URL.match(file) else file)
+            self.written.setdefault(path, set()).add(name)
+            if posixpath.dirname(path).endswith("bin"):
+                self.written.setdefault(posixpath.basename(path), set()).add(name)
+        for name, file in _files("fleeting", line):
+            self.fleeting.setdefault(self._absolute(file), set()).add(name)
+        codes = _given_code(command, found) if found is not None else ()
+        for code in codes:
+            reasons |= code_matches(code)
         if self.depth < _MAX_DEPTH:
-            reasons |= self._inner(command, found, is_fed, called)
+            reasons |= self._inner(command, found, is_fed, called, codes)
         if self.depth == 0:
             reasons |= self._decoded(command)
         return reasons
@@ -287,8 +298,10 @@ class _Judge:
         normal = posixpath.normpath(path)
         return "/" + normal.lstrip("/") if normal.startswith("/") else normal
 
-    def _inner(self, command: Command, found: Optional[Invocation], is_fed: bool, called: Sequence[str]) -> set[str]:
-        """Reasons of the scripts inside the command; `called` are bodies of functions."""
+    def _inner(
+        self, command: Command, found: Optional[Invocation], is_fed: bool, called: Sequence[str], codes: Sequence[str]
+    ) -> set[str]:
+        """Reasons of the scripts inside the command; `called` are bodies of functions, `codes` texts of other languages."""
         scripts = [(text, False) for text in _prompt_commands(command)]
         if command.substitutions:
             runs_output = found is not None and any(
@@ -299,7 +312,7 @@ class _Judge:
             if found.code is not None and found.is_shell_code:
                 scripts.append((found.code, False))
             scripts += [(without_schedules(text), False) for text in _given_scripts(command, found, is_fed)]
-            scripts += [(text, False) for code in _given_code(command, found) for text in started_by(code)]
+            scripts += [(text, False) for code in codes for text in started_by(code)]
             scripts += [(text, is_fed) for text in called]
         if not scripts:
             return set()
@@ -314,28 +327,26 @@ class _Judge:
         start = self.text.rfind("\n", 0, command.start) + 1
         end = self.text.find("\n", command.end)
         line = self.text[start : end if end >= 0 else len(self.text)] if command.end - command.start < _MAX_LINE else ""
-        return line if len(line) < _MAX_LINE else ""
+        return line.strip() if len(line) < _MAX_LINE else ""
 
-    def _called(self, found: Invocation) -> Iterator[str]:
+    def _called(self, found: Invocation) -> tuple[str, ...]:
         """The body of the function that a command with arguments calls, these filled in for $1 to $9, $@ and $*."""
         body = self.functions.get(found.program)
         if body is None or not found.arguments or "$" not in body or len(body) > self.call_budget[0]:
-            return
+            return ()
         filled = _PARAMETER.sub(lambda match: _parameter(match, found.arguments), body)[: self.call_budget[0]]
         self.call_budget[0] -= len(filled)
-        yield filled
+        return (filled,)
 
     def _decoded(self, command: Command) -> set[str]:
         """Reasons of text that the command carries encoded, decoded once."""
         reasons: set[str] = set()
-        if _ONLY_DECODES.fullmatch(self._line(command)):
-            return reasons
         for text in (command.text, *command.here_docs):
             for literal in _literals(text):
                 found = _Judge(1).union(literal, is_run=False)
                 if found:
                     reasons |= found | {"encoded_payload"}
-        return reasons
+        return set() if reasons and _ONLY_DECODES.fullmatch(self._line(command)) else reasons
 
 
 def _parameter(match: re.Match[str], arguments: Sequence[str]) -> str:
@@ -344,6 +355,13 @@ def _parameter(match: re.Match[str], arguments: Sequence[str]) -> str:
     if number in ("@", "*"):
         return " ".join(arguments[:_MAX_ARGUMENTS])[:_LONGEST_ARGUMENT]
     return arguments[int(number) - 1][:_LONGEST_ARGUMENT] if int(number) <= len(arguments) else ""
+
+
+def _are_begun_again(stop: Invocation, script: Sequence[Optional[Invocation]]) -> bool:
+    """Whether all services that a command stops are started by another of the script."""
+    stopped = _services(stop, _STOPS)
+    begun = {unit for found in script if stopped and found is not None for unit in _services(found, _BEGINS)}
+    return bool(stopped) and stopped <= begun
 
 
 def _services(found: Invocation, verbs: frozenset[str]) -> set[str]:
@@ -421,6 +439,8 @@ def _given_scripts(command: Command, found: Invocation, is_fed: bool) -> list[st
 
 def _given_code(command: Command, found: Invocation) -> list[str]:
     """Text of another language than the shell's that the command gives to its interpreter."""
+    if found.code is None and not (found.reads_input and command.here_docs):
+        return []
     codes = [found.code] if found.code and not found.is_shell_code else []
     codes += command.here_docs if found.reads_input else []
     return codes if codes and is_interpreter(found.name) and found.name not in SHELLS else []

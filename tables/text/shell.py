@@ -6,7 +6,6 @@ import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from itertools import accumulate
 from typing import NamedTuple, Optional
 
@@ -67,10 +66,15 @@ class Command:
     in_function: Optional[str]  # function whose body it is in
     subshell_depth: int  # number of ( … ) around it
 
-    @cached_property
+    @property
     def invocation(self) -> Optional[Invocation]:
         """What its words start, wrappers (nohup, env …) stepped over; None without words."""
-        return resolve(self.words)
+        # functools.cached_property takes a lock for each of thousands of commands, before Python 3.12.
+        kept = self.__dict__
+        if "kept_invocation" not in kept:
+            kept["kept_invocation"] = resolve(self.words)
+        found: Optional[Invocation] = kept["kept_invocation"]
+        return found
 
 
 @dataclass(frozen=True)

@@ -61,13 +61,13 @@ _HOOKS = (
 )  # fmt: skip
 _POSTGRESQL = re.compile(
     r"[ \t]*(?:archive_command|restore_command|archive_cleanup_command|recovery_end_command|ssl_passphrase_command)"
-    r"[ \t]*=?[ \t]*'((?:[^']|'')+)'"
+    r"(?:[ \t]*=)?[ \t]*'((?:[^']|'')+)'"
 )
 _POSTGRESQL_DATA = ("/var/lib/pgsql/data/postgresql.conf", "/var/lib/postgres/data/postgresql.conf")
 # forward(5), procmailrc(5).
 _HOME_PIPES = {
-    ".forward": re.compile(r"[ \t]*[\"']?\|[ \t]*[\"']?([^\"'\n]+)"),
-    ".procmailrc": re.compile(r"[ \t]*\|[ \t]*(\S.*)"),
+    ".forward": re.compile(r"[\"']?\|[ \t]*[\"']?([^\"'\n]+)"),
+    ".procmailrc": re.compile(r"\|[ \t]*(\S.*)"),
 }
 _TOMCAT = re.compile(r"(?:apache-)?tomcat[\d.-]*")
 _TOMCAT_PLACES = ("/usr/share", "/opt", "/usr/local", "/var/lib")
@@ -109,7 +109,8 @@ def _postgresql(source: StartupFiles) -> Iterator[StartupEntry]:
 
 def _mail_of_homes(source: StartupFiles) -> Iterator[StartupEntry]:
     for found in source.below_homes(_HOME_PIPES):
-        matches = ((number, _HOME_PIPES[found.path].match(line)) for number, line in enumerate(found.file.text.split("\n"), 1))
+        lines = enumerate(found.file.text.split("\n"), 1)
+        matches = ((number, _HOME_PIPES[found.path].match(line.strip())) for number, line in lines)
         for number, match in source.first(((number, match) for number, match in matches if match), found.file):
             account = found.account
             yield StartupEntry(MECHANISM, "mail", found.file, number, match[1].strip(), run_as=account.name, home=account.home)

@@ -102,6 +102,7 @@ def test_a_scan_that_never_ends_is_given_up_and_the_next_one_runs() -> None:
 
 def test_a_triage_begins_early_what_it_will_ask_and_answers_the_same() -> None:
     sql = "SELECT * FROM changed_package_files ORDER BY path"
+    wait_until(lambda: not children(os.getpid()), "nothing is left of earlier tests")
     with closing(EmbeddedEngine(Host())) as engine:
         engine.expect(["changed_package_files"])
         assert not children(os.getpid()), "nobody waits for one question in a hurry"

@@ -64,6 +64,7 @@ def test_every_pattern_is_needed_by_one_of_its_samples(number: int, monkeypatch:
     remaining = tuple(other for other in patterns() if other is not pattern)
     monkeypatch.setattr(commands, "_patterns_on", lambda view: tuple(other for other in remaining if other.view == view))
     monkeypatch.setattr(commands, "_short_matches", commands._searched)
+    monkeypatch.setattr(commands, "_short_files", commands._named_files)
     monkeypatch.setattr(commands, "starts_miner", lambda found: False)
     assert any(pattern.name not in judged(pattern, sample) for sample in pattern.must_match)
 
