@@ -9,7 +9,7 @@ from sqlglot import exp
 
 from extension.pack.model import Pack
 from extension.sql_trees import sql_tree
-from tables.reasons.commands import alert_reasons
+from tables.reasons.command_patterns import alert_reasons
 from tables.schema import Table
 
 # A column whose text follows from those of the columns of reasons.

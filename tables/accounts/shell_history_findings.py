@@ -18,7 +18,8 @@ from tables.host import Host
 from tables.host.accounts.databases import Account
 from tables.host.accounts.shell_histories import MAX_COMMAND, NAMES, Entered, parse_history
 from tables.host.disk.files import Files, Unreadable
-from tables.reasons.commands import command_reasons, command_words
+from tables.reasons.command_patterns import command_words
+from tables.reasons.commands import command_reasons
 from tables.schema import BIGINT, TEXT, QueryContext, Row, Words, column, table
 from tables.text.secrets import mask_secrets
 

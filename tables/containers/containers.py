@@ -10,7 +10,7 @@ from tables.host import Host
 from tables.host.containers.model import Container as FoundContainer
 from tables.host.containers.reader import Containers
 from tables.indicators.pools import PoolIndicators, pool_indicators
-from tables.reasons.commands import command_words
+from tables.reasons.command_patterns import command_words
 from tables.reasons.containers import REASONS, ContainerJudge
 from tables.reasons.finding_columns import evidence_column, exception_column
 from tables.schema import BIGINT, DOUBLE, TEXT, QueryContext, Row, column, table

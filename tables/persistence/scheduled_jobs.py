@@ -22,7 +22,8 @@ from tables.host.schedulers.files import CRON, SCRIPT_FOLDERS, Daemons, JobFile,
 from tables.host.schedulers.job_files import at_time, parse_anacrontab, parse_at_job, parse_fcrontab, parse_incrontab
 from tables.host.schedulers.schedule_text import anacron_text, cron_text
 from tables.host.systemd.timers import timer_jobs
-from tables.reasons.commands import command_reasons, script_reasons, text_reasons
+from tables.reasons.command_patterns import text_reasons
+from tables.reasons.commands import command_reasons, script_reasons
 from tables.reasons.crontabs import environment_reasons, job_reasons, job_script, job_words
 from tables.reasons.started_commands import CommandFacts, StartedCommand
 from tables.reasons.started_files import SEARCH_PATH

@@ -16,7 +16,8 @@ from tables.host.systemd.generators import read_generators
 from tables.host.systemd.managers import Manager, Unit, UnitFile
 from tables.host.systemd.syntax import Setting, activated_unit, events, last_value, split_name
 from tables.host.systemd.units import SystemdUnits
-from tables.reasons.commands import alert_reasons, command_reasons, text_reasons
+from tables.reasons.command_patterns import alert_reasons, text_reasons
+from tables.reasons.commands import command_reasons
 from tables.reasons.followed_scripts import script_file_reasons
 from tables.reasons.mining.started_miners import mines_by_environment
 from tables.reasons.started_commands import CommandFacts, StartedCommand

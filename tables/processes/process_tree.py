@@ -21,7 +21,7 @@ from tables.host.processes.pidspace import hold
 from tables.host.processes.procfs import CLOCK_TICKS, Process, ProcStat, container_id, parse_cgroup
 from tables.host.processes.visibility import Visibility
 from tables.indicators.process_names import process_names
-from tables.reasons.commands import alert_reasons, judged_words
+from tables.reasons.command_patterns import alert_reasons, judged_words
 from tables.reasons.running_commands import RunningCommands
 from tables.schema import BIGINT, TEXT, QueryContext, Row, column, table
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from tables.reasons.commands import alert_reasons, code_matches, command_reasons
+from tables.reasons.command_patterns import alert_reasons, code_matches
+from tables.reasons.commands import command_reasons
 from tables.text.code_calls import CODE_LIMIT, started_by
 
 # Strings of Python, Perl, PHP, Ruby, Lua and JavaScript; what is never closed ends with its line, or with the text.

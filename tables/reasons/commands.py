@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import functools
 import posixpath
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple, Optional
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Optional
 
-from tables.indicators.loader import load_yaml
-from tables.indicators.preloads import preload_origins
-from tables.indicators.process_names import process_names
+from tables.reasons.command_patterns import code_matches, matches, named_files, text_reasons
 from tables.reasons.mining.started_miners import starts_miner
-from tables.schema import Words
-from tables.text.code_calls import CODE_LIMIT, started_by
+from tables.text.code_calls import started_by
+from tables.text.encoded_texts import encoded_texts
 from tables.text.programs import CARRIERS, SHELLS, Invocation, is_interpreter
 from tables.text.shell import Command, Script, parse
 
 # Scripts within scripts (sh -c, $(…), here-documents) that are looked into.
 _MAX_DEPTH = 4
-_SHORT = 128
 _MAX_LINE = 4096
 # No path is as long (PATH_MAX, limits.h), quoted or not.
 _LONGEST_PLACE = 32 * 1024
@@ -35,8 +29,6 @@ _ONLY_DECODES = re.compile(
 _MAX_CALLED = 32 * 1024
 _MAX_ARGUMENTS = 64
 _LONGEST_ARGUMENT = 512
-# What a pattern may look at; the head comment of command_patterns.yaml says what each is.
-VIEWS = ("text", "command", "fed", "program", "written", "fleeting", "code")
 
 _STARTS_WITH_SCRIPT = ("$(", "`", "<(")
 _PARAMETER = re.compile(r"\"\$\{?@\}?\"|\$(?:\{([1-9@*])\}|([1-9@*]))")
@@ -45,26 +37,12 @@ _CRON_SCHEDULE = re.compile(
     r"^[ \t]*(?:@\w+|(?:[\d*][\d*/,-]*[ \t]+){3}(?:[\d*/,A-Za-z-]+[ \t]+)[\d*/,A-Za-z-]+)[ \t]+(?:root[ \t]+)?", re.MULTILINE
 )
 _STARTUP_FILE = re.compile(r"/cron|rc\.local|/init\.d/|/profile|\.(?:sh|bashrc|profile|bash_profile|start)$")
-_ENCODED = re.compile(r"[A-Za-z0-9+/]{24,}={0,2}")
 _URL = re.compile(r"[a-z]+://|[\w-]+(?:\.[\w-]+)+(?::\d+)?/")
-_ESCAPED = re.compile(r"(?:\\{1,2}x[0-9A-Fa-f]{2}){8,}")
-_PRINTABLE = bytes(range(0x20, 0x7F)) + b"\t\n\r"
 _ODD_PLACES = frozenset({"temp_path", "hidden_path"})
 _TRANSPARENT = frozenset({"echo", "printf"})
 _BEGINS = frozenset({"start", "restart", "try-restart"})
 _STOPS = frozenset({"stop"})
 _REMOVERS = frozenset({"rm", "unlink", "shred"})
-
-
-class Pattern(NamedTuple):
-    """One entry of command_patterns.yaml; its head comment says what each field means."""
-
-    name: str
-    view: str
-    regex: re.Pattern[str]
-    is_alert: bool
-    must_match: tuple[str, ...]
-    must_not_match: tuple[str, ...]
 
 
 def command_reasons(command: str) -> list[str]:
@@ -99,92 +77,6 @@ def handed_on(commands: Sequence[Command]) -> list[list[str]]:
         [] if found is None else [without_schedules(text) for text in _given_scripts(command, found, is_fed)]
         for command, found, is_fed in zip(commands, invocations, _fed(commands, invocations))
     ]
-
-
-@functools.cache
-def patterns() -> tuple[Pattern, ...]:
-    """All patterns, read once when first needed."""
-    return tuple(
-        Pattern(
-            entry["name"],
-            entry["view"],
-            re.compile(_with_lists(entry["pattern"]), re.DOTALL),
-            entry.get("alert", True),
-            tuple(entry["must_match"]),
-            tuple(entry["must_not_match"]),
-        )
-        for entry in load_yaml("command_patterns.yaml")["patterns"]
-    )
-
-
-def _with_lists(pattern: str) -> str:
-    pattern = pattern.replace("{writable_folders}", process_names().writable_folders_pattern)
-    pattern = pattern.replace("{tool_folders}", process_names().tool_folders_pattern)
-    return pattern.replace("{preload_tools}", preload_origins().tools_pattern)
-
-
-def command_words() -> Words:
-    """The names of all patterns, as the words of a column of reasons."""
-    return Words(tuple(sorted({pattern.name for pattern in patterns()})))
-
-
-def judged_words() -> Words:
-    """The same for a column of which those that are worth an alert by themselves have one, and the others explain."""
-    return Words(tuple(sorted(_alerts())), tuple(sorted({pattern.name for pattern in patterns()} - _alerts())))
-
-
-@functools.cache
-def _alerts() -> frozenset[str]:
-    return frozenset(pattern.name for pattern in patterns() if pattern.is_alert)
-
-
-def alert_reasons(*reasons: Optional[str]) -> list[str]:
-    """Which of these reasons (columns of them, separated by commas) are worth an alert by themselves; sorted, each once."""
-    return sorted(_alerts().intersection(*[{word for text in reasons if text for word in text.split(",")}]))
-
-
-@functools.cache
-def _patterns_on(view: str) -> tuple[Pattern, ...]:
-    return tuple(pattern for pattern in patterns() if pattern.view == view)
-
-
-def _matches(view: str, text: str) -> frozenset[str]:
-    return _short_matches(view, text) if len(text) <= _SHORT else _searched(view, text)
-
-
-@functools.lru_cache(maxsize=4096)
-def _short_matches(view: str, text: str) -> frozenset[str]:
-    """The same, remembered: scripts are full of the same short commands (`exit 0`, `shift`)."""
-    return _searched(view, text)
-
-
-def _searched(view: str, text: str) -> frozenset[str]:
-    return frozenset(pattern.name for pattern in _patterns_on(view) if pattern.regex.search(text))
-
-
-def _files(view: str, text: str) -> tuple[tuple[str, str], ...]:
-    """(name, file) of each pattern of a view whose match names a file."""
-    return _short_files(view, text) if len(text) <= _SHORT else _named_files(view, text)
-
-
-@functools.lru_cache(maxsize=4096)
-def _short_files(view: str, text: str) -> tuple[tuple[str, str], ...]:
-    return _named_files(view, text)
-
-
-def _named_files(view: str, text: str) -> tuple[tuple[str, str], ...]:
-    matches = ((pattern.name, pattern.regex.search(text)) for pattern in _patterns_on(view))
-    return tuple((name, next(group for group in match.groupdict().values() if group)) for name, match in matches if match)
-
-
-def code_matches(code: str) -> frozenset[str]:
-    """What code of another language than the shell's says as a whole: shells over sockets, fetched or decoded code."""
-    return _matches("code", code[:CODE_LIMIT])
-
-
-def text_reasons(text: str) -> set[str]:
-    """What the raw text of a file says by itself, whatever it means: characters or blanks that hide part of it."""
-    return set(_matches("text", text))
 
 
 class _SourceLines:
@@ -244,19 +136,19 @@ class _Judge:
         line = _render(command, found)
         called = self._called(found) if found is not None and self.functions and self.depth < _MAX_DEPTH else ()
         # What is said to the script's own function, that one says on or does.
-        reasons = set() if called else set(_matches("command", line))
+        reasons = set() if called else set(matches("command", line))
         if is_fed:
-            reasons |= _matches("fed", line)
+            reasons |= matches("fed", line)
         if found is not None:
             if starts_miner(found):
                 reasons.add("known_miner")
             reasons |= self._paths(command, found) | self._removed(found)
-        for name, file in _files("written", line):
+        for name, file in named_files("written", line):
             path = self._absolute(posixpath.basename(file) if _URL.match(file) else file)
             self.written.setdefault(path, set()).add(name)
             if posixpath.dirname(path).endswith("bin"):
                 self.written.setdefault(posixpath.basename(path), set()).add(name)
-        for name, file in _files("fleeting", line):
+        for name, file in named_files("fleeting", line):
             self.fleeting.setdefault(self._absolute(file), set()).add(name)
         codes = _given_code(command, found) if found is not None else ()
         for code in codes:
@@ -277,7 +169,7 @@ class _Judge:
             reasons |= self.written.get(full, set())
             if full in self.fleeting:
                 self.has_run.add(full)
-            reasons |= _matches("program", f"source {full}" if found.name in (".", "source") else full)
+            reasons |= matches("program", f"source {full}" if found.name in (".", "source") else full)
         if found.name in ("cd", "pushd") and found.arguments:
             folder = self._absolute(found.arguments[-1])
             self.folders = [entry for entry in self.folders if entry[0] < command.subshell_depth]
@@ -342,7 +234,7 @@ class _Judge:
         """Reasons of text that the command carries encoded, decoded once."""
         reasons: set[str] = set()
         for text in (command.text, *command.here_docs):
-            for literal in _literals(text):
+            for literal in encoded_texts(text):
                 found = _Judge(1).union(literal, is_run=False)
                 if found:
                     reasons |= found | {"encoded_payload"}
@@ -451,27 +343,3 @@ def _prompt_commands(command: Command) -> Iterator[str]:
     if "PROMPT_COMMAND" in command.text:
         yield from (value for name, value in command.assignments if name == "PROMPT_COMMAND")
         yield from (word.partition("=")[2] for word in command.words if word.startswith("PROMPT_COMMAND="))
-
-
-def _literals(text: str) -> Iterable[str]:
-    r"""The texts hidden in `text` as base64, hexadecimal or `\x41` escapes; what does not decode to text is left out."""
-    for match in _ENCODED.finditer(text):
-        word = match[0].rstrip("=")
-        for decode in (_from_base64, bytes.fromhex):
-            try:
-                decoded = decode(word)
-            except (ValueError, binascii.Error):
-                continue
-            if _is_text(decoded):
-                yield decoded.decode("utf-8", "replace")
-    for match in _ESCAPED.finditer(text):
-        yield bytes.fromhex(match[0].replace("\\", "").replace("x", "")).decode("utf-8", "replace")
-
-
-def _from_base64(word: str) -> bytes:
-    return base64.b64decode(word + "=" * (-len(word) % 4), validate=True)
-
-
-def _is_text(data: bytes) -> bool:
-    """Whether nearly all of it is printable ASCII."""
-    return len(data.translate(None, _PRINTABLE)) * 20 <= len(data)

@@ -12,7 +12,8 @@ from tables.host.containers.model import Container, HostMount
 from tables.indicators.container_images import container_images
 from tables.indicators.pools import HIGH, LOW, MEDIUM, PoolIndicators
 from tables.indicators.process_names import is_below, process_names
-from tables.reasons.commands import alert_reasons, command_reasons
+from tables.reasons.command_patterns import alert_reasons
+from tables.reasons.commands import command_reasons
 from tables.reasons.mining.process_strings import variables
 from tables.reasons.mining.signals import Facts, Verdict, miner_signals
 from tables.schema import Words

@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from tables.host.schedulers.crontab import JobLine, split_input
-from tables.reasons.commands import command_reasons, command_words, script_reasons, text_reasons
+from tables.reasons.command_patterns import command_words, text_reasons
+from tables.reasons.commands import command_reasons, script_reasons
 from tables.reasons.started_files import SEARCH_PATH
 from tables.schema import Words
 from tables.text.programs import SHELLS

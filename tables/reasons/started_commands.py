@@ -11,7 +11,8 @@ from typing import Any, Optional, TypeVar
 from tables.host import Host
 from tables.host.disk.files import DEFAULT_LIMIT, Unreadable
 from tables.host.disk.start_files import StartFile, parse_script, settings_of
-from tables.reasons.commands import alert_reasons, command_reasons, command_words, handed_on, script_reasons
+from tables.reasons.command_patterns import alert_reasons, command_words
+from tables.reasons.commands import command_reasons, handed_on, script_reasons
 from tables.reasons.followed_scripts import FollowedScripts
 from tables.reasons.started_files import SEARCH_PATH, Started, StartedFiles
 from tables.schema import BIGINT, TEXT, QueryContext, Row, column

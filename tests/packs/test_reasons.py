@@ -11,7 +11,7 @@ from extension.engines import ResultRow
 from extension.engines.embedded import EmbeddedEngine
 from extension.pack.model import load_pack, shipped_pack
 from tables.host import Host
-from tables.reasons.commands import patterns
+from tables.reasons.command_patterns import patterns
 from tests.support.planted_files import plant
 
 ALERTS = sorted({pattern.name for pattern in patterns() if pattern.is_alert})

@@ -14,7 +14,7 @@ from extension.engines import EngineError, ResultRow, core
 from extension.engines.embedded import as_logged
 from extension.engines.functions import register_functions
 from extension.engines.vtable import VirtualTable
-from tables.reasons.commands import alert_reasons
+from tables.reasons.command_patterns import alert_reasons
 from tables.schema import Column, WireRow, wire_value
 
 Rows = Mapping[str, Sequence[Mapping[str, Any]]]

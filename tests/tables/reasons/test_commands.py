@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 import tables
 from tables.indicators.loader import load_yaml, miner_programs
 from tables.indicators.preloads import preload_origins
-from tables.reasons import commands
+from tables.reasons import command_patterns, commands
 from tables.reasons.code_strings import code_reasons
-from tables.reasons.commands import VIEWS, Pattern, command_reasons, patterns, script_reasons
+from tables.reasons.command_patterns import VIEWS, Pattern, patterns
+from tables.reasons.commands import command_reasons, script_reasons
 from tables.text.shell import parse
 
 MEBIBYTE = 1 << 20
@@ -62,9 +63,9 @@ def test_every_pattern_is_needed_by_one_of_its_samples(number: int, monkeypatch:
     """Without this pattern at least one of its must_match samples loses the reason."""
     pattern = patterns()[number]
     remaining = tuple(other for other in patterns() if other is not pattern)
-    monkeypatch.setattr(commands, "_patterns_on", lambda view: tuple(other for other in remaining if other.view == view))
-    monkeypatch.setattr(commands, "_short_matches", commands._searched)
-    monkeypatch.setattr(commands, "_short_files", commands._named_files)
+    monkeypatch.setattr(command_patterns, "_patterns_on", lambda view: tuple(other for other in remaining if other.view == view))
+    monkeypatch.setattr(command_patterns, "_short_matches", command_patterns._searched)
+    monkeypatch.setattr(command_patterns, "_short_files", command_patterns._searched_files)
     monkeypatch.setattr(commands, "starts_miner", lambda found: False)
     assert any(pattern.name not in judged(pattern, sample) for sample in pattern.must_match)
 
