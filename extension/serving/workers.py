@@ -13,7 +13,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Optional
+from typing import Optional, Union
 
 from extension.serving import worker as process
 from extension.serving.blocks import Blocks
@@ -111,7 +111,10 @@ class Workers:
                 if self._keeper is None:
                     self._keeper = _Keeper(self._fork)
                     self._keeper.start()
-                found = self._keeper.new()
+                try:
+                    found = self._keeper.new()
+                except OSError as error:
+                    raise TableError(f"{table.name}: no process can be started that scans: {error.strerror}") from None
                 if found.answers(_START_SECONDS):
                     self._current = found
                 else:
@@ -156,7 +159,12 @@ class Workers:
         """Fork; in the thread that keeps the process alive, for it is killed when that thread ends (PR_SET_PDEATHSIG)."""
         ours, theirs = socket.socketpair()
         parent = os.getpid()
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError:
+            ours.close()
+            theirs.close()
+            raise
         if pid == 0:
             ours.close()
             process.run(theirs, self.tables, self.host.settings, parent, self._osqueryd)
@@ -170,14 +178,21 @@ class _Keeper(threading.Thread):
     def __init__(self, fork: Callable[[], WorkerEnd]) -> None:
         super().__init__(name="keeper", daemon=True)
         self._fork = fork
-        self._wanted: queue.SimpleQueue[queue.SimpleQueue[WorkerEnd]] = queue.SimpleQueue()
+        self._wanted: queue.SimpleQueue[queue.SimpleQueue[Union[WorkerEnd, OSError]]] = queue.SimpleQueue()
 
     def new(self) -> WorkerEnd:
-        """A new process."""
-        reply: queue.SimpleQueue[WorkerEnd] = queue.SimpleQueue()
+        """A new process; OSError where there can be none."""
+        reply: queue.SimpleQueue[Union[WorkerEnd, OSError]] = queue.SimpleQueue()
         self._wanted.put(reply)
-        return reply.get()
+        found = reply.get()
+        if isinstance(found, OSError):
+            raise found
+        return found
 
     def run(self) -> None:
         while True:
-            self._wanted.get().put(self._fork())
+            reply = self._wanted.get()
+            try:
+                reply.put(self._fork())
+            except OSError as error:
+                reply.put(error)

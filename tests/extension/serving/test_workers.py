@@ -207,6 +207,20 @@ def test_a_stopped_process_is_passed_over(served: Served) -> None:
     wait_until(lambda: not Path(f"/proc/{pid}").exists(), "the end of the stopped process")
 
 
+def test_where_no_process_can_be_had_the_query_fails_and_the_next_one_is_answered(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> int:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    first = served.pid()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fork", fail)
+        os.kill(first, signal.SIGKILL)
+        assert "Resource temporarily unavailable" in served.error("who")
+    assert served.pid() not in (first, os.getpid())
+
+
 def test_a_killed_process_is_replaced(served: Served) -> None:
     os.kill(served.pid(), signal.SIGKILL)
     assert served.rows("plain")
