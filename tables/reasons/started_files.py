@@ -105,16 +105,19 @@ class StartedFiles:
         return self._real[path]
 
     def _path(self, given: str, is_script: bool, search_path: Sequence[str], home: Optional[str], folder: str) -> Optional[str]:
-        if home and given.startswith(("~/", "$HOME/", "${HOME}/")):
-            given = home + given[given.index("/") :]
-        if home and "/~/" in folder:
-            folder = f"{home}/{folder.partition('/~/')[2]}"
+        if home:
+            given, folder = _from_home(given, home), _from_home(folder, home)
         if not given or _VARIABLE_PARTS.search(given) or given.startswith(("~", "<(", "-")):
             return None
         if is_script or "/" in given:
             return os.path.normpath(os.path.join(folder, given)) if folder.startswith("/") or given.startswith("/") else None
         places = (f"{place}/{given}" for place in search_path)
         return next((place for place in places if self.real_path(place) is not None), None)
+
+
+def _from_home(path: str, home: str) -> str:
+    """The path with `~` or `$HOME` at its beginning filled in."""
+    return home + path[path.index("/") :] if path.startswith(("~/", "$HOME/", "${HOME}/")) else path
 
 
 def _language(found: Invocation) -> Optional[str]:
@@ -144,7 +147,8 @@ def _invocations(
         found = command.invocation
         inner = [*given, *command.substitutions] if is_thorough else []
         if found is not None and found.name in ("cd", "pushd") and found.arguments:
-            folder = os.path.join(folder, found.arguments[-1])
+            target = found.arguments[-1]
+            folder = target if target.startswith("~/") else os.path.join(folder, target)
         elif found is not None and found.is_shell_code and found.code:
             inner.insert(0, found.code)
         elif found is not None and (found.name not in _STARTS_NOTHING or (found.script and found.name in (".", "source"))):

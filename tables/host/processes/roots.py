@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import NamedTuple, Optional
 
-from tables.host.disk.tree import walk
+from tables.host.disk.tree import Walked, walk
 from tables.host.disk.unmarked import open_unmarked
 from tables.host.processes.procfs import Procfs
 
@@ -40,12 +40,9 @@ class RootFolder:
 
     def locate(self, path: str) -> Optional[Located]:
         """The file at the absolute `path`, None when there is none; OSError when it cannot be reached."""
-        try:
-            found = walk(self.fd, path)
-        except OSError as error:
-            if error.errno in _MISSING:
-                return None
-            raise
+        found = self._walked(path)
+        if found is None:
+            return None
         try:
             return Located(found.path, os.fstat(found.fd), _head(found.fd), found.by_alternatives)
         finally:
@@ -53,12 +50,9 @@ class RootFolder:
 
     def names(self, path: str, most: int) -> list[str]:
         """The names in the folder at `path`, at most so many of them; [] when it is none, OSError when it cannot be reached."""
-        try:
-            found = walk(self.fd, path)
-        except OSError as error:
-            if error.errno in _MISSING:
-                return []
-            raise
+        found = self._walked(path)
+        if found is None:
+            return []
         try:
             with os.scandir(f"/proc/self/fd/{found.fd}") as entries:
                 return [entry.name for entry in islice(entries, most)]
@@ -66,6 +60,14 @@ class RootFolder:
             return []
         finally:
             os.close(found.fd)
+
+    def _walked(self, path: str) -> Optional[Walked]:
+        try:
+            return walk(self.fd, path)
+        except OSError as error:
+            if error.errno in _MISSING:
+                return None
+            raise
 
 
 def _head(fd: int) -> bytes:
