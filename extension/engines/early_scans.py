@@ -17,7 +17,8 @@ class EarlyScans:
     """Scans the given tables from now on; each answer serves once, and every other scan is run as it comes.
 
     Tables that remember what they saw are scanned in this process, all at once, for others ask for what they found; the rest
-    one after another in a process of their own, or where there is none as they are asked.
+    one after another in a process of their own, or where there is none as they are asked. Whoever asks for a scan before its
+    turn has come does not wait for it.
     """
 
     def __init__(self, tables: Collection[Table], host: Host) -> None:
@@ -41,7 +42,7 @@ class EarlyScans:
     def scan(self, table: Table, query: QueryContext) -> Scanned:
         """As a Scanner: the answer that was begun early, else a scan now."""
         early = self._answers.pop(table.name, None)
-        if early is None:
+        if early is None or early.cancel():
             return self._otherwise.scan(table, query)
         asked, answer = early.result()
         query.take(asked)
@@ -58,6 +59,8 @@ class EarlyScans:
 
         def scan_all() -> None:
             for table in tables:
+                if not (answers[table.name].running() or answers[table.name].set_running_or_notify_cancel()):
+                    continue
                 query = QueryContext(budget_seconds=table.budget_seconds * self._host.settings.budget_factor)
                 try:
                     found = scanner.scan(table, query)
@@ -68,4 +71,6 @@ class EarlyScans:
                 self._workers.end()
 
         if tables:
+            # The first one's turn has come already.
+            answers[tables[0].name].set_running_or_notify_cancel()
             threading.Thread(target=scan_all, name="early scans", daemon=True).start()

@@ -51,6 +51,7 @@ class KernelFunctionFinding(Row):
     sop_steps=(11,),
     examples=["SELECT function, reason, callback, module, evidence FROM kernel_function_findings WHERE exception = ''"],
     cache_seconds=60.0,
+    scan_early=True,
 )
 def kernel_function_findings(host: Host, query: QueryContext) -> Iterator[KernelFunctionFinding]:
     """One row per changed function and callback; none on a kernel that runs as it was built.

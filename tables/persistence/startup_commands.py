@@ -123,6 +123,7 @@ class StartupCommand(StartedCommand):
         "SELECT mechanism, path, line, program_path FROM startup_commands WHERE is_packaged = 0 AND program_is_packaged = 0",
     ],
     cache_seconds=30.0,
+    scan_early=True,
 )
 def startup_commands(host: Host, query: QueryContext) -> Iterator[StartupCommand]:
     """One row per command of a configuration file; a script that is run or sourced whole is one row with line 0.

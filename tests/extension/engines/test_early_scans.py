@@ -73,6 +73,15 @@ def test_an_answer_comes_from_another_process_once_with_all_that_it_lacks() -> N
     wait_until(lambda: not children(os.getpid()), "the process ends when it has nothing left to scan")
 
 
+def test_what_is_asked_before_its_turn_is_scanned_here_and_not_again_there() -> None:
+    host = in_a_hurry()
+    scans = EarlyScans([stuck, who], host)
+    wait_until(lambda: bool(children(os.getpid())), "the scan that never ends has begun")
+    assert scans.scan(who, QueryContext()).rows == [{"number": str(os.getpid())}]
+    scans.close()
+    wait_until(lambda: not children(os.getpid()), "nothing is left of it")
+
+
 def test_a_table_that_remembers_is_scanned_at_once_in_this_process_and_then_as_it_is_asked() -> None:
     host = in_a_hurry()
     scans = EarlyScans([here], host)
