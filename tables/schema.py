@@ -274,6 +274,9 @@ class Table:
     of_extension: bool = False
     # Whether an answer rests on what earlier scans remembered, whose loss must be said.
     remembers: bool = False
+    # Whether an answer rests on nothing but files that it looks at by path through `host.files`: while none of them changes,
+    # the same answer serves again. No time of day, no process and no forked reader may have a share in it.
+    rests_on_files: bool = False
     # Whether a triage begins its scan at once, beside the others: it takes or waits for seconds, whatever is asked. If it does
     # not remember what it saw, it is scanned in a process of its own: no other table has a share in what it reads.
     scan_early: bool = False

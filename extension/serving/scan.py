@@ -6,6 +6,7 @@ import logging
 import threading
 from typing import NamedTuple, Optional, Protocol
 
+from extension.serving.file_answers import FileAnswers
 from tables.errors import BadQuestion, BudgetExceeded, TableError
 from tables.host import Host
 from tables.schema import QueryContext, Table, WireRow
@@ -34,13 +35,21 @@ class Scanner(Protocol):
 def scan(table: Table, host: Host, query: QueryContext) -> Scanned:
     """Scan in this thread. Never raises: whatever goes wrong is the answer's error."""
     rows: list[WireRow] = []
-    try:
+
+    def generate() -> list[WireRow]:
         for row in table.generate(host, query):
             if len(rows) >= table.max_rows:
                 query.truncate(f"more than {table.max_rows} rows")
                 break
             rows.append(row.to_wire())
             query.check_time()
+        return rows
+
+    try:
+        # A triage asks once.
+        if table.rests_on_files and host.is_live and not host.settings.is_triage:
+            return Scanned(host.state("answers that rest on files", FileAnswers).rows(table, query, generate))
+        generate()
     except (TableError, OSError) as error:
         return Scanned([], str(error), isinstance(error, BadQuestion))
     except MemoryError:

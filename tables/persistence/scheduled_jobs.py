@@ -70,6 +70,7 @@ class ScheduledJob(StartedCommand):
         "SELECT path, line, run_as, schedule_text, command, reasons FROM scheduled_jobs WHERE reasons <> ''",
         "SELECT scheduler, path, schedule, command FROM scheduled_jobs WHERE is_reboot = 1 AND program_is_packaged = 0",
     ],
+    rests_on_files=True,
 )
 def scheduled_jobs(host: Host, query: QueryContext) -> Iterator[ScheduledJob]:
     """One row per job; of a script in cron.daily and the like one for itself (line 0), and one per remarkable command in it.

@@ -124,6 +124,7 @@ class StartupCommand(StartedCommand):
     ],
     cache_seconds=30.0,
     scan_early=True,
+    rests_on_files=True,
 )
 def startup_commands(host: Host, query: QueryContext) -> Iterator[StartupCommand]:
     """One row per command of a configuration file; a script that is run or sourced whole is one row with line 0.

@@ -77,6 +77,7 @@ class SystemdUnitCommand(StartedCommand):
         "SELECT unit, path, command, run_as, wanted_by, triggers FROM systemd_unit_commands "
         "WHERE is_packaged = 0 AND directive LIKE 'Exec%'",
     ],
+    rests_on_files=True,
 )
 def systemd_unit_commands(host: Host, query: QueryContext) -> Iterator[SystemdUnitCommand]:
     """One row per Exec…= command, per event that starts another unit, per LD_… variable, per generator, per other file.

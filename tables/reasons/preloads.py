@@ -162,9 +162,7 @@ class PreloadJudge:
         return odd
 
     def _real(self, path: str) -> str:
-        root = self.files.root
-        located = os.path.realpath(self.files.locate(path))
-        return located if root == "/" else located[len(root) :]
+        return self.files.real_path(path)
 
     def _read(self, path: str) -> Optional[RawFile]:
         if path not in self._raw:

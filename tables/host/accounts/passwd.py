@@ -9,7 +9,8 @@ from functools import cached_property
 from typing import Optional
 
 from tables.host.accounts.databases import Account, parse_passwd
-from tables.host.disk.files import DEFAULT_LIMIT, FileKey, Files, Unreadable, file_key
+from tables.host.disk.files import DEFAULT_LIMIT, Files, Unreadable
+from tables.host.disk.footprint import FileKey, file_key
 from tables.unseen import Unseen
 
 _FILE = "/etc/passwd"

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple, Optional, TypeVar, cast
 
 from tables.host import Host
 from tables.host.containers.model import Container
-from tables.host.disk.files import FileKey, Files, Unreadable, file_key
+from tables.host.disk.files import Files, Unreadable
+from tables.host.disk.footprint import FileKey, file_key
 from tables.schema import QueryContext
 from tables.unseen import Unseen, heard
 

@@ -10,6 +10,7 @@ import weakref
 from collections.abc import Iterator
 from typing import Optional
 
+from tables.host.disk.footprint import collected
 from tables.host.disk.tree import PATH, open_in_root
 from tables.host.disk.unmarked import unmarked
 from tables.unseen import say_cut
@@ -18,7 +19,6 @@ _OPEN_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 _MAX_LINKS = 40
 DEFAULT_LIMIT = 4 * 1024 * 1024
 HASH_LIMIT = 256 * 1024 * 1024
-FileKey = tuple[int, int, int, int, int]
 
 
 class Unreadable(OSError):
@@ -50,6 +50,16 @@ def _can_exist(path: str) -> bool:
         return b"\0" not in os.fsencode(path)
     except UnicodeEncodeError:
         return False
+
+
+def _saw(path: str, follow: bool, status: os.stat_result) -> None:
+    if (footprint := collected()) is not None:
+        footprint.saw(path, follow, status)
+
+
+def _failed(path: str, follow: bool) -> None:
+    if (footprint := collected()) is not None and _can_exist(path):
+        footprint.failed(path, follow)
 
 
 class Files:
@@ -107,12 +117,20 @@ class Files:
     def real_path(self, path: str) -> str:
         """`path` with every link in it resolved, as the host itself sees it."""
         located = os.path.realpath(self.locate(path))
+        if (footprint := collected()) is not None:
+            footprint.resolved(path, located)
         return located if self.root == "/" else located[len(self.root) :] or "/"
 
     def open(self, path: str) -> int:
         """A descriptor of the regular file at `path`; Unreadable for anything else, FIFOs and devices included."""
-        fd = unmarked(lambda flags: self._open(path, flags), _OPEN_FLAGS)
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
+        try:
+            fd = unmarked(lambda flags: self._open(path, flags), _OPEN_FLAGS)
+        except Unreadable:
+            _failed(path, True)
+            raise
+        status = os.fstat(fd)
+        _saw(path, True, status)
+        if not stat.S_ISREG(status.st_mode):
             os.close(fd)
             raise Unreadable(path, "not a regular file", errno.EINVAL)
         return fd
@@ -172,9 +190,12 @@ class Files:
         """The file's status; of the link itself where `follow` is false."""
         if self.root == "/" and _can_exist(path):
             try:
-                return os.stat(path, follow_symlinks=follow)
+                status = os.stat(path, follow_symlinks=follow)
             except OSError as error:
+                _failed(path, follow)
                 raise _unreadable(path, error) from None
+            _saw(path, follow, status)
+            return status
         fd = self._open(path, PATH, follow)
         try:
             return os.fstat(fd)
@@ -201,10 +222,12 @@ class Files:
         try:
             fd = self._open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except Unreadable as error:
+            _failed(path, True)
             if error.is_missing:
                 return []
             raise
         try:
+            _saw(path, True, os.fstat(fd))
             return sorted(os.listdir(fd))
         except OSError as error:
             raise _unreadable(path, error) from None
@@ -213,8 +236,13 @@ class Files:
 
     def link_target(self, path: str) -> str:
         """What the symbolic link at `path` names, as it is written there."""
-        fd = self._open(path, PATH, follow=False)
         try:
+            fd = self._open(path, PATH, follow=False)
+        except Unreadable:
+            _failed(path, False)
+            raise
+        try:
+            _saw(path, False, os.fstat(fd))
             return os.readlink("", dir_fd=fd)
         except OSError as error:
             # No link: readlinkat(2) says ENOENT of a descriptor that is none.
@@ -226,11 +254,6 @@ class Files:
         """The absolute paths of all entries of `folder`, sorted."""
         for name in self.names(folder):
             yield os.path.join(folder, name)
-
-
-def file_key(status: os.stat_result) -> FileKey:
-    """What tells one state of a file from another."""
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def read_fd(fd: int, limit: int) -> bytes:

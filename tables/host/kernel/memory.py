@@ -49,7 +49,9 @@ def parse_symbols(pieces: Iterable[bytes], wanted: Iterable[str]) -> Symbols:
         for address, name, following in line.findall(data):
             start = int(address, 16)
             found.setdefault(name.decode("ascii"), {}).setdefault(start, max(0, int(following, 16) - start))
-        pages.update(int(address, 16) >> 12 for address in builtin.findall(data))
+        # Few of the many pieces have any, and looking at each line for one costs as much as all the names.
+        if b"\t[__builtin__" in data or b"\t[bpf]" in data:
+            pages.update(int(address, 16) >> 12 for address in builtin.findall(data))
         # Two whole lines, so that a symbol at the end is seen with the one after it.
         rest = data[data.rfind(b"\n", 0, max(0, len(data) - 2 * _MAX_LINE)) + 1 :]
     return Symbols({name: [Symbol(*symbol) for symbol in symbols.items()] for name, symbols in found.items()}, frozenset(pages))

@@ -14,7 +14,8 @@ from typing import Optional
 
 from tables.errors import TableError
 from tables.host import Host
-from tables.host.disk.files import HASH_LIMIT, Files, Unreadable, file_key
+from tables.host.disk.files import HASH_LIMIT, Files, Unreadable
+from tables.host.disk.footprint import file_key
 from tables.host.packages import rpm_database
 from tables.host.packages.owners import (
     DPKG_INFO,

@@ -12,7 +12,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Mapping
 from typing import NamedTuple, Optional
 
-from tables.host.disk.files import FileKey, file_key
+from tables.host.disk.footprint import FileKey, file_key
 from tables.host.disk.unmarked import open_unmarked
 from tables.host.processes.procfs import Procfs
 

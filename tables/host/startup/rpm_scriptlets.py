@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from typing import NamedTuple, Optional
 
 from tables.errors import TableError
-from tables.host.disk.files import Files, Unreadable, file_key
+from tables.host.disk.files import Files, Unreadable
+from tables.host.disk.footprint import file_key
 from tables.host.disk.start_files import StartFile
 from tables.host.packages import rpm_database
 from tables.host.startup.entries import StartupEntry, StartupFiles

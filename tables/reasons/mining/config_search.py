@@ -12,7 +12,8 @@ from typing import NamedTuple, Optional
 from tables.fair_shares import in_time
 from tables.host import Host
 from tables.host.accounts.databases import Account, parse_passwd
-from tables.host.disk.files import FileKey, Unreadable, file_key
+from tables.host.disk.files import Unreadable
+from tables.host.disk.footprint import FileKey, file_key
 from tables.host.disk.settings_files import SettingsFile, read_settings
 from tables.host.disk.shallow_walk import Walk
 from tables.host.processes.process_files import ProcessFiles

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import NamedTuple, Optional
 
 from tables.host import Host
-from tables.host.disk.files import FileKey, file_key
+from tables.host.disk.footprint import FileKey, file_key
 from tables.host.processes.binary_strings import MAX_SEARCHED, BinaryCache, BinaryFacts, Needles
 from tables.host.processes.executables import DELETED, living, running_file
 from tables.host.processes.process_files import ProcessFiles

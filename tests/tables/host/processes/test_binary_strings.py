@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tables.host.disk.files import file_key
+from tables.host.disk.footprint import file_key
 from tables.host.processes.binary_strings import MAX_SEARCHED, BinaryCache, BinaryFacts, Needles, examine_fd, packer_of
 from tables.host.processes.procfs import Procfs
 from tests.support.planted_programs import SHELL, Planter, copy_shell
