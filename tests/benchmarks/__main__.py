@@ -14,6 +14,7 @@ from pathlib import Path
 from tables.errors import TableError
 from tests.benchmarks import connections, containers, fleet, hidden, pack_day, processes, recent_files, startup, triage
 from tests.benchmarks.figures import Run
+from tests.benchmarks.goals import conclusion
 from tests.benchmarks.measure import FIGURES, REPOSITORY, BenchmarkError, Options
 
 _SUBJECTS = {
@@ -53,6 +54,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="minehunt-bench-") as folder:
         options = Options(arguments.quick, arguments.profile, Path(folder))
         succeeded = [_measured(name, options) for name in arguments.subjects or _SUBJECTS]
+    print(conclusion())
     if arguments.json:
         Run({**machine, "commit": _commit()}, FIGURES).write(arguments.json)
     return 0 if all(succeeded) else 1

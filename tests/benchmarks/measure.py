@@ -22,6 +22,7 @@ from typing import NamedTuple, Optional, Union
 from tables.host import Host
 from tables.schema import QueryContext, Table
 from tests.benchmarks.figures import Figure
+from tests.benchmarks.goals import Goal, judge
 
 # What this run has shown so far.
 FIGURES: list[Figure] = []
@@ -54,12 +55,16 @@ Subject = Callable[[], Taken]
 
 @dataclass
 class Series:
-    """The rounds of one subject; `limit` is set, in seconds, when it did not end within them. `note` is printed behind it."""
+    """The rounds of one subject; `limit` is set, in seconds, when it did not end within them.
+
+    Whether it met its `goal`, and `note`, are printed behind it.
+    """
 
     name: str
     rounds: list[Taken] = field(default_factory=list)
     limit: Optional[float] = None
     note: str = ""
+    goal: Optional[Goal] = None
 
     @property
     def best(self) -> float:
@@ -166,13 +171,21 @@ def show(title: str, rows: Sequence[Series], reference: Optional[Series] = None,
         cpu = "" if row.limit else duration(row.cpu)
         if not row.limit:
             keep(title, row.name, row.best, row.cpu, of)
-        lines.append((row.name, more + duration(row.best), more + duration(row.median), cpu, _ratio(row, reference), row.note))
+        said = "; ".join(filter(None, (_verdict(title, row, reference), row.note)))
+        lines.append((row.name, more + duration(row.best), more + duration(row.median), cpu, _ratio(row, reference), said))
     show_lines(title, lines, note)
 
 
 def keep(title: str, name: str, seconds: float, cpu: float, reference: Optional[tuple[str, float]] = None) -> None:
     """Put a figure into the run; `reference` is what it is a multiple of, with the seconds of that."""
     FIGURES.append(Figure(title, name, seconds, cpu, *((reference[0], seconds / reference[1]) if reference else ())))
+
+
+def _verdict(title: str, row: Series, reference: Optional[Series]) -> str:
+    if row.goal is None or (row.goal.is_ratio and (reference is None or reference.limit)):
+        return f"goal: {row.goal.text}, which is not there" if row.goal is not None else ""
+    seconds = float("inf") if row.limit else row.best
+    return judge(f"{title}: {row.name}", row.goal, seconds / reference.best if row.goal.is_ratio and reference else seconds)
 
 
 def _ratio(row: Series, reference: Optional[Series]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 _MIB = 1 << 20
 
@@ -19,15 +20,25 @@ def processes(pid: int) -> list[int]:
     return found
 
 
-def memory(pid: int) -> str:
-    """What all of them hold: each page once, and as the sum of their resident sizes (proc_pid_smaps(5))."""
+class Memory(NamedTuple):
+    """Bytes: each page once, and as the sum of resident sizes (proc_pid_smaps(5))."""
+
+    pss: int
+    rss: int
+
+    def __str__(self) -> str:
+        return f"PSS {self.pss / _MIB:.1f} MiB, RSS {self.rss / _MIB:.1f} MiB"
+
+
+def memory(pid: int) -> Memory:
+    """What all of them hold."""
     totals = {"Pss": 0, "Rss": 0}
     for each in processes(pid):
         for line in Path(f"/proc/{each}/smaps_rollup").read_text().splitlines()[1:]:
             name, _, value = line.partition(":")
             if name in totals:
                 totals[name] += int(value.split()[0]) * 1024
-    return f"PSS {totals['Pss'] / _MIB:.1f} MiB, RSS {totals['Rss'] / _MIB:.1f} MiB"
+    return Memory(totals["Pss"], totals["Rss"])
 
 
 def cpu_seconds(pid: int) -> float:
