@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import json
 import os
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.lab.namespaces import bring_up_loopback, end_with_parent, mount
-from tests.lab.room import CDN_POOL, CONTROL_SERVER, LISTED_POOL, POOL, POOLS
+from tests.lab.room import CDN_POOL, CONTROL_SERVER, LISTED_POOL, POOL, POOLS, compile_library
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 _MS_MOVE = 8192
@@ -19,6 +20,19 @@ _MS_MOVE = 8192
 _SYSTEM = frozenset(
     {"bin", "boot", "dev", "etc", "lib", "lib32", "lib64", "libx32", "opt", "proc", "sbin", "srv", "sys", "usr", "var"}
 )
+# When a process began and how much it has used is the kernel's to tell, by the other clocks.
+_CLOCK = """
+#define _GNU_SOURCE
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+int clock_gettime(clockid_t clock, struct timespec *now) {
+    int failed = syscall(SYS_clock_gettime, clock, now);
+    if (!failed && clock == CLOCK_REALTIME) now->tv_sec += SECONDS;
+    return failed;
+}
+"""
 _EMPTY = {"/tmp": 0o1777, "/var/tmp": 0o1777, "/dev/shm": 0o1777, "/run": 0o755, "/root": 0o700, "/home": 0o755}
 
 
@@ -55,7 +69,18 @@ def enter(arguments: list[str]) -> None:
     os.chroot(".")
     os.chdir("/")
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    if ahead := getattr(importlib.import_module(f"tests.lab.{arguments[1]}"), "CLOCK_AHEAD_SECONDS", 0):
+        environment["LD_PRELOAD"] = plant_clock(ahead)
     os.execve(sys.executable, [sys.executable, "-m", "tests.lab.enter", "--inside", *arguments[1:]], environment)
+
+
+def plant_clock(ahead: int) -> str:
+    """A packaged library that puts the day's clock ahead by so many seconds for whoever preloads it; its path."""
+    path = compile_library(_CLOCK.replace("SECONDS", str(ahead)), "/usr/lib/lab-clock/libclock.so")
+    database = Path("/var/lib/dpkg/info")
+    database.joinpath("lab-clock.list").write_text(f"{path}\n")
+    database.joinpath("lab-clock.md5sums").write_text(f"{hashlib.md5(Path(path).read_bytes()).hexdigest()}  {path[1:]}\n")
+    return path
 
 
 def be_init(subject: str) -> int:
