@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import os
 
+from tables.host.disk.inode_flags import IMMUTABLE
 from tests.lab.case import case
+from tests.lab.cases_files import marked
 from tests.lab.room import Planted, Room
 
 _KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB7PVjVQmHfqqxDsSpWUW3tDpV7cGjC5vDhmy0eVvBGn"
@@ -373,3 +375,18 @@ def _(room: Room) -> Planted:
     planted = person(room, "labown", 1827)
     key(room, "/home/labown", f"{_KEY} x", 0o664, owner=1827)
     return planted
+
+
+@case(14, immutable_key_file="username")
+def immutable_keys(room: Room) -> Planted:
+    """keys that not even root can take out of the file."""
+    account(room, "lablocked", 1840, "/home/lablocked", "/bin/bash", "!")
+    path = key(room, "/home/lablocked", f"{_KEY} x", owner=1840)
+    return {"username": "lablocked", "path": marked(room, path, IMMUTABLE)}
+
+
+@immutable_keys.twin
+def _(room: Room) -> Planted:
+    """a key in a file that its owner can change."""
+    account(room, "labopen", 1841, "/home/labopen", "/bin/bash", "!")
+    return {"username": "labopen", "path": key(room, "/home/labopen", f"{_KEY} mlee@laptop", owner=1841)}

@@ -28,3 +28,15 @@ def _(room: Room) -> Planted:
     """an editor's language server, which indexes for hours."""
     path = "/root/.local/share/nvim/mason/packages/rust-analyzer/rust-analyzer"
     return {"pid": room.start(room.program(path, is_busy=True), before=lambda: os.nice(-10))}
+
+
+@case(6, needs=("cc",), busy_suspect="pid", odd_place_program="pid")
+def busy_in_a_temporary_folder(room: Room) -> Planted:
+    """a program in /var/tmp that keeps a core busy."""
+    return {"pid": room.start(room.program("/var/tmp/.cache-x/upd", is_busy=True), before=go_first)}
+
+
+@busy_in_a_temporary_folder.twin
+def _(room: Room) -> Planted:
+    """a renderer in /opt that keeps a core busy."""
+    return {"pid": room.start(room.program("/opt/render/render", is_busy=True), before=lambda: os.nice(-10))}

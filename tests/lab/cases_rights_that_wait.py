@@ -6,6 +6,7 @@ import os
 import struct
 
 from tests.lab.case import case
+from tests.lab.programs import elf
 from tests.lab.room import Planted, Room
 
 # include/uapi/linux/capability.h: VFS_CAP_REVISION_2 with its effective bit; permitted and inheritable sets, twice 32 bits.
@@ -112,3 +113,28 @@ def _(room: Room) -> Planted:
     """root's shell history, and a history of another tool that is a link."""
     room.link("/root/.config/lab_history", "/root/.lesshst")
     return {"path": room.write("/root/.bash_history", "ls\nuptime\n", 0o600)}
+
+
+@case(11, unowned_boot_module="path")
+def module_that_boots(room: Room) -> Planted:
+    """a module of nobody's, among packaged ones, that every boot loads."""
+    folder = "/usr/lib/modules/6.1.0-lab"
+    paths = [room.write(f"{folder}/kernel/net/{name}.ko", elf(), 0o644) for name in ("labnet", "labsync")]
+    room.package("linux-image-lab", paths[0])
+    room.write(f"{folder}/modules.dep", "kernel/net/labnet.ko:\nkernel/net/labsync.ko:\n")
+    room.write("/etc/modules-load.d/sync.conf", "labsync\n")
+    return {"path": "/lib/modules/6.1.0-lab/kernel/net/labsync.ko", "module": "labsync"}
+
+
+@module_that_boots.twin
+def _(room: Room) -> Planted:
+    """a packaged module, one that DKMS built, and one that is installed nowhere."""
+    folder = "/usr/lib/modules/6.1.0-twin"
+    packaged = room.write(f"{folder}/kernel/net/twinnet.ko", elf(), 0o644)
+    built = room.write(f"{folder}/updates/dkms/zfslab.ko", elf(), 0o644)
+    room.package("linux-image-twin", packaged)
+    room.write("/var/lib/dkms/zfslab/2.1/6.1.0-twin/x86_64/module/zfslab.ko", elf(), 0o644)
+    room.link("2.1/6.1.0-twin/x86_64", "/var/lib/dkms/zfslab/kernel-6.1.0-twin-x86_64")
+    room.write(f"{folder}/modules.dep", "kernel/net/twinnet.ko:\nupdates/dkms/zfslab.ko:\n")
+    room.write("/etc/modules-load.d/twin.conf", "twinnet\nzfslab\nloop\n")
+    return {"path": (packaged, built), "module": ("twinnet", "zfslab")}

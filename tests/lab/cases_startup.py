@@ -369,3 +369,37 @@ def _(room: Room) -> Planted:
     """an agent in /opt that a desktop login starts."""
     room.write("/etc/xdg/autostart/agent.desktop", _ENTRY.format("Agent", "/opt/agent/tray --hidden"))
     return {"pid": room.run("/opt/agent/tray", "--hidden")}
+
+
+@case(5, name_service_unpackaged_library="program_path")
+def name_service(room: Room) -> Planted:
+    """a library of nobody's that every look-up of an account loads."""
+    library = room.program("/usr/lib/libnss_cachesync.so.2", mode=0o644)
+    room.append("/etc/nsswitch.conf", "passwd: files cachesync")
+    return {"program_path": library, "path": "/etc/nsswitch.conf"}
+
+
+@name_service.twin
+def _(room: Room) -> Planted:
+    """a packaged library, and a service whose library is not installed."""
+    library = room.program("/usr/lib/libnss_labsss.so.2", mode=0o644)
+    room.package("libnss-labsss", library)
+    room.append("/etc/nsswitch.conf", "group: files labsss\nhosts: files labgone dns")
+    return {"program_path": library}
+
+
+@case(5, stray_script_among_packaged="path")
+def early_boot_script(room: Room) -> Planted:
+    """a module of dracut's, among the packaged ones, that nobody packaged."""
+    text = '#!/bin/bash\ncheck() { return 0; }\ninstall() { inst_hook pre-pivot 50 "$moddir/sync.sh"; }\n'
+    return {"path": room.write("/usr/lib/dracut/modules.d/98sync/module-setup.sh", text, 0o755)}
+
+
+@early_boot_script.twin
+def _(room: Room) -> Planted:
+    """an administrator's hook where administrators put theirs, and a packaged module."""
+    text = "#!/bin/bash\ncheck() { return 0; }\n"
+    packaged = room.write("/usr/lib/dracut/modules.d/98raid/module-setup.sh", text, 0o755)
+    room.package("dracut-labraid", packaged)
+    hook = '#!/bin/sh\n[ "$1" = prereqs ] && exit 0\n. /usr/share/initramfs-tools/hook-functions\ncopy_exec /sbin/mdadm\n'
+    return {"path": (packaged, room.write("/etc/initramfs-tools/hooks/site", hook, 0o755))}
