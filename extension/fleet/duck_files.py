@@ -20,6 +20,29 @@ from extension.fleet.reading import COUNTER, JSON, ROWS, TEXT, TIME, Loaded, bat
 from extension.fleet.sources import DOCUMENT, LINES, PARQUET, Problem, Source
 
 MEMORY = "1GB"
+_NAMED = "stage JOIN names ON name = logged"
+_HEARD = "JOIN heard USING (identifier, decorations)"
+# Spelt by nearly every line as osquery spells it.
+_ACTION = """CASE action WHEN 'added' THEN 'added'::actions WHEN 'removed' THEN 'removed' WHEN 'snapshot' THEN 'snapshot'
+    ELSE coalesce(try_cast(lower(action) AS actions), 'other') END"""
+_EVENTS = f"(SELECT * FROM {_NAMED} WHERE columns IS NOT NULL)"  # noqa: S608  # SQL of our own making
+_RUN = "sender, number, is_read, epoch, counter, unix_time"
+# What there was between the first and the last snapshot of a batch is of no account.
+_SNAPSHOT_ROWS = f"""
+    WITH ends AS (
+        SELECT sender, number, unnest([first_time, last_time]) AS unix_time FROM (
+            SELECT sender, number, min(unix_time) AS first_time, max(unix_time) AS last_time
+            FROM {_NAMED} {_HEARD} WHERE snapshot IS NOT NULL AND is_read GROUP BY ALL))
+    SELECT {_RUN}, 'snapshot'::actions AS action, unnest(from_json(snapshot, '["JSON"]')) AS columns
+    FROM {_NAMED} {_HEARD} SEMI JOIN ends USING (sender, number, unix_time)
+    WHERE snapshot IS NOT NULL AND is_read"""  # noqa: S608  # SQL of our own making
+_BATCH_ROWS = f"""
+    WITH batches AS (
+        SELECT {_RUN}, from_json(diff, '{{"removed": ["JSON"], "added": ["JSON"]}}') AS rows
+        FROM {_NAMED} {_HEARD} WHERE diff IS NOT NULL),
+    sides AS (
+        SELECT {_RUN}, unnest(['removed', 'added'])::actions AS action, unnest([rows.removed, rows.added]) AS side FROM batches)
+    SELECT {_RUN}, action, unnest(side) AS columns FROM sides"""  # noqa: S608  # SQL of our own making
 
 
 class DuckFiles:
@@ -30,7 +53,7 @@ class DuckFiles:
         self.folder = Path(tempfile.mkdtemp(prefix="minehunt-fleet-"))
         settings = {"memory_limit": memory, "temp_directory": str(self.folder / "spill"), "preserve_insertion_order": "false"}
         try:
-            self.connection = duckdb.connect(str(self.folder / "fleet.duckdb"), config=dict(settings))
+            self.connection = duckdb.connect(":memory:", config=dict(settings))
         except duckdb.Error:
             shutil.rmtree(self.folder, ignore_errors=True)
             raise
@@ -155,27 +178,24 @@ class DuckFiles:
     def _keep(self) -> int:
         """Take what is staged into the tables; the lines that were staged."""
         self._name()
-        self.run("""
-            CREATE OR REPLACE TEMP TABLE heard AS SELECT *, md5_number_lower(identifier || decorations) AS sender
-            FROM (SELECT DISTINCT identifier, decorations FROM stage WHERE name IS NOT NULL)""")
+        self.run(f"""
+            CREATE OR REPLACE TEMP TABLE heard AS SELECT *, {_key("identifier || decorations")} AS sender
+            FROM (SELECT DISTINCT identifier, decorations FROM stage WHERE name IS NOT NULL)""")  # noqa: S608  # SQL of our own making
         self.run("INSERT INTO senders SELECT sender, identifier, decorations FROM heard ANTI JOIN senders USING (sender)")
-        has_snapshots, has_batches, lines = self.run("SELECT count(snapshot) > 0, count(diff) > 0, count(*) FROM stage")[0]
-        self._take("stage", "coalesce(try_cast(lower(action) AS actions), 'other')", "columns IS NOT NULL")
+        has_events, has_snapshots, has_batches, lines = self.run(
+            "SELECT count(columns) > 0, count(snapshot) > 0, count(diff) > 0, count(*) FROM stage"
+        )[0]
+        if has_events:
+            self._take(_EVENTS, _HEARD, _ACTION)
         if has_snapshots:
-            # What there was between the first and the last snapshot of a batch is of no account.
-            self.run("""
-                CREATE OR REPLACE TEMP TABLE ends AS
-                SELECT identifier, decorations, name, unnest(times) AS unix_time FROM (
-                    SELECT identifier, decorations, name, [min(unix_time), max(unix_time)] AS times
-                    FROM stage WHERE snapshot IS NOT NULL GROUP BY ALL)""")
-            at_ends = "snapshot IS NOT NULL AND (identifier, decorations, name, unix_time) IN (FROM ends)"
-            self._take(_unnested("snapshot", at_ends), "'snapshot'")
-            self.run("""INSERT INTO told SELECT DISTINCT sender, number, epoch, counter, unix_time,
-                    CASE WHEN length > 0 THEN 'snapshot' ELSE 'empty' END, NULL::UBIGINT
-                FROM (SELECT *, json_array_length(snapshot) AS length FROM stage WHERE snapshot IS NOT NULL)
-                JOIN heard USING (identifier, decorations) JOIN names ON name = logged""")
-        for side in ("removed", "added") if has_batches else ():
-            self._take(_unnested(f"diff->'{side}'", "diff IS NOT NULL"), f"'{side}'")
+            self.run(f"""
+                INSERT INTO told SELECT sender, number, epoch, counter, unix_time,
+                    CASE WHEN snapshot LIKE '[{{%' OR json_array_length(snapshot) > 0 THEN 'snapshot' ELSE 'empty' END, NULL
+                FROM {_NAMED} {_HEARD} WHERE snapshot IS NOT NULL""")  # noqa: S608  # SQL of our own making
+        for has_rows, rows in ((has_snapshots, _SNAPSHOT_ROWS), (has_batches, _BATCH_ROWS)):
+            if has_rows:
+                self.run(f"CREATE OR REPLACE TEMP TABLE unpacked AS {rows}")
+                self._take("unpacked")
         return int(lines)
 
     def _name(self) -> None:
@@ -193,24 +213,21 @@ class DuckFiles:
                 FROM (SELECT unnest(?) AS logged, unnest(?) AS query, unnest(?) AS is_read) JOIN queries USING (query)""",
                 [logged, bare, read])  # fmt: skip
 
-    def _take(self, stage: str, action: str, condition: str = "true") -> None:
-        """Take rows; what is the same on many hosts is hashed once a batch, and met by its text."""
-        source = f"FROM {stage} JOIN names ON name = logged WHERE {condition}"
+    def _take(self, rows: str, senders: str = "", action: str = "action") -> None:
+        """Take rows; what is the same on many hosts is hashed once a batch, and met by its text.
+
+        Of queries whose rows nobody reads, only when they were reported.
+        """
         self.run(f"""
-            CREATE OR REPLACE TEMP TABLE fresh AS SELECT number, columns, md5_number_lower(columns) AS row_key
-            FROM (SELECT DISTINCT number, columns {source} AND is_read)""")  # noqa: S608  # SQL of our own making
+            CREATE OR REPLACE TEMP TABLE fresh AS SELECT number, columns, {_key("columns")} AS row_key
+            FROM (SELECT DISTINCT number, columns FROM {rows} WHERE is_read AND columns IS NOT NULL)""")  # noqa: S608
         self.run("INSERT INTO contents SELECT number, row_key, columns FROM fresh ANTI JOIN contents USING (number, row_key)")
-        taken = f"SELECT sender, number, epoch, counter, unix_time, {action}"
-        told = "JOIN heard USING (identifier, decorations)"
-        self.run(
-            f"INSERT INTO told {taken}, row_key FROM (SELECT * {source} AND is_read) JOIN fresh USING (number, columns) {told}"
-        )
-        # Of queries whose rows nobody reads, only when they were reported.
         self.run(f"""
-            INSERT INTO told SELECT DISTINCT * FROM ({taken}, NULL::UBIGINT FROM (SELECT * {source} AND NOT is_read) {told})""")  # noqa: S608
+            INSERT INTO told SELECT sender, number, epoch, counter, unix_time, {action}, row_key
+            FROM {rows} LEFT JOIN fresh USING (number, columns) {senders}
+            WHERE row_key IS NOT NULL OR NOT is_read""")  # noqa: S608  # SQL of our own making
 
 
-def _unnested(array: str, condition: str) -> str:
-    """The stage with a line per row of a JSON array of rows."""
-    rows = f"""unnest(from_json({array}, '["JSON"]')) AS columns"""
-    return f"(SELECT * EXCLUDE (columns), {rows} FROM stage WHERE {condition})"  # noqa: S608
+def _key(text: str) -> str:
+    """SQL for a number that nobody finds a second text for."""
+    return f"(md5_number({text}) >> 64)::UBIGINT"
