@@ -51,12 +51,12 @@ def prepare(engine: Engine, names: Names, step: Callable[[str], None] = lambda _
     step("state")
     results = engine.table("logged").join(owners, "sender").drop("sender")
     batches = engine.keep("batches", states.batches(results))
-    gap = usual_gap(engine, batches, len(hosts))
+    gap = usual_gap(engine, results, len(hosts))
     jumping = mark_clocks(list(hosts.values()), now, gap)
     clocks = engine.take("clocks", {"host": "string", "is_jumping": "boolean"}, [(host.key, True) for host in jumping])
     runs = engine.keep("runs", states.runs(batches))
     resets = engine.keep("resets", states.resets(runs))
-    taken = batches.left_join(clocks, "host").filter(lambda t: t.is_jumping.isnull() | (t.unix_time <= now + AHEAD))
+    taken = results.left_join(clocks, "host").filter(lambda t: t.is_jumping.isnull() | (t.unix_time <= now + AHEAD))
     latest = engine.keep("latest", states.latest_snapshots(taken))
     read = results.filter(_.row_key.notnull() | (_.action == "empty"))
     state = engine.keep("state", states.state(read, runs, resets, latest, clocks))
@@ -74,14 +74,18 @@ def prepare(engine: Engine, names: Names, step: Callable[[str], None] = lambda _
     )
 
 
-def usual_gap(engine: Engine, batches: ir.Table, hosts: int) -> int:
+def usual_gap(engine: Engine, results: ir.Table, hosts: int) -> int:
     """The longest silence that nine of ten hosts have between two hours in which they were heard (seconds)."""
-    hours = batches.select("host", hour=(_.unix_time / _HOUR).floor().cast("int64")).distinct()
+    hours = engine.keep("hours", results.select("host", hour=(_.unix_time / _HOUR).floor().cast("int64")).distinct())
+    spans = hours.group_by("host").agg(first=_.hour.min(), last=_.hour.max(), heard=_.count())
+    # Only where an hour is missing is a gap to be looked for.
+    broken = hours.semi_join(spans.filter(_.last - _.first >= _.heard), "host")
     window = ibis.window(group_by="host", order_by="hour")
-    steps = hours.mutate(gap=hours.hour - hours.hour.lag().over(window)).filter(_.gap.notnull())
+    steps = broken.mutate(gap=broken.hour - broken.hour.lag().over(window)).filter(_.gap.notnull())
     gaps = sorted(row["gap"] for row in engine.fetch(steps.group_by("host").agg(gap=_.gap.max())))
+    several = sum(row["hosts"] for row in engine.fetch(spans.filter(_.heard > 1).agg(hosts=_.count())))
     # Hosts that were heard in one hour only have none.
-    gaps = [0] * (hosts - len(gaps)) + gaps
+    gaps = [0] * (hosts - several) + [1] * (several - len(gaps)) + gaps
     return int(gaps[(len(gaps) - 1) * 9 // 10]) * _HOUR if gaps else 0
 
 

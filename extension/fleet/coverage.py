@@ -92,7 +92,7 @@ def _host(ground: Ground, host: Host, heard: dict[str, int], silence: int) -> Ho
 
 def _heard(ground: Ground) -> dict[str, dict[str, int]]:
     """When each host was last heard of each query."""
-    last = ground.batches.filter(_.action != "empty").group_by("host", "query").agg(time=_.unix_time.max())
+    last = ground.results.filter(_.action != "empty").group_by("host", "query").agg(time=_.unix_time.max())
     heard: dict[str, dict[str, int]] = defaultdict(dict)
     for row in ground.engine.fetch(last):
         heard[row["host"]][row["query"]] = row["time"]
@@ -122,7 +122,7 @@ def _failing(ground: Ground, hosts: dict[str, HostCoverage]) -> dict[str, int]:
 
 def _without_removed(ground: Ground) -> tuple[str, ...]:
     """Differential queries of which many changes were logged and never a removed row: what is gone is not logged either."""
-    changes = ground.batches.filter(_.action.isin(("added", "removed")) & (_.counter > 0))
+    changes = ground.batches.filter(_.counter > 0)
     counts = changes.group_by("query").agg(added=(_.action == "added").sum(), removed=(_.action == "removed").sum())
     suspects = ground.engine.fetch(counts.filter((_.removed == 0) & (_.added >= 200)).order_by("query"))
     return tuple(row["query"] for row in suspects if ground.names.kind(row["query"]) == "")

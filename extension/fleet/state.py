@@ -22,8 +22,9 @@ _DAY = 86400
 
 
 def batches(results: ir.Table) -> ir.Table:
-    """Each run of a query that logged anything: host, query, epoch, counter, unix_time, action."""
-    return results.select("host", "query", "epoch", "counter", "unix_time", "action").distinct()
+    """Each run of a differential query that logged anything: host, query, epoch, counter, unix_time, action."""
+    differences = results.filter(_.action.isin(_DIFFERENCES))
+    return differences.select("host", "query", "epoch", "counter", "unix_time", "action").distinct()
 
 
 def runs(batches: ir.Table) -> ir.Table:
@@ -32,8 +33,7 @@ def runs(batches: ir.Table) -> ir.Table:
     base_time is when its full set was logged, NULL when none was; last_time when it last said anything; lost how many differences
     never arrived; starts_late whether the log begins in the middle.
     """
-    differences = batches.filter(_.action.isin(_DIFFERENCES))
-    epochs = differences.group_by("host", "query", "epoch").agg(
+    epochs = batches.group_by("host", "query", "epoch").agg(
         first_time=_.unix_time.min(),
         last_time=_.unix_time.max(),
         base_time=ibis.ifelse(_.counter == 0, _.unix_time, ibis.null("int64")).max(),
@@ -44,7 +44,7 @@ def runs(batches: ir.Table) -> ir.Table:
     current = epochs.join(newest, ["host", "query", "epoch"])
     since = current.select("host", "query", "epoch", "base_time")
     counted = (
-        differences.join(since, ["host", "query", "epoch"])
+        batches.join(since, ["host", "query", "epoch"])
         .filter(_.base_time.isnull() | (_.unix_time >= _.base_time))
         .select("host", "query", "counter")
         .distinct()
@@ -99,9 +99,9 @@ def snapshots(results: ir.Table, latest: ir.Table) -> ir.Table:
     )
 
 
-def latest_snapshots(batches: ir.Table) -> ir.Table:
+def latest_snapshots(results: ir.Table) -> ir.Table:
     """When each host's queries were last and first taken as snapshots: host, query, unix_time, since."""
-    taken = batches.filter(_.action.isin(_SNAPSHOTS))
+    taken = results.filter(_.action.isin(_SNAPSHOTS))
     return taken.group_by("host", "query").agg(unix_time=_.unix_time.max(), since=_.unix_time.min())
 
 
