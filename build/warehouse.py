@@ -59,6 +59,7 @@ def models(kind: str = "map<string, string>") -> dict[str, Any]:
     from extension.fleet import state
     from extension.fleet.columns import SHARED
     from extension.fleet.names import Names
+    from extension.fleet.normalise import normal_texts
     from extension.fleet.rare import FEW, ONE_OF, stackable
     from extension.fleet.shared_things import shared_values
 
@@ -83,7 +84,8 @@ def models(kind: str = "map<string, string>") -> dict[str, Any]:
     clocks = view("clocks", results.select("host", is_jumping=ibis.literal(True)).filter(_.host == "").distinct())
     now = view("state", state.state(results, runs, resets, latest, clocks))
     findings = view("findings", now.filter(_.query.isin(detections)).join(rows, ["query", "row_key"]))
-    things = shared_values(rows, set(SHARED))
+    normal = view("texts", normal_texts(rows))
+    things = shared_values(rows, set(SHARED), normal)
     edges = view("things", now.join(things, ["query", "row_key"]).select("host", "query", "kind", "value").distinct())
     hosts = findings.select("host").distinct()
     with_findings = edges.filter(_.query.isin(detections)).select("host", "kind", "value").distinct()
@@ -92,7 +94,7 @@ def models(kind: str = "map<string, string>") -> dict[str, Any]:
     clean = without.group_by("kind", "value").agg(hosts_without=_.count())
     shared = having.left_join(clean, ["kind", "value"])
     view("shared", shared.select("kind", "value", "hosts", hosts_without=shared.hosts_without.fill_null(0)))
-    stack = now.join(stackable(rows, inventories), ["query", "row_key"])
+    stack = now.join(stackable(rows, names.stacked(), normal), ["query", "row_key"])
     pairs = stack.group_by("host", "kind", "text").agg(first_time=_.first_time.min())
     total = pairs.select("host").distinct().agg(reporting=_.count())
     counted = pairs.group_by("kind", "text").agg(hosts=_.count(), first_time=_.first_time.min())

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Optional
 
 import ibis
@@ -16,6 +17,7 @@ from extension.fleet import state as states
 from extension.fleet.engines import Engine
 from extension.fleet.hosts import AHEAD, Host, Sender, fleet_now, identify, mark_clocks
 from extension.fleet.names import Names
+from extension.fleet.normalise import normal_texts
 
 _HOUR = 3600
 
@@ -34,6 +36,12 @@ class Ground:
     state: ir.Table
     usual_gap: int
     resets: dict[str, int] = field(default_factory=dict)
+
+    @cached_property
+    def normal(self) -> ir.Table:
+        """(text, normal) of the texts in inventories (normalise.normal_texts)."""
+        rows = self.engine.table("rows")
+        return self.engine.keep("normal", normal_texts(rows.filter(_.query.isin(list(self.names.stacked())))))
 
     def of_kind(self, *kinds: str) -> ir.Table:
         """The state of the queries of these kinds."""

@@ -90,6 +90,8 @@ STACKS: Mapping[str, Stack] = {
 }
 # Of an inventory that is not among these, whichever of these columns it has.
 ANY_STACK = Stack("", ("image", "path", "command"), ("module", "fingerprint", "username"), "program_path", "package")
+# Columns of which the texts are compared without what differs from host to host.
+NORMALISED = ("cmdline", "command", "image", "path", "process_name", "exe_path", "unit")
 # Things that hosts of one campaign share, by the columns that have them.
 SHARED = {
     "hash": ("sha256", "exe_sha256"),

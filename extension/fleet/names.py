@@ -51,6 +51,10 @@ class Names:
         """Whether the fleet view looks into the query's rows."""
         return self.kind(name) in ("detection", "inventory") or name in EVIDENCE
 
+    def stacked(self) -> Iterable[str]:
+        """The names of the queries of which the rows are counted over the fleet."""
+        return [*self.of_kind("inventory"), "open_ports"]
+
     def of_kind(self, *kinds: str) -> Iterable[str]:
         """The names of all queries of these kinds."""
         return [name for name, query in self.queries.items() if query.kind in kinds]

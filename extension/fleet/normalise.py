@@ -9,7 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+import ibis
 import ibis.expr.types as ir
+
+from extension.fleet.columns import NORMALISED
 
 # More of a command says nothing about which one it is.
 MAX_TEXT = 2048
@@ -164,6 +167,12 @@ def normalised_expression(text: ir.StringValue) -> ir.StringValue:
     for pattern, replacement in REPLACEMENTS:
         text = text.re_replace(pattern, replacement)
     return text.strip()
+
+
+def normal_texts(rows: ir.Table) -> ir.Table:
+    """(text, normal): every text of the columns of NORMALISED once, since many rows have the same."""
+    texts = ibis.union(*(rows.select(text=rows[column]) for column in NORMALISED), distinct=True)
+    return texts.select("text", normal=normalised_expression(texts.text))
 
 
 def is_distinct(command: str) -> bool:

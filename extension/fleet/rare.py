@@ -18,9 +18,9 @@ import ibis.expr.types as ir
 from ibis import _
 
 from extension.fleet.answers import Ground
-from extension.fleet.columns import ANY_STACK, STACKS
+from extension.fleet.columns import ANY_STACK, STACKS, Stack
 from extension.fleet.hosts import Host
-from extension.fleet.normalise import normalised_expression, without_names
+from extension.fleet.normalise import without_names
 
 # On so few hosts, or on no more than one of so many that reported the query; and never on more than _MANY.
 FEW, ONE_OF = 5, 100
@@ -59,19 +59,28 @@ class Rarity:
     score: float
 
 
-def stackable(rows: ir.Table, inventories: Iterable[str]) -> ir.Table:
-    """(query, row_key, kind, text, example, program, package, reasons): what of the rows of inventories is stacked."""
+def stackable(rows: ir.Table, queries: Iterable[str], normal: ir.Table) -> ir.Table:
+    """(query, row_key, kind, text, example, program, package, reasons): what of the rows of these queries is stacked.
+
+    `normal` is of normal_texts.
+    """
+    by_stack: dict[Stack, list[str]] = defaultdict(list)
+    for query in queries:
+        by_stack[STACKS.get(query, ANY_STACK)].append(query)
     parts = []
-    for query in (*inventories, "open_ports"):
-        stack = STACKS.get(query, ANY_STACK)
-        own = rows.filter(_.query == query)
-        keys = [normalised_expression(own[column]) for column in stack.key] + [own[column] for column in stack.exact]
+    for stack, names in by_stack.items():
+        own = rows.filter(_.query.isin(names))
+        keys = []
+        for number, column in enumerate(stack.key):
+            texts = normal.select(**{f"text_{number}": normal.text, f"normal_{number}": normal.normal})
+            own = own.join(texts, own[column] == texts[f"text_{number}"])
+            keys.append(f"normal_{number}")
         parts.append(
             own.select(
                 "query",
                 "row_key",
-                kind=ibis.literal(stack.kind or query),
-                text=_joined(keys),
+                kind=ibis.literal(stack.kind) if stack.kind else own.query.cast("string"),
+                text=_joined([own[column] for column in (*keys, *stack.exact)]),
                 example=_joined([own[column] for column in (*stack.key, *stack.exact)]),
                 program=own[stack.program] if stack.program else ibis.literal(""),
                 package=own[stack.package] if stack.package else ibis.literal(""),
@@ -90,23 +99,27 @@ def _joined(parts: list[ir.StringValue]) -> ir.StringValue:
 
 def rare(ground: Ground, roles: dict[str, str], infected: Collection[str]) -> list[Rarity]:
     """The rarities, what calls most for a look first; hosts with an incident are told elsewhere and left out."""
-    things = ground.engine.keep("stackable", stackable(ground.engine.table("rows"), ground.names.of_kind("inventory")))
+    rows = stackable(ground.engine.table("rows"), ground.names.stacked(), ground.normal)
+    # Of a query's rows with one text the first stands for all: numbers are sooner counted than texts.
+    first = _.row_key.min().over(ibis.window(group_by=["query", "text"]))
+    things = ground.engine.keep("stackable", rows.mutate(thing=first))
     edges = ground.state.join(things, ["query", "row_key"])
     # Distinct pairs are counted, since what Ibis calls nunique is an estimate on some engines.
-    pairs = ground.engine.keep("stacked", edges.select("host", "kind", "text").distinct())
+    pairs = ground.engine.keep("stacked", edges.select("host", "query", "thing").distinct())
     reporting = {
-        row["kind"]: row["hosts"]
-        for row in ground.engine.fetch(pairs.select("host", "kind").distinct().group_by("kind").agg(hosts=_.count()))
+        STACKS.get(row["query"], ANY_STACK).kind or row["query"]: row["hosts"]
+        for row in ground.engine.fetch(pairs.select("host", "query").distinct().group_by("query").agg(hosts=_.count()))
     }
     if not reporting:
         return []
-    counts = pairs.group_by("kind", "text").agg(hosts=_.count())
+    counts = pairs.group_by("query", "thing").agg(hosts=_.count())
     least = max(FEW, min(_MANY, max(reporting.values()) // ONE_OF))
-    few = ground.engine.keep("few", counts.filter(_.hosts <= least))
+    texts = things.filter(_.row_key == _.thing).select("query", "thing", "kind", "text")
+    few = ground.engine.keep("few", counts.filter(_.hosts <= least).join(texts, ["query", "thing"]))
     # The same on two hosts says more than anything that one host alone has, of which every fleet is full.
     chosen = few.order_by([ibis.desc(_.hosts > 1), _.kind, _.text]).limit(_CANDIDATES)
     grouped = (
-        edges.semi_join(chosen, ["kind", "text"])
+        edges.semi_join(chosen, ["query", "thing"])
         .group_by("host", "kind", "text")
         .agg(
             example=_.example.min(),

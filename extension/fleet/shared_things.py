@@ -19,7 +19,7 @@ from extension.fleet.answers import Ground, with_rows
 from extension.fleet.columns import SHARED
 from extension.fleet.hosts import Host
 from extension.fleet.incidents import HostIncident
-from extension.fleet.normalise import families, is_distinct, normalised, normalised_expression
+from extension.fleet.normalise import families, is_distinct, normalised
 from extension.incidents import Finding
 from tables.indicators.pools import builtin_pool_names
 
@@ -141,18 +141,23 @@ def _clean_hosts(ground: Ground, things: list[Shared], compromised: set[str]) ->
     candidates = ground.engine.take("candidates", {"kind": "string", "value": "string"}, [tuple(thing) for thing in wanted])
     excluded = ground.engine.take("compromised", {"host": "string"}, [(key,) for key in sorted(compromised)])
     rows = ground.engine.table("rows").filter(_.query.isin(list(ground.names.of_kind("inventory"))))
-    named = shared_values(rows, {thing.kind for thing in wanted})
+    named = shared_values(rows, {thing.kind for thing in wanted}, ground.normal)
     named = ground.engine.keep("named", named.semi_join(candidates, ["kind", "value"]))
     standing = ground.state.join(named, ["query", "row_key"]).select("host", "kind", "value").distinct()
     counted = standing.anti_join(excluded, "host").group_by("kind", "value").agg(hosts=_.count())
     return {Shared(row["kind"], row["value"]): row["hosts"] for row in ground.engine.fetch(counted)}
 
 
-def shared_values(rows: ir.Table, kinds: Collection[str]) -> ir.Table:
-    """(query, row_key, kind, value): what hosts of one campaign may share, of these kinds, in rows of any query."""
+def shared_values(rows: ir.Table, kinds: Collection[str], normal: ir.Table) -> ir.Table:
+    """(query, row_key, kind, value): what hosts of one campaign may share, of these kinds, in rows of any query.
+
+    The same may come twice; `normal` is of normal_texts.
+    """
     parts = []
     for kind in sorted(kinds):
         for column in SHARED[kind]:
-            value = normalised_expression(rows[column]) if kind in _NORMALISED else rows[column]
-            parts.append(rows.filter(rows[column] != "").select("query", "row_key", kind=ibis.literal(kind), value=value))
-    return ibis.union(*parts, distinct=True) if len(parts) > 1 else parts[0]
+            part = rows.filter(rows[column] != "").select("query", "row_key", kind=ibis.literal(kind), value=rows[column])
+            if kind in _NORMALISED:
+                part = part.join(normal, part.value == normal.text).select("query", "row_key", "kind", value=normal.normal)
+            parts.append(part)
+    return ibis.union(*parts) if len(parts) > 1 else parts[0]
