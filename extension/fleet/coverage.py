@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
+import ibis
 from ibis import _
 
 from extension.fleet.answers import Ground, with_rows
@@ -20,7 +23,8 @@ _HEALTH = {
     "minehunt_not_denylisted": "denylisted",
     "minehunt_indicators_loaded": "no_indicators",
 }
-_LOADED = ("minehunt_loaded",)
+_LOADED = "minehunt_loaded"
+_KINDS = ("detection", "inventory", "policy")
 
 
 @dataclass
@@ -66,37 +70,41 @@ def coverage(ground: Ground) -> Coverage:
     )
 
 
-def _host(ground: Ground, host: Host, heard: dict[str, int], silence: int) -> HostCoverage:
+def _host(ground: Ground, host: Host, heard: Mapping[str, Any], silence: int) -> HostCoverage:
     last = min(host.last - host.clock_ahead, ground.now)
     if "clock_changed" in host.notes:
-        last = min(max((time for time in heard.values() if time <= ground.now + _DAY), default=last), ground.now)
-    kinds = {ground.names.kind(query) for query in heard}
+        last = min(heard.get("believable") or last, ground.now)
+    kinds = {kind for kind in _KINDS if heard.get(kind) is not None}
     is_silent = ground.now - last > silence
     one = HostCoverage(host, last, "silent" if is_silent else "reporting")
     one.problems += [(note, "") for note in host.notes]
     if host.decorations.get("user", "root") != "root":
         one.problems.append(("no_root", host.decorations["user"]))
-    has_minehunt = bool(host.version) or any(query.endswith(_LOADED) for query in heard) or "detection" in kinds
+    has_minehunt = bool(host.version) or heard.get("loaded") is not None or "detection" in kinds
     if not has_minehunt and not kinds & {"inventory", "policy"}:
         one.state = one.state if is_silent else "blind"
         one.problems.append(("no_extension", ""))
-    policies = [time for query, time in heard.items() if ground.names.kind(query) == "policy"]
+    policies = heard.get("policy")
     for query, problem in _HEALTH.items():
         # A policy that holds has a row each hour; where others were logged since, this one no longer holds.
-        if policies and max(policies) - heard.get(query, 0) > 3 * _HOUR + 600:
+        if policies and policies - (heard.get(query) or 0) > 3 * _HOUR + 600:
             one.problems.append((problem, ""))
     if host.key in ground.resets:
         one.problems.append(("enrolled_again", str(ground.resets[host.key])))
     return one
 
 
-def _heard(ground: Ground) -> dict[str, dict[str, int]]:
-    """When each host was last heard of each query."""
+def _heard(ground: Ground) -> dict[str, dict[str, Any]]:
+    """When each host was last heard of each kind of query, and of those that tell of its health; None for never."""
     last = ground.results.filter(_.action != "empty").group_by("host", "query").agg(time=_.unix_time.max())
-    heard: dict[str, dict[str, int]] = defaultdict(dict)
-    for row in ground.engine.fetch(last):
-        heard[row["host"]][row["query"]] = row["time"]
-    return heard
+    which = {
+        **{kind: last["query"].isin(list(ground.names.of_kind(kind))) for kind in _KINDS},
+        **{query: last["query"] == query for query in _HEALTH},
+        "loaded": last["query"].endswith(_LOADED),
+        "believable": last["time"] <= ground.now + _DAY,
+    }
+    times = {name: ibis.ifelse(condition, last["time"], ibis.null("int64")).max() for name, condition in which.items()}
+    return {row["host"]: row for row in ground.engine.fetch(last.group_by("host").agg(**times))}
 
 
 def _lost(ground: Ground, hosts: dict[str, HostCoverage]) -> None:

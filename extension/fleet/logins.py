@@ -39,6 +39,9 @@ def addresses(ground: Ground) -> dict[str, str]:
 
 def is_own(text: str) -> bool:
     """Whether the text is an address that a host can be reached by."""
+    # Most hosts' decorations have none.
+    if not text:
+        return False
     try:
         address = ipaddress.ip_address(text)
     except ValueError:
