@@ -56,14 +56,14 @@ def next_hosts(ground: Ground, campaigns: list[Campaign], compromised: Collectio
 def _same_way(ground: Ground, campaigns: list[Campaign]) -> list[tuple[str, str, str, str]]:
     """(host, kind, campaign, what) of hosts with a campaign's key or its exposed service; found in the engine."""
     ways = [("key", campaign.name, thing.value) for campaign in campaigns for thing in campaign.things if thing.kind == "key"]
+    exposed = _exposed_there(ground, campaigns)
     for campaign in campaigns:
-        services = {
+        services = exposed[campaign.name] | {
             finding.row["service"]
             for one in campaign.members
             for finding in one.incident.chain.get("weakness", ()) + one.incident.chain.get("entry", ())
             if finding.query.name in _EXPOSED and finding.row.get("service")
         }
-        services |= {row["service"] for row in _exposed_there(ground, campaign)}
         ways += [("service", campaign.name, service) for service in sorted(services)]
     if not ways:
         return []
@@ -82,16 +82,15 @@ def _kind(kind: str, query: str) -> str:
     return "key" if kind == "key" else "exposed" if query == _EXPOSED[0] else "reachable"
 
 
-def _exposed_there(ground: Ground, campaign: Campaign) -> list[dict[str, str]]:
-    """Services that ask for nothing on most of the campaign's hosts, found or not to be its way in."""
-    keys = ground.engine.take("campaign_hosts", {"host": "string"}, [(host.key,) for host in campaign.hosts])
-    exposed = ground.state.filter(_.query == _EXPOSED[0]).semi_join(keys, "host")
-    counted = (
-        with_rows(ground, exposed)
-        .filter(_.service != "")
-        .select("host", "service")
-        .distinct()
-        .group_by("service")
-        .agg(hosts=_.count())
-    )
-    return ground.engine.fetch(counted.filter(_.hosts * 2 >= len(campaign.hosts)).select("service"))
+def _exposed_there(ground: Ground, campaigns: list[Campaign]) -> dict[str, set[str]]:
+    """By campaign, services that ask for nothing on most of its hosts, found or not to be its way in."""
+    members = [(campaign.name, host.key) for campaign in campaigns for host in campaign.hosts]
+    table = ground.engine.take("campaign_hosts", {"campaign": "string", "host": "string"}, members)
+    exposed = with_rows(ground, ground.state.filter(_.query == _EXPOSED[0])).filter(_.service != "")
+    having = exposed.join(table, "host").select("campaign", "host", "service").distinct()
+    found: dict[str, set[str]] = {campaign.name: set() for campaign in campaigns}
+    sizes = {campaign.name: len(campaign.hosts) for campaign in campaigns}
+    for row in ground.engine.fetch(having.group_by("campaign", "service").agg(hosts=_.count())):
+        if row["hosts"] * 2 >= sizes[row["campaign"]]:
+            found[row["campaign"]].add(row["service"])
+    return found
