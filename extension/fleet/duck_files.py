@@ -14,35 +14,13 @@ from typing import Any
 
 import duckdb
 
+from extension.fleet import staged
 from extension.fleet.lines import Reading, rewrite
 from extension.fleet.names import Names
 from extension.fleet.reading import COUNTER, JSON, ROWS, TEXT, TIME, Loaded, batches, paths, quoted, reader
 from extension.fleet.sources import DOCUMENT, LINES, PARQUET, Problem, Source
 
 MEMORY = "1GB"
-_NAMED = "stage JOIN names ON name = logged"
-_HEARD = "JOIN heard USING (identifier, decorations)"
-# Spelt by nearly every line as osquery spells it.
-_ACTION = """CASE action WHEN 'added' THEN 'added'::actions WHEN 'removed' THEN 'removed' WHEN 'snapshot' THEN 'snapshot'
-    ELSE coalesce(try_cast(lower(action) AS actions), 'other') END"""
-_EVENTS = f"(SELECT * FROM {_NAMED} WHERE columns IS NOT NULL)"  # noqa: S608  # SQL of our own making
-_RUN = "sender, number, is_read, epoch, counter, unix_time"
-# What there was between the first and the last snapshot of a batch is of no account.
-_SNAPSHOT_ROWS = f"""
-    WITH ends AS (
-        SELECT sender, number, unnest([first_time, last_time]) AS unix_time FROM (
-            SELECT sender, number, min(unix_time) AS first_time, max(unix_time) AS last_time
-            FROM {_NAMED} {_HEARD} WHERE snapshot IS NOT NULL AND is_read GROUP BY ALL))
-    SELECT {_RUN}, 'snapshot'::actions AS action, unnest(from_json(snapshot, '["JSON"]')) AS columns
-    FROM {_NAMED} {_HEARD} SEMI JOIN ends USING (sender, number, unix_time)
-    WHERE snapshot IS NOT NULL AND is_read"""  # noqa: S608  # SQL of our own making
-_BATCH_ROWS = f"""
-    WITH batches AS (
-        SELECT {_RUN}, from_json(diff, '{{"removed": ["JSON"], "added": ["JSON"]}}') AS rows
-        FROM {_NAMED} {_HEARD} WHERE diff IS NOT NULL),
-    sides AS (
-        SELECT {_RUN}, unnest(['removed', 'added'])::actions AS action, unnest([rows.removed, rows.added]) AS side FROM batches)
-    SELECT {_RUN}, action, unnest(side) AS columns FROM sides"""  # noqa: S608  # SQL of our own making
 
 
 class DuckFiles:
@@ -168,8 +146,10 @@ class DuckFiles:
         rewritten.unlink()
 
     def _stage(self, reader: str) -> None:
+        # Not replaced, which would keep the last batch until this one is read.
+        self.run("DROP TABLE IF EXISTS stage")
         self.run(f"""
-            CREATE OR REPLACE TEMP TABLE stage AS SELECT *, columns IS NULL AND snapshot IS NULL AND diff IS NULL AS no_row FROM (
+            CREATE TEMP TABLE stage AS SELECT *, columns IS NULL AND snapshot IS NULL AND diff IS NULL AS no_row FROM (
                 SELECT name, coalesce(hostIdentifier, '') AS identifier, coalesce(decorations, '{{}}') AS decorations,
                     {TIME} AS unix_time, coalesce(try_cast(epoch AS BIGINT), 0) AS epoch, {COUNTER} AS counter, action,
                     {", ".join(f"{sql} AS {name}" for name, sql in ROWS.items())}, filename AS file
@@ -179,23 +159,18 @@ class DuckFiles:
         """Take what is staged into the tables; the lines that were staged."""
         self._name()
         self.run(f"""
-            CREATE OR REPLACE TEMP TABLE heard AS SELECT *, {_key("identifier || decorations")} AS sender
+            CREATE OR REPLACE TEMP TABLE heard AS SELECT *, {staged.key("identifier || decorations")} AS sender
             FROM (SELECT DISTINCT identifier, decorations FROM stage WHERE name IS NOT NULL)""")  # noqa: S608  # SQL of our own making
         self.run("INSERT INTO senders SELECT sender, identifier, decorations FROM heard ANTI JOIN senders USING (sender)")
         has_events, has_snapshots, has_batches, lines = self.run(
             "SELECT count(columns) > 0, count(snapshot) > 0, count(diff) > 0, count(*) FROM stage"
         )[0]
         if has_events:
-            self._take(_EVENTS, _HEARD, _ACTION)
+            staged.take_events(self.run)
         if has_snapshots:
-            self.run(f"""
-                INSERT INTO told SELECT sender, number, epoch, counter, unix_time,
-                    CASE WHEN snapshot LIKE '[{{%' OR json_array_length(snapshot) > 0 THEN 'snapshot' ELSE 'empty' END, NULL
-                FROM {_NAMED} {_HEARD} WHERE snapshot IS NOT NULL""")  # noqa: S608  # SQL of our own making
-        for has_rows, rows in ((has_snapshots, _SNAPSHOT_ROWS), (has_batches, _BATCH_ROWS)):
-            if has_rows:
-                self.run(f"CREATE OR REPLACE TEMP TABLE unpacked AS {rows}")
-                self._take("unpacked")
+            staged.take_snapshots(self.run)
+        if has_batches:
+            staged.take_batches(self.run)
         return int(lines)
 
     def _name(self) -> None:
@@ -212,22 +187,3 @@ class DuckFiles:
                 INSERT INTO names SELECT logged, number, is_read
                 FROM (SELECT unnest(?) AS logged, unnest(?) AS query, unnest(?) AS is_read) JOIN queries USING (query)""",
                 [logged, bare, read])  # fmt: skip
-
-    def _take(self, rows: str, senders: str = "", action: str = "action") -> None:
-        """Take rows; what is the same on many hosts is hashed once a batch, and met by its text.
-
-        Of queries whose rows nobody reads, only when they were reported.
-        """
-        self.run(f"""
-            CREATE OR REPLACE TEMP TABLE fresh AS SELECT number, columns, {_key("columns")} AS row_key
-            FROM (SELECT DISTINCT number, columns FROM {rows} WHERE is_read AND columns IS NOT NULL)""")  # noqa: S608
-        self.run("INSERT INTO contents SELECT number, row_key, columns FROM fresh ANTI JOIN contents USING (number, row_key)")
-        self.run(f"""
-            INSERT INTO told SELECT sender, number, epoch, counter, unix_time, {action}, row_key
-            FROM {rows} LEFT JOIN fresh USING (number, columns) {senders}
-            WHERE row_key IS NOT NULL OR NOT is_read""")  # noqa: S608  # SQL of our own making
-
-
-def _key(text: str) -> str:
-    """SQL for a number that nobody finds a second text for."""
-    return f"(md5_number({text}) >> 64)::UBIGINT"
