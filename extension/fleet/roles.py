@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 
 from ibis import _
 
@@ -43,9 +43,8 @@ def _by_packages(ground: Ground) -> dict[str, str]:
             .order_by([(_.hosts * 2 - total).abs(), _.thing])
             .limit(40)
         )
-        having: dict[str, set[str]] = defaultdict(set)
-        for row in ground.engine.fetch(pairs.semi_join(likely, "thing")):
-            having[row["thing"]].add(row["host"])
+        owners = pairs.semi_join(likely, "thing").group_by("thing").agg(hosts=_.host.collect())
+        having = {row["thing"]: set(row["hosts"]) for row in ground.engine.fetch(owners)}
         chosen = _splits(having, total)
         if chosen:
             return {key: "+".join(thing for thing in chosen if key in having[thing]) for key in ground.hosts}

@@ -60,7 +60,8 @@ def document(view: FleetView, loaded: Loaded) -> Document:
             "next_left_out": max(0, len(view.next) - _NEXT),
             "coverage": told_coverage(view),
             "hosts": told_hosts(view),
-        }
+        },
+        {},
     )
     return cleaned
 
@@ -205,11 +206,15 @@ def _rarity(one: Rarity) -> Document:
     }
 
 
-def _clean(value: Any) -> Any:
+def _clean(value: Any, known: dict[str, str]) -> Any:
+    """The value with its texts cleaned; `known` are those that were, since most are said of many hosts."""
     if isinstance(value, str):
-        return clean_text(value)
+        cleaned = known.get(value)
+        if cleaned is None:
+            cleaned = known[value] = clean_text(value)
+        return cleaned
     if isinstance(value, list):
-        return [_clean(each) for each in value]
+        return [_clean(each, known) for each in value]
     if isinstance(value, dict):
-        return {clean_text(key) if isinstance(key, str) else key: _clean(each) for key, each in value.items()}
+        return {_clean(key, known): _clean(each, known) for key, each in value.items()}
     return value
