@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import duckdb
 from extension.fleet import staged
 from extension.fleet.lines import Reading, rewrite
 from extension.fleet.names import Names
-from extension.fleet.reading import COUNTER, JSON, ROWS, TEXT, TIME, Loaded, batches, paths, quoted, reader
+from extension.fleet.reading import ANY, IS_PLAIN, JSON, PLAIN, ROWS, TEXT, Loaded, batches, paths, quoted, reader
 from extension.fleet.sources import DOCUMENT, LINES, PARQUET, Problem, Source
 
 MEMORY = "1GB"
@@ -36,6 +36,7 @@ class DuckFiles:
             shutil.rmtree(self.folder, ignore_errors=True)
             raise
         self._keeper: Callable[[], int] = self._keep
+        self._is_plain = True
         self.run("""
             CREATE TYPE actions AS ENUM ('added', 'removed', 'snapshot', 'empty', 'other');
             CREATE TABLE queries (number INTEGER, query VARCHAR);
@@ -96,7 +97,10 @@ class DuckFiles:
                 self._slowly(source, loaded)
             return
         try:
-            self._stage(self._parquet(batch) if batch[0].form == PARQUET else reader(batch))
+            if batch[0].form == PARQUET:
+                self._stage(self._parquet(batch))
+            else:
+                self._stage_lines(batch)
         except (duckdb.Error, ValueError) as error:
             if len(batch) > 1:
                 for source in batch:
@@ -145,14 +149,22 @@ class DuckFiles:
             self._keeper()
         rewritten.unlink()
 
-    def _stage(self, reader: str) -> None:
+    def _stage_lines(self, batch: list[Source]) -> None:
+        if self._is_plain:
+            self._stage(reader(batch, is_plain=True), PLAIN)
+            odd = self.run(f"SELECT count(*) FROM stage WHERE name IS NOT NULL AND ({IS_PLAIN}) IS NOT TRUE")  # noqa: S608
+            # Whatever wrote these wrote more of the kind.
+            self._is_plain = not odd[0][0]
+        if not self._is_plain:
+            self._stage(reader(batch))
+
+    def _stage(self, reader: str, numbers: Mapping[str, str] = ANY) -> None:
         # Not replaced, which would keep the last batch until this one is read.
         self.run("DROP TABLE IF EXISTS stage")
         self.run(f"""
             CREATE TEMP TABLE stage AS SELECT *, columns IS NULL AND snapshot IS NULL AND diff IS NULL AS no_row FROM (
                 SELECT name, coalesce(hostIdentifier, '') AS identifier, coalesce(decorations, '{{}}') AS decorations,
-                    {TIME} AS unix_time, coalesce(try_cast(epoch AS BIGINT), 0) AS epoch, {COUNTER} AS counter, action,
-                    {", ".join(f"{sql} AS {name}" for name, sql in ROWS.items())}, filename AS file
+                    {", ".join(f"{sql} AS {name}" for name, sql in {**numbers, **ROWS}.items())}, action, filename AS file
                 FROM {reader})""")  # noqa: S608  # a reader of our own making
 
     def _keep(self) -> int:

@@ -13,7 +13,7 @@ _BATCH = 256 * 1024 * 1024
 _PACKING = 12
 TEXT = ("name", "hostIdentifier", "unixTime", "calendarTime", "epoch", "counter", "action")
 JSON = ("columns", "decorations", "snapshot", "diffResults")
-_COLUMNS = "{" + ", ".join([f"'{name}': 'VARCHAR'" for name in TEXT] + [f"'{name}': 'JSON'" for name in JSON]) + "}"
+NUMBERS = ("unixTime", "epoch", "counter")
 _CALENDAR = "epoch(try_strptime(replace(calendarTime, ' UTC', ''), '%a %b %d %H:%M:%S %Y'))"
 # The end of 2099: a clock beyond it is wrong, and said to be ahead.
 LAST_TIME = 4102444800
@@ -32,11 +32,15 @@ def counted(number: str) -> str:
     return f"CASE WHEN {number} < 0 THEN 1 WHEN {number} >= 0 THEN CAST(least({number}, {_MOST_COUNTED}e0) AS BIGINT) END"
 
 
-# The plain whole numbers of nearly every line are read as such; whatever else stands there is reckoned with.
+# As osquery itself writes them.
+PLAIN = {"unix_time": "unixTime", "epoch": "epoch", "counter": "counter"}
+IS_PLAIN = f"unix_time BETWEEN 0 AND {LAST_TIME} AND epoch IS NOT NULL AND counter BETWEEN 0 AND {_MOST_COUNTED}"
+# Whatever else stands there is reckoned with.
 TIME = f"""CASE WHEN try_cast(unixTime AS BIGINT) BETWEEN 0 AND {LAST_TIME} THEN unixTime::BIGINT
     ELSE coalesce({seconds("try_cast(unixTime AS DOUBLE)")}, {seconds(_CALENDAR)}, 0) END"""
 COUNTER = f"""CASE WHEN counter IS NULL THEN 0 WHEN try_cast(counter AS BIGINT) BETWEEN 0 AND {_MOST_COUNTED} THEN counter::BIGINT
     ELSE coalesce({counted("try_cast(counter AS DOUBLE)")}, 1) END"""
+ANY = {"unix_time": TIME, "epoch": "coalesce(try_cast(epoch AS BIGINT), 0)", "counter": COUNTER}
 # What is of another shape holds no row.
 ROWS = {
     "columns": "CASE WHEN columns LIKE '{%' THEN columns END",
@@ -56,11 +60,13 @@ class Loaded:
     problems: list[Problem] = field(default_factory=list)
 
 
-def reader(batch: Sequence[Source]) -> str:
-    """The table function that reads files of lines, packed in one way."""
+def reader(batch: Sequence[Source], is_plain: bool = False) -> str:
+    """The table function that reads files of lines, packed in one way; plain ones have whole numbers only, or NULL."""
     packed = batch[0].packed or "uncompressed"
+    kinds = {name: "BIGINT" if is_plain and name in NUMBERS else "VARCHAR" for name in TEXT} | dict.fromkeys(JSON, "JSON")
+    columns = "{" + ", ".join(f"'{name}': '{kind}'" for name, kind in kinds.items()) + "}"
     return (
-        f"read_json({paths(batch)}, format = 'newline_delimited', columns = {_COLUMNS}, ignore_errors = true, filename = true, "
+        f"read_json({paths(batch)}, format = 'newline_delimited', columns = {columns}, ignore_errors = true, filename = true, "
         f"compression = '{packed}')"
     )
 
