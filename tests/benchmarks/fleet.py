@@ -9,9 +9,19 @@ import sys
 import time
 from pathlib import Path
 
+from tests.benchmarks.goals import Goal, judge
 from tests.benchmarks.measure import BenchmarkError, Options, keep
 
 _COUNT = "import duckdb, sys; print(duckdb.sql(f\"SELECT count(*) FROM read_json('{sys.argv[1]}/*.log*')\").fetchall()[0][0])"
+_RATIO = Goal(
+    "<= 4 x DuckDB's count(*)",
+    4.0,
+    "Tried: all in memory, each body of rows unpacked once, each text normalised once, whole numbers read as such, one row a "
+    "host, the cycle collector off, columns merged, grouping in the reader. Of 4.7 times the count, 1.6 are reading and keeping "
+    "the strings (DuckDB feeds no two tables from one scan), 0.8 are Python's start, Ibis's compiling and the document.",
+)
+_MEMORY = Goal("< 2 GB", 2e9)
+_GROWTH = Goal("<= 11 times", 11.0)
 
 
 def run(options: Options) -> None:
@@ -43,7 +53,13 @@ def run(options: Options) -> None:
             flush=True,
         )
     few, many = sorted(measured)
-    print(f"  {many // few} times the hosts take {measured[many][0] / measured[few][0]:.1f} times as long", flush=True)
+    growth = measured[many][0] / measured[few][0]
+    print(
+        f"  {many // few} times the hosts take {growth:.1f} times as long: {judge('growth of the fleet report', _GROWTH, growth)}"
+    )
+    # Of fewer hosts the report's own start is most.
+    print(f"  {many:,} hosts: {judge(f'{title}: by processor time', _RATIO, whole[1] / bare[1])}", flush=True)
+    print(f"  {many:,} hosts: {judge(f'{title}: memory', _MEMORY, whole[2] * 1024)}", flush=True)
 
 
 def _process(command: list[str]) -> tuple[float, float, int]:
