@@ -14,7 +14,7 @@ from tables.host.loader.mapped_libraries import most_mapped
 from tables.host.loader.preloads import FOLDER_VARIABLE, LIBRARY_VARIABLES, PreloadFile, parse_ld_so_conf
 from tables.host.loader.sources import RunningSetting, entries, root_folder, running_settings
 from tables.host.processes.procfs import Process
-from tables.host.startup.loader_settings import LoaderSettings
+from tables.host.startup.environment_settings import EnvironmentSettings, LoaderSetting
 from tables.reasons.finding_columns import exception_column
 from tables.reasons.preloads import Judged, PreloadJudge
 from tables.schema import BIGINT, TEXT, QueryContext, Row, Words, column, table
@@ -153,8 +153,10 @@ class _Scan:
 
     def setting_files(self) -> Iterator[PreloadedLibrary]:
         """What systemd units, the environment files that they name, those of the system, and shell profiles set."""
-        settings = LoaderSettings(self.files, self.query)
+        settings = EnvironmentSettings(self.files, self.query)
         for found in settings:
+            if not isinstance(found, LoaderSetting):
+                continue
             evidence = f"line {found.line} of {found.location} sets {found.variable}"
             place = _Place(found.mechanism, evidence, found.variable, found.location, found.line)
             for value in found.values:

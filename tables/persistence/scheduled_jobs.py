@@ -24,7 +24,7 @@ from tables.host.schedulers.schedule_text import anacron_text, cron_text
 from tables.host.systemd.timers import timer_jobs
 from tables.reasons.command_patterns import text_reasons
 from tables.reasons.commands import command_reasons, script_reasons
-from tables.reasons.crontabs import environment_reasons, job_reasons, job_script, job_words
+from tables.reasons.crontabs import environment_commands, environment_reasons, job_reasons, job_script, job_words
 from tables.reasons.started_commands import CommandFacts, StartedCommand
 from tables.reasons.started_files import SEARCH_PATH
 from tables.schema import BIGINT, TEXT, QueryContext, column, table
@@ -202,7 +202,7 @@ class _Jobs:
             file,
             job.line,
             job.command,
-            parsed=script.commands,
+            parsed=(*environment_commands(job.environment), *script.commands),
             reasons=sorted(reasons),
             search_path=[*folders[:32], *SEARCH_PATH],
             home=home,
@@ -250,7 +250,7 @@ class _Jobs:
                 file,
                 job.line,
                 job.command,
-                parsed=script.commands,
+                parsed=(*environment_commands(job.environment), *script.commands),
                 reasons=sorted(reasons),
                 home=home,
                 folder=job.folder or "/",
@@ -275,7 +275,7 @@ class _Jobs:
                     job.file,
                     job.line,
                     job.command.text,
-                    parsed=script.commands,
+                    parsed=(*environment_commands(job.environment), *script.commands),
                     reasons=sorted(reasons),
                     home=job.home,
                 ),

@@ -17,6 +17,7 @@ from tables.host.startup.daemon_configs import inittab, interface_hooks, logrota
 from tables.host.startup.desktop_entries import dbus_services, xdg_autostart
 from tables.host.startup.entries import NAME, SCRIPT, StartupEntry, StartupFiles
 from tables.host.startup.kernel_helpers import kernel_helpers, module_commands
+from tables.host.startup.loaded_by_variables import loaded_by_variables
 from tables.host.startup.log_pipes import apache_programs, syslog_programs
 from tables.host.startup.name_services import name_service_libraries, service_libraries
 from tables.host.startup.package_hooks import package_hooks
@@ -34,7 +35,7 @@ from tables.host.startup.sshd_commands import sshd_commands
 from tables.host.startup.supervisors import supervised_programs
 from tables.host.startup.temporary_files import tmpfiles_lines
 from tables.host.startup.terminal_tools import terminal_tools
-from tables.host.startup.tool_hooks import git_hooks, preloads, python_files, python_startup, sudo_settings
+from tables.host.startup.tool_hooks import git_hooks, python_files, python_startup, sudo_settings
 from tables.host.startup.udev_rules import udev_programs
 from tables.reasons.code_strings import code_reasons
 from tables.reasons.commands import command_reasons, handed_on, script_reasons
@@ -52,7 +53,7 @@ _READERS: tuple[Callable[[StartupFiles], Iterator[StartupEntry]], ...] = (
     inittab,
     xdg_autostart,
     udev_programs,
-    preloads,
+    loaded_by_variables,
     pam_programs,
     script_folders,
     package_hooks,
@@ -84,9 +85,9 @@ _READERS: tuple[Callable[[StartupFiles], Iterator[StartupEntry]], ...] = (
     service_hooks,
 )
 _MECHANISMS = (
-    "acpi, boot_loader, dbus_service, git_hook, inetd, init_script, initramfs, inittab, kernel_helper, log_pipe, logrotate, "
-    "module, motd, name_service, network_hook, package_hook, pam, php, polkit, preload, profile, python_startup, service_hook, "
-    "shell_rc, sleep_hook, sshd, sudoers, supervisor, terminal_tool, tmpfiles, udev or xdg_autostart"
+    "acpi, boot_loader, dbus_service, environment, git_hook, inetd, init_script, initramfs, inittab, kernel_helper, log_pipe, "
+    "logrotate, module, motd, name_service, network_hook, package_hook, pam, php, polkit, preload, profile, python_startup, "
+    "service_hook, shell_rc, sleep_hook, sshd, sudoers, supervisor, terminal_tool, tmpfiles, udev or xdg_autostart"
 )
 _NAME_IN_TEXT = re.compile(r"[^\s;&|()<>'\"`$={}]+")
 # What shells call by itself: bash(1), zshmisc(1), fish(1).
@@ -140,6 +141,9 @@ def startup_commands(host: Host, query: QueryContext) -> Iterator[StartupCommand
     supervisord, monit(1), pm2, runsvdir(8), s6-svscan, deb-postinst(5), nsswitch.conf(5), vim, tmux(1), screen(1),
     snmpd.conf(5), Zabbix's UserParameter, openvpn(8), aliases(5), forward(5), procmailrc(5), postgresql.conf, redis.conf,
     auditd-plugins(5), Tomcat's setenv.sh and cloud-init.
+    Variables of environment files that have code loaded (BASH_ENV, NODE_OPTIONS, JAVA_TOOL_OPTIONS, PYTHONPATH …) are rows with
+    what they have run as the command, in shell text (bash(1), node(1), java(1), python(1), perlrun(1), ruby(1), pam_env.conf(5),
+    environment.d(5)); units' own are in systemd_unit_commands.
     Of tmpfiles.d only lines into start-up places or with setuid modes are rows, of packages' own scripts only those with a
     suspicious command or of a package that dpkg does not know, of rpm's scriptlets likewise (`path` is then the database).
     Scripts that are sourced or run are followed three deep, where no package answers for them.

@@ -24,6 +24,7 @@ from tables.reasons.started_commands import CommandFacts, StartedCommand
 from tables.reasons.units import UNIT_WORDS, UnitProgram, change_reasons, is_left_over, joined, shadowed_file, unit_file_reasons
 from tables.schema import BIGINT, TEXT, QueryContext, column, table
 from tables.text.programs import SHELLS, resolve
+from tables.text.run_by_variables import names_code
 from tables.text.shell import parse
 
 _MAX_ROWS = 20_000
@@ -80,16 +81,16 @@ class SystemdUnitCommand(StartedCommand):
     rests_on_files=True,
 )
 def systemd_unit_commands(host: Host, query: QueryContext) -> Iterator[SystemdUnitCommand]:
-    """One row per Exec…= command, per event that starts another unit, per LD_… variable, per generator, per other file.
+    """One row per Exec…= command, per event that starts another unit, per variable that has code loaded, and per generator.
 
-    Read are all folders of systemd.unit(5), those of every account in /etc/passwd included: also units that are not loaded,
-    masked, or replaced by another file. No D-Bus is asked. A file that links lead to is reported once, under its real path;
-    a template once. Specifiers and variables are filled in as far as the files tell, those of EnvironmentFile= included (of
-    one that not everybody may read, for secrets are kept there, only the loader's); RootDirectory= is not followed. The
-    `unit_reasons` are `link_outside` (the unit is a link to a file outside systemd's folders; with `temp_path` and the like
-    where that is an odd place), `hidden_unit`, `world_writable_unit`, `shadows_vendor_command` (it replaces a vendor's unit,
-    and starts a program that this does not), `drop_in_changes_command` (an unpackaged drop-in for a vendor's unit starts
-    another program) and `generator_unpackaged`.
+    A file without any of these is a row as well. Read are all folders of systemd.unit(5), those of every account in /etc/passwd
+    included: also units that are not loaded, masked, or replaced by another file. No D-Bus is asked. A file that links lead to is
+    reported once, under its real path; a template once. Specifiers and variables are filled in as far as the files tell, those of
+    EnvironmentFile= included (of one that not everybody may read, for secrets are kept there, only the loader's);
+    RootDirectory= is not followed. The `unit_reasons` are `link_outside` (the unit is a link to a file outside systemd's folders;
+    with `temp_path` and the like where that is an odd place), `hidden_unit`, `world_writable_unit`, `shadows_vendor_command` (it
+    replaces a vendor's unit, and starts a program that this does not), `drop_in_changes_command` (an unpackaged drop-in for a
+    vendor's unit starts another program) and `generator_unpackaged`.
     At most 20,000 rows of the system's, 1,000 rows or 64 KiB of commands of each account's; of its files 2 MiB are read.
     """
     units = SystemdUnits(host.files, query)
@@ -172,9 +173,10 @@ class _ManagerRows:
                 columns.update(program=started.program, arguments=" ".join(started.arguments))
             count += 1
             yield SystemdUnitCommand(**columns, **common.columns, directive=command.setting.key)
-        for line, key, text, reasons in self._other_rows(found, settings, common.specifiers):
+        for line, key, text, reasons, assignment in self._other_rows(found, settings, common.specifiers):
             count += 1
-            columns = self.facts.columns(file, line, text, parsed=(), reasons=sorted(reasons))
+            commands = parse(assignment).commands
+            columns = self.facts.columns(file, line, text, parsed=commands, reasons=sorted(reasons), home=home)
             yield SystemdUnitCommand(**columns, **common.columns, directive=key)
         if not count:
             columns = self.facts.columns(file, 1, "", parsed=(), reasons=())
@@ -182,16 +184,16 @@ class _ManagerRows:
 
     def _other_rows(
         self, found: UnitFile, settings: Sequence[Setting], specifiers: dict[str, str]
-    ) -> Iterator[tuple[int, str, str, set[str]]]:
-        """Line, directive, text and reasons of each event and loader variable."""
+    ) -> Iterator[tuple[int, str, str, set[str], str]]:
+        """Line, directive, text and reasons of each event and variable that has code loaded, and that as shell text."""
         started = activated_unit(found.name, settings) or ""
         for event in events(found.settings):
-            yield event.line, event.key, started, text_reasons(event.value)
+            yield event.line, event.key, started, text_reasons(event.value), ""
         for setting in found.settings:
             if setting.key == "Environment":
-                for name, value in _loader(unit_environment([setting], specifiers)).items():
-                    reasons = command_reasons(f"{name}={shlex.quote(value)} true")
-                    yield setting.line, "Environment", f"{name}={value}", set(reasons)
+                for name, value in _loading(unit_environment([setting], specifiers)).items():
+                    assignment = f"{name}={shlex.quote(value)}"
+                    yield setting.line, "Environment", f"{name}={value}", set(command_reasons(assignment)), assignment
 
     def _common(self, found: UnitFile, file: StartFile, unit: Unit, settings: list[Setting]) -> _Facts:
         manager = self.manager
@@ -235,6 +237,11 @@ def _event_text(found: Iterable[Setting]) -> str:
 
 def _loader(environment: dict[str, str]) -> dict[str, str]:
     return {name: environment[name] for name in _LOADER_VARIABLES if environment.get(name)}
+
+
+def _loading(environment: dict[str, str]) -> dict[str, str]:
+    """The variables that have a library or other code loaded."""
+    return {name: value for name, value in environment.items() if value and (name in _LOADER_VARIABLES or names_code(name))}
 
 
 def _finished(

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Optional
 
 from tables.reasons.command_patterns import code_matches, matches, named_files, text_reasons
+from tables.reasons.given_scripts import given_code, given_scripts, run_by_variables, without_schedules
 from tables.reasons.mining.started_miners import starts_miner
 from tables.text.code_calls import started_by
 from tables.text.encoded_texts import encoded_texts
@@ -33,13 +34,8 @@ _LONGEST_ARGUMENT = 512
 _STARTS_WITH_SCRIPT = ("$(", "`", "<(")
 _PARAMETER = re.compile(r"\"\$\{?@\}?\"|\$(?:\{([1-9@*])\}|([1-9@*]))")
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
-_CRON_SCHEDULE = re.compile(
-    r"^[ \t]*(?:@\w+|(?:[\d*][\d*/,-]*[ \t]+){3}(?:[\d*/,A-Za-z-]+[ \t]+)[\d*/,A-Za-z-]+)[ \t]+(?:root[ \t]+)?", re.MULTILINE
-)
-_STARTUP_FILE = re.compile(r"/cron|rc\.local|/init\.d/|/profile|\.(?:sh|bashrc|profile|bash_profile|start)$")
 _URL = re.compile(r"[a-z]+://|[\w-]+(?:\.[\w-]+)+(?::\d+)?/")
 _ODD_PLACES = frozenset({"temp_path", "hidden_path"})
-_TRANSPARENT = frozenset({"echo", "printf"})
 _BEGINS = frozenset({"start", "restart", "try-restart"})
 _STOPS = frozenset({"stop"})
 _REMOVERS = frozenset({"rm", "unlink", "shred"})
@@ -51,11 +47,6 @@ def command_reasons(command: str) -> list[str]:
     The line may hold several commands; scripts inside it (`sh -c`, `$(…)`, base64) count. Never raises; linear time.
     """
     return sorted(text_reasons(command) | _Judge(0).union(command, is_run=False))
-
-
-def without_schedules(crontab: str) -> str:
-    """The commands of a crontab's lines, as shell text."""
-    return _CRON_SCHEDULE.sub("", crontab)
 
 
 def place_reasons(text: str) -> frozenset[str]:
@@ -74,7 +65,10 @@ def handed_on(commands: Sequence[Command]) -> list[list[str]]:
     """For each command of a whole script, the shell text that it hands to something which will run it, now or later."""
     invocations = [command.invocation for command in commands]
     return [
-        [] if found is None else [without_schedules(text) for text in _given_scripts(command, found, is_fed)]
+        [
+            *([] if found is None else [without_schedules(text) for text in given_scripts(command, found, is_fed)]),
+            *run_by_variables(command, found),
+        ]
         for command, found, is_fed in zip(commands, invocations, _fed(commands, invocations))
     ]
 
@@ -150,7 +144,7 @@ class _Judge:
                 self.written.setdefault(posixpath.basename(path), set()).add(name)
         for name, file in named_files("fleeting", line):
             self.fleeting.setdefault(self._absolute(file), set()).add(name)
-        codes = _given_code(command, found) if found is not None else ()
+        codes = given_code(command, found) if found is not None else ()
         for code in codes:
             reasons |= code_matches(code)
         if self.depth < _MAX_DEPTH:
@@ -194,7 +188,7 @@ class _Judge:
         self, command: Command, found: Optional[Invocation], is_fed: bool, called: Sequence[str], codes: Sequence[str]
     ) -> set[str]:
         """Reasons of the scripts inside the command; `called` are bodies of functions, `codes` texts of other languages."""
-        scripts = [(text, False) for text in _prompt_commands(command)]
+        scripts = [(text, False) for text in run_by_variables(command, found)]
         if command.substitutions:
             runs_output = found is not None and any(
                 text.lstrip().startswith(_STARTS_WITH_SCRIPT) for text in (found.program, found.script, found.code) if text
@@ -203,7 +197,7 @@ class _Judge:
         if found is not None:
             if found.code is not None and found.is_shell_code:
                 scripts.append((found.code, False))
-            scripts += [(without_schedules(text), False) for text in _given_scripts(command, found, is_fed)]
+            scripts += [(without_schedules(text), False) for text in given_scripts(command, found, is_fed)]
             scripts += [(text, False) for code in codes for text in started_by(code)]
             scripts += [(text, is_fed) for text in called]
         if not scripts:
@@ -312,34 +306,3 @@ def _run_files(command: Command, found: Invocation) -> list[str]:
     if found.reads_input:
         files += [redirection.target for redirection in command.redirections if redirection.operator == "<"]
     return files
-
-
-def _given_scripts(command: Command, found: Invocation, is_fed: bool) -> list[str]:
-    """Shell text that the command hands to something which will run it: on a shell's input, or into a start-up file."""
-    scripts: list[str] = []
-    if found.reads_input and (found.name in SHELLS or not is_interpreter(found.name)):
-        scripts += command.here_docs
-    is_kept = any(
-        ">" in redirection.operator and _STARTUP_FILE.search(redirection.target) for redirection in command.redirections
-    )
-    if is_fed or is_kept:
-        scripts += command.here_docs
-        if found.name in _TRANSPARENT:
-            scripts.append(" ".join(found.arguments))
-    return scripts
-
-
-def _given_code(command: Command, found: Invocation) -> list[str]:
-    """Text of another language than the shell's that the command gives to its interpreter."""
-    if found.code is None and not (found.reads_input and command.here_docs):
-        return []
-    codes = [found.code] if found.code and not found.is_shell_code else []
-    codes += command.here_docs if found.reads_input else []
-    return codes if codes and is_interpreter(found.name) and found.name not in SHELLS else []
-
-
-def _prompt_commands(command: Command) -> Iterator[str]:
-    """Shell text that the command has an interactive shell run before each prompt (bash(1)), `export`ed or not."""
-    if "PROMPT_COMMAND" in command.text:
-        yield from (value for name, value in command.assignments if name == "PROMPT_COMMAND")
-        yield from (word.partition("=")[2] for word in command.words if word.startswith("PROMPT_COMMAND="))

@@ -14,7 +14,8 @@ from tables.reasons.commands import command_reasons, script_reasons
 from tables.reasons.started_files import SEARCH_PATH
 from tables.schema import Words
 from tables.text.programs import SHELLS
-from tables.text.shell import Script, parse
+from tables.text.run_by_variables import names_code
+from tables.text.shell import Command, Script, parse
 
 
 def job_words() -> Words:
@@ -49,6 +50,12 @@ def job_reasons(job: JobLine, script: Script) -> set[str]:
     # Blanks before the next job hide that one.
     reasons = text_reasons(job.before + job.text) | (text_reasons(job.after) - {"padding"})
     return reasons.union(*script_reasons(script), environment_reasons(job.environment))
+
+
+def environment_commands(variables: Iterable[tuple[str, str]]) -> tuple[Command, ...]:
+    """The variables set for a job that have code run, as commands that set them."""
+    named = [f"{name}={shlex.quote(value)}" for name, value in variables if names_code(name)]
+    return parse(" ".join(named)).commands if named else ()
 
 
 def environment_reasons(variables: Iterable[tuple[str, str]]) -> set[str]:

@@ -16,7 +16,8 @@ from tables.host.packages.contents import changed_files
 from tables.host.packages.owners import OwnerUnknown, owners
 from tables.indicators.process_names import process_names
 from tables.reasons.code_strings import code_reasons
-from tables.reasons.commands import command_reasons, script_reasons, without_schedules
+from tables.reasons.commands import command_reasons, script_reasons
+from tables.reasons.given_scripts import without_schedules
 from tables.reasons.started_files import CODE, CRONTAB, SHELL_TEXT, SOURCED, Started, StartedFiles
 from tables.schema import QueryContext
 from tables.text.code_calls import MAX_COMMANDS, started_by

@@ -17,8 +17,15 @@ _MANAGER_FOLDERS = tuple(
     for folder in ("/etc/systemd", "/run/systemd", "/usr/local/lib/systemd", "/usr/lib/systemd", "/lib/systemd")
     for kind in ("system", "user")
 )
-_ENVIRONMENT_FILES = ("/etc/environment", "/etc/profile", "/etc/bash.bashrc", "/etc/bashrc", "/etc/zsh/zshenv", "/etc/zshenv")
-_ENVIRONMENT_FOLDERS = ("/etc/environment.d", "/etc/profile.d", "/etc/default", "/etc/sysconfig", "/etc/conf.d")
+_PROFILE_FILES = ("/etc/profile", "/etc/bash.bashrc", "/etc/bashrc", "/etc/zsh/zshenv", "/etc/zshenv")
+_PROFILE_FOLDER = "/etc/profile.d"
+# pam_env.conf(5), environment.d(5); the latter's for logins under systemd.
+_ENVIRONMENT_FILES = ("/etc/environment", "/etc/security/pam_env.conf")
+_ENVIRONMENT_FOLDERS = (
+    "/etc/environment.d", "/run/environment.d", "/usr/lib/environment.d", "/etc/default", "/etc/sysconfig", "/etc/conf.d",
+)  # fmt: skip
+# Files of pam_env's own format.
+PAM_ENVIRONMENT = ("/pam_env.conf", "/.pam_environment")
 _ENVIRON_LIMIT = 1 << 20
 
 
@@ -29,8 +36,14 @@ def manager_paths(files: Files) -> Iterator[str]:
         yield from entries(files, folder)
 
 
+def profile_paths(files: Files) -> Iterator[str]:
+    """Yield the path of each shell profile of the whole system; not all exist, some are folders."""
+    yield from _PROFILE_FILES
+    yield from entries(files, _PROFILE_FOLDER)
+
+
 def environment_paths(files: Files) -> Iterator[str]:
-    """Yield the path of each environment file and shell profile of the whole system; not all exist, some are folders."""
+    """Yield the path of each environment file of the whole system; not all exist, some are folders."""
     yield from _ENVIRONMENT_FILES
     for folder in _ENVIRONMENT_FOLDERS:
         yield from entries(files, folder)

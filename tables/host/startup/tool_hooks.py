@@ -1,4 +1,4 @@
-"""What everyday tools start on the side: git's hooks, Python's start-up files, sudo's settings, the dynamic loader."""
+"""What everyday tools start on the side: git's hooks, Python's start-up files, sudo's settings."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ from typing import Optional
 
 from tables.host.accounts.sudoers import read_sudoers
 from tables.host.disk.files import Unreadable
-from tables.host.loader.preloads import FOLDER_VARIABLE, parse_ld_so_preload
 from tables.host.startup.entries import NAME, SCRIPT, StartupEntry, StartupFiles
-from tables.host.startup.loader_settings import LoaderSettings
 from tables.text.key_files import parse_key_file
 
 _GIT_CONFIGS = ("/etc/gitconfig", "/usr/local/etc/gitconfig")
@@ -111,17 +109,3 @@ def sudo_settings(source: StartupFiles) -> Iterator[StartupEntry]:
             match = _SUDO_PLUGIN.match(line)
             if match:
                 yield StartupEntry("sudoers", "sudo", file, number, match[1], NAME, "root", program=match[1])
-
-
-def preloads(source: StartupFiles) -> Iterator[StartupEntry]:
-    """The libraries that ld.so.preload, units, environment files and profiles put into programs."""
-    file = source.read("/etc/ld.so.preload")
-    if file is not None:
-        for line, library in parse_ld_so_preload(file.text):
-            yield StartupEntry("preload", "any program", file, line, library, NAME, program=library)
-    settings = LoaderSettings(source.files, source.query)
-    for setting in settings:
-        if setting.variable != FOLDER_VARIABLE:
-            trigger = "service start" if setting.mechanism == "unit" else "login"
-            for library in setting.values:
-                yield StartupEntry("preload", trigger, setting.file, setting.line, library, NAME, program=library)

@@ -88,7 +88,7 @@ def _setting_at_least(name: str, least: int, without: Optional[bool] = None) -> 
         found = kernel_setting(host, name)
         if found is None:
             if not host.is_live:
-                return unknown(f"no file sets {name}: it depends on the kernel's default")
+                return not_applicable(f"no file sets {name}; what the kernel's default is, only a running one tells")
             return unknown(f"the kernel has no {name}") if without is None else Outcome(without, f"the kernel has no {name}")
         passed = _NUMBER.fullmatch(found.value) is not None and int(found.value) >= least
         return Outcome(passed, f"{name} = {found.value}", found.path, found.line)

@@ -371,3 +371,13 @@ def test_an_ordinary_user_is_told_what_could_not_be_looked_at() -> None:
         pytest.skip("this is about users without root's rights")
     rows = {row.check_id: row for row in hardening_checks.generate(Host(), QueryContext())}
     assert rows["firewall_active"].passed is None
+
+
+@pytest.mark.parametrize(
+    "check_id",
+    ["kernel_pointers_hidden", "kernel_log_restricted", "unprivileged_bpf_off", "ptrace_restricted", "address_layout_random"],
+)
+def test_a_mounted_disk_that_sets_nothing_leaves_the_kernels_default_to_a_running_one(tmp_path: Path, check_id: str) -> None:
+    row = check(Host(str(tmp_path)), check_id)
+    assert (row.applies, row.passed, row.why_unknown) == (0, None, None)
+    assert "no file sets kernel." in (row.actual or "")

@@ -1,0 +1,73 @@
+"""What a command hands on to something that will run it: shell text, code of other languages, what variables have run."""
+
+from __future__ import annotations
+
+import re
+from typing import Optional
+
+from tables.text.programs import SHELLS, Invocation, is_interpreter
+from tables.text.run_by_variables import names_code, run_by_variable
+from tables.text.shell import Command
+
+_CRON_SCHEDULE = re.compile(
+    r"^[ \t]*(?:@\w+|(?:[\d*][\d*/,-]*[ \t]+){3}(?:[\d*/,A-Za-z-]+[ \t]+)[\d*/,A-Za-z-]+)[ \t]+(?:root[ \t]+)?", re.MULTILINE
+)
+_STARTUP_FILE = re.compile(r"/cron|rc\.local|/init\.d/|/profile|\.(?:sh|bashrc|profile|bash_profile|start)$")
+_TRANSPARENT = frozenset({"echo", "printf"})
+_OPTIONS_LIKE_VARIABLES = {"node": "NODE_OPTIONS", "nodejs": "NODE_OPTIONS", "java": "JAVA_TOOL_OPTIONS"}
+_EXPORTS = frozenset({"export", "declare", "typeset", "readonly", "local"})
+
+
+def without_schedules(crontab: str) -> str:
+    """The commands of a crontab's lines, as shell text."""
+    return _CRON_SCHEDULE.sub("", crontab)
+
+
+def given_scripts(command: Command, found: Invocation, is_fed: bool) -> list[str]:
+    """Shell text that the command hands to something which will run it: on a shell's input, or into a start-up file."""
+    scripts: list[str] = []
+    if found.reads_input and (found.name in SHELLS or not is_interpreter(found.name)):
+        scripts += command.here_docs
+    is_kept = any(
+        ">" in redirection.operator and _STARTUP_FILE.search(redirection.target) for redirection in command.redirections
+    )
+    if is_fed or is_kept:
+        scripts += command.here_docs
+        if found.name in _TRANSPARENT:
+            scripts.append(" ".join(found.arguments))
+    return scripts
+
+
+def given_code(command: Command, found: Invocation) -> list[str]:
+    """Text of another language than the shell's that the command gives to its interpreter."""
+    if found.code is None and not (found.reads_input and command.here_docs):
+        return []
+    codes = [found.code] if found.code and not found.is_shell_code else []
+    codes += command.here_docs if found.reads_input else []
+    return codes if codes and is_interpreter(found.name) and found.name not in SHELLS else []
+
+
+def run_by_variables(command: Command, found: Optional[Invocation]) -> list[str]:
+    """Shell text for what the variables that the command sets, for itself or for what follows, have run.
+
+    So do options that an interpreter takes on its command line as well as in a variable.
+    """
+    if found is not None and found.name in _OPTIONS_LIKE_VARIABLES:
+        end = found.arguments.index(found.script) if found.script in found.arguments else len(found.arguments)
+        loaded = list(run_by_variable(_OPTIONS_LIKE_VARIABLES[found.name], " ".join(found.arguments[:end])))
+    else:
+        loaded = []
+    if "=" not in command.text and (found is None or found.name != "setenv"):
+        return loaded
+    variables = list(command.assignments)
+    if found is not None:
+        words = command.words[: len(command.words) - len(found.arguments) - 1]
+        if found.name in _EXPORTS:
+            words = found.arguments
+        elif found.name == "setenv" and len(found.arguments) == 2:
+            variables.append((found.arguments[0], found.arguments[1]))
+        variables += [(name, value) for name, _, value in (word.partition("=") for word in words) if value]
+    if not any(names_code(name) for name, _ in variables):
+        return loaded
+    known = dict(variables)
+    return loaded + [text for name, value in variables for text in run_by_variable(name, value, known)]
