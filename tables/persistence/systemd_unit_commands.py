@@ -10,7 +10,9 @@ from typing import Any, NamedTuple, Optional
 
 from tables.host import Host
 from tables.host.disk.start_files import StartFile
-from tables.host.systemd.commands import unit_commands, unit_specifiers
+from tables.host.startup.entries import StartupFiles
+from tables.host.startup.udev_rules import udev_wants
+from tables.host.systemd.commands import UnitCommand, unit_commands, unit_specifiers
 from tables.host.systemd.environment import EnvironmentFiles, unit_environment
 from tables.host.systemd.generators import read_generators
 from tables.host.systemd.managers import Manager, Unit, UnitFile
@@ -31,6 +33,8 @@ _MAX_ROWS = 20_000
 # No user may fill the table and so blind us to the others.
 _MAX_USER_ROWS = 1000
 _MAX_USER_TEXT = 64 * 1024
+# Of one template so many instances are looked at.
+_MAX_INSTANCES = 50
 _LOADER_VARIABLES = ("LD_PRELOAD", "LD_AUDIT", "LD_LIBRARY_PATH")
 
 
@@ -85,7 +89,9 @@ def systemd_unit_commands(host: Host, query: QueryContext) -> Iterator[SystemdUn
 
     A file without any of these is a row as well. Read are all folders of systemd.unit(5), those of every account in /etc/passwd
     included: also units that are not loaded, masked, or replaced by another file. No D-Bus is asked. A file that links lead to is
-    reported once, under its real path; a template once. Specifiers and variables are filled in as far as the files tell, those of
+    reported once, under its real path; a template once, and an instance that is wanted where its name gives the command another
+    program or reason. `wanted_by` has udev's rules too (SYSTEMD_WANTS, systemd.device(5)). Specifiers and variables are filled in
+    as far as the files tell, those of
     EnvironmentFile= included (of one that not everybody may read, for secrets are kept there, only the loader's);
     RootDirectory= is not followed. The `unit_reasons` are `link_outside` (the unit is a link to a file outside systemd's folders;
     with `temp_path` and the like where that is an odd place), `hidden_unit`, `world_writable_unit`, `shadows_vendor_command` (it
@@ -97,6 +103,10 @@ def systemd_unit_commands(host: Host, query: QueryContext) -> Iterator[SystemdUn
     environment_files = EnvironmentFiles(units)
     facts = CommandFacts(host)
     rows: list[SystemdUnitCommand] = []
+    for path, wanted in udev_wants(StartupFiles(host, query)):
+        for manager in units.managers:
+            if (manager.scope == "user") == wanted.is_users:
+                manager.want(wanted.name, path)
     for manager in units.managers:
         left, text = (_MAX_ROWS, None) if manager.account is None else (_MAX_USER_ROWS, _MAX_USER_TEXT)
         for row in _ManagerRows(facts, manager, units.folders, environment_files).rows(query):
@@ -151,28 +161,20 @@ class _ManagerRows:
         folder = (last_value(settings, "Service", "WorkingDirectory") or "/").lstrip("-")
         is_fed_by_socket = last_value(settings, "Service", "StandardInput") == "socket"
         count = 0
+        written: dict[int, SystemdUnitCommand] = {}
         for command in unit_commands(found.settings, common.specifiers, common.environment):
-            text = shlex.join(command.words)
-            reasons = (set(command_reasons(text)) - text_reasons(text)) | text_reasons(command.text)
-            if mines_by_environment(command.words, common.environment):
-                reasons.add("known_miner")
-            started = resolve(command.words)
-            # Who connects to the socket talks to the shell.
-            if started is not None and started.name in SHELLS and started.reads_input and is_fed_by_socket:
-                reasons.add("reverse_shell")
-            columns = self.facts.columns(
-                file,
-                command.setting.line,
-                command.text,
-                parsed=parse(text).commands,
-                reasons=sorted(reasons),
-                home=home,
-                folder=folder if folder.startswith("/") else "/",
-            )
-            if started is not None and columns["program"] is None:
-                columns.update(program=started.program, arguments=" ".join(started.arguments))
+            row = self._command_row(file, command, common, home, folder, is_fed_by_socket)
+            written[command.setting.line] = row
+            yield row
             count += 1
-            yield SystemdUnitCommand(**columns, **common.columns, directive=command.setting.key)
+        for name in self.manager.instances(found.name)[:_MAX_INSTANCES] if written and found.name.find("@.") > 0 else ():
+            specifiers = unit_specifiers(self.manager, name)
+            for command in unit_commands(found.settings, specifiers, common.environment):
+                row = self._command_row(file, command, common, home, folder, is_fed_by_socket)
+                # What the instance's name adds; all else the template's row has.
+                template = written[command.setting.line]
+                if row.reasons != template.reasons or row.program != template.program:
+                    yield dataclasses.replace(row, unit=name)
         for line, key, text, reasons, assignment in self._other_rows(found, settings, common.specifiers):
             count += 1
             commands = parse(assignment).commands
@@ -181,6 +183,36 @@ class _ManagerRows:
         if not count:
             columns = self.facts.columns(file, 1, "", parsed=(), reasons=())
             yield SystemdUnitCommand(**columns, **common.columns, directive=None)
+
+    def _command_row(
+        self,
+        file: StartFile,
+        command: UnitCommand,
+        common: _Facts,
+        home: Optional[str],
+        folder: str,
+        is_fed_by_socket: bool,
+    ) -> SystemdUnitCommand:
+        text = shlex.join(command.words)
+        reasons = (set(command_reasons(text)) - text_reasons(text)) | text_reasons(command.text)
+        if mines_by_environment(command.words, common.environment):
+            reasons.add("known_miner")
+        started = resolve(command.words)
+        # Who connects to the socket talks to the shell.
+        if started is not None and started.name in SHELLS and started.reads_input and is_fed_by_socket:
+            reasons.add("reverse_shell")
+        columns = self.facts.columns(
+            file,
+            command.setting.line,
+            command.text,
+            parsed=parse(text).commands,
+            reasons=sorted(reasons),
+            home=home,
+            folder=folder if folder.startswith("/") else "/",
+        )
+        if started is not None and columns["program"] is None:
+            columns.update(program=started.program, arguments=" ".join(started.arguments))
+        return SystemdUnitCommand(**columns, **common.columns, directive=command.setting.key)
 
     def _other_rows(
         self, found: UnitFile, settings: Sequence[Setting], specifiers: dict[str, str]

@@ -14,6 +14,8 @@ from tables.text.lines import logical_lines
 _FOLDERS = ("/etc/udev/rules.d", "/run/udev/rules.d", "/usr/local/lib/udev/rules.d", "/usr/lib/udev/rules.d", "/lib/udev/rules.d")
 _PROGRAM_FOLDERS = ("/usr/lib/udev", "/lib/udev")
 _TOKEN = re.compile(r"([A-Z_]{1,32})(?:\{([^{}\"\n]{0,200})\})?[ \t]*(==|!=|\+=|-=|:=|=)[ \t]*(?:(e)?\"((?:\\.|[^\"\\])*)\")")
+_WANTS = ("SYSTEMD_WANTS", "SYSTEMD_USER_WANTS")
+_TOLD_BY_DEVICE = re.compile(r"@[^@]*[%$][^@]*(?=\.\w+\Z)")
 _ESCAPED_QUOTE = re.compile(r"\\(\")")
 
 
@@ -39,6 +41,39 @@ def parse_udev_rules(text: str) -> Iterator[RuleProgram]:
                     command = re.sub(r"\\(.)", r"\1", value)
                 if command.strip():
                     yield RuleProgram(number, key, command.strip())
+
+
+class WantedUnit(NamedTuple):
+    """A unit that a rule has systemd start with a device; `is_users`: each user's systemd."""
+
+    line: int
+    name: str
+    is_users: bool
+
+
+def parse_udev_wants(text: str) -> Iterator[WantedUnit]:
+    """Yield the units that rules want by SYSTEMD_WANTS and SYSTEMD_USER_WANTS (systemd.device(5)).
+
+    Of an instance that the device names the template is what is known. Never raises; linear in the text.
+    """
+    if "SYSTEMD_" not in text:
+        return
+    for number, line in logical_lines(text, skips_comments=True):
+        for match in _TOKEN.finditer(line) if "SYSTEMD_" in line else ():
+            key, attribute, operator, _, value = match.groups()
+            if key == "ENV" and attribute in _WANTS and operator in ("=", "+=", ":="):
+                for name in value.split():
+                    yield WantedUnit(number, _TOLD_BY_DEVICE.sub("@", name), attribute == _WANTS[1])
+
+
+def udev_wants(source: StartupFiles) -> Iterator[tuple[str, WantedUnit]]:
+    """What the rules want, each with its file, those that another file replaces left out."""
+    seen: set[str] = set()
+    for folder in _FOLDERS:
+        names = [name for name in source.names(folder) if name.endswith(".rules") and name not in seen]
+        seen.update(names)
+        for file in source.read_each(f"{folder}/{name}" for name in names):
+            yield from ((file.path, wanted) for wanted in parse_udev_wants(file.text))
 
 
 def udev_programs(source: StartupFiles) -> Iterator[StartupEntry]:

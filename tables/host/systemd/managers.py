@@ -130,6 +130,10 @@ class Manager:
         found = {target for alias in aliases for target in self._wanted_by.get(alias, ())}
         return sorted({*found, *(self.common.wanted_by(name) if self.common else ())})
 
+    def instances(self, template: str) -> list[str]:
+        """The instances of a template that something wants, sorted."""
+        return sorted(name for name in self._wanted_by if template_of(name) == template)
+
     def add(self, found: UnitFile) -> None:
         """Take in a file."""
         group = self.drop_ins if found.is_drop_in else self.fragments

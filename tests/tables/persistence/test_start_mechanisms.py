@@ -39,6 +39,12 @@ _ASKED = (
     "stray_script_among_packaged",
     "name_service_unpackaged_library",
     "preloaded_library",
+    "systemd_suspicious_command",
+    "systemd_unit_odd_program",
+    "systemd_unpackaged_system_program",
+    "cron_download_and_run",
+    "cron_runs_odd_script",
+    "rc_local_suspicious_command",
 )
 
 

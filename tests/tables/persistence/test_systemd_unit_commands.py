@@ -312,3 +312,12 @@ def test_this_hosts_own_units_are_in_order() -> None:
     found = [row.to_wire() for row in systemd_unit_commands.generate(Host(), QueryContext())]
     assert found
     assert [row for row in found if {"reasons", "unit_reasons", "program_reasons"} & row.keys()] == []
+
+
+def test_an_instance_whose_name_gives_its_command_a_program_is_a_row(root: Path) -> None:
+    plant(root, f"{SYSTEM}/run@.service", "[Service]\nExecStart=%f\n")
+    plant(root, f"{SYSTEM}/say@.service", "[Service]\nExecStart=/usr/bin/sleep %i\n")
+    plant(root, "/etc/udev/rules.d/9.rules", 'ENV{SYSTEMD_WANTS}+="run@var-tmp-.x-run.service say@9.service"\n')
+    found = [(row.unit, row.program, row.reasons, row.wanted_by) for row in rows(root)]
+    assert ("run@var-tmp-.x-run.service", "/var/tmp/.x/run", "hidden_path,temp_path", "/etc/udev/rules.d/9.rules") in found
+    assert [unit for unit, *_ in found] == ["run@.service", "run@var-tmp-.x-run.service", "say@.service"]

@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tables.host.startup.udev_rules import RuleProgram, parse_udev_rules
+from tables.host.startup.udev_rules import RuleProgram, WantedUnit, parse_udev_rules, parse_udev_wants
 
 RULES = r"""# a comment with RUN+="/no"
 ACTION=="add", SUBSYSTEM=="net", RUN+="/opt/a --name '%k x'", RUN{program}+="/opt/b"
@@ -37,3 +37,16 @@ def test_time_is_linear() -> None:
     assert list(parse_udev_rules('RUN+="' * 200_000))
     assert list(parse_udev_rules("RUN{" * 200_000)) == []
     assert list(parse_udev_rules('RUN+="' + "\\" * 400_000)) == []
+
+
+def test_the_units_that_rules_want() -> None:
+    text = (
+        'A=="b", TAG+="systemd", ENV{SYSTEMD_WANTS}="a.service b@x.service", \\\n ENV{SYSTEMD_USER_WANTS}+="c.target"\n'
+        '# ENV{SYSTEMD_WANTS}="no.service"\nENV{SYSTEMD_WANTS}!="no.service"\nENV{SYSTEMD_WANTS}+="m@%p/$env{X}.service"\n'
+    )
+    assert list(parse_udev_wants(text)) == [
+        WantedUnit(1, "a.service", False),
+        WantedUnit(1, "b@x.service", False),
+        WantedUnit(1, "c.target", True),
+        WantedUnit(5, "m@.service", False),
+    ]
