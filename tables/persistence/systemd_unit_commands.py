@@ -23,7 +23,16 @@ from tables.reasons.commands import command_reasons
 from tables.reasons.followed_scripts import script_file_reasons
 from tables.reasons.mining.started_miners import mines_by_environment
 from tables.reasons.started_commands import CommandFacts, StartedCommand
-from tables.reasons.units import UNIT_WORDS, UnitProgram, change_reasons, is_left_over, joined, shadowed_file, unit_file_reasons
+from tables.reasons.units import (
+    UNIT_WORDS,
+    UnitProgram,
+    change_reasons,
+    is_left_over,
+    joined,
+    reasons_together,
+    shadowed_file,
+    unit_file_reasons,
+)
 from tables.schema import BIGINT, TEXT, QueryContext, column, table
 from tables.text.programs import SHELLS, resolve
 from tables.text.run_by_variables import names_code
@@ -162,23 +171,24 @@ class _ManagerRows:
         is_fed_by_socket = last_value(settings, "Service", "StandardInput") == "socket"
         count = 0
         written: dict[int, SystemdUnitCommand] = {}
-        for command in unit_commands(found.settings, common.specifiers, common.environment):
-            row = self._command_row(file, command, common, home, folder, is_fed_by_socket)
+        commands = list(unit_commands(found.settings, common.specifiers, common.environment))
+        for command, together in zip(commands, reasons_together(commands)):
+            row = self._command_row(file, command, common, home, folder, is_fed_by_socket, together)
             written[command.setting.line] = row
             yield row
             count += 1
         for name in self.manager.instances(found.name)[:_MAX_INSTANCES] if written and found.name.find("@.") > 0 else ():
             specifiers = unit_specifiers(self.manager, name)
             for command in unit_commands(found.settings, specifiers, common.environment):
-                row = self._command_row(file, command, common, home, folder, is_fed_by_socket)
+                row = self._command_row(file, command, common, home, folder, is_fed_by_socket, ())
                 # What the instance's name adds; all else the template's row has.
                 template = written[command.setting.line]
                 if row.reasons != template.reasons or row.program != template.program:
                     yield dataclasses.replace(row, unit=name)
         for line, key, text, reasons, assignment in self._other_rows(found, settings, common.specifiers):
             count += 1
-            commands = parse(assignment).commands
-            columns = self.facts.columns(file, line, text, parsed=commands, reasons=sorted(reasons), home=home)
+            parsed = parse(assignment).commands
+            columns = self.facts.columns(file, line, text, parsed=parsed, reasons=sorted(reasons), home=home)
             yield SystemdUnitCommand(**columns, **common.columns, directive=key)
         if not count:
             columns = self.facts.columns(file, 1, "", parsed=(), reasons=())
@@ -192,9 +202,10 @@ class _ManagerRows:
         home: Optional[str],
         folder: str,
         is_fed_by_socket: bool,
+        together: Collection[str],
     ) -> SystemdUnitCommand:
         text = shlex.join(command.words)
-        reasons = (set(command_reasons(text)) - text_reasons(text)) | text_reasons(command.text)
+        reasons = (set(command_reasons(text)) - text_reasons(text)) | text_reasons(command.text) | set(together)
         if mines_by_environment(command.words, common.environment):
             reasons.add("known_miner")
         started = resolve(command.words)

@@ -13,7 +13,7 @@ from tables.schema import Words
 from tables.text.code_calls import CODE_LIMIT
 
 # What a pattern may look at; the head comment of command_patterns.yaml says what each is.
-VIEWS = ("text", "command", "fed", "program", "written", "fleeting", "code")
+VIEWS = ("text", "command", "fed", "program", "written", "filled", "fleeting", "code")
 _SHORT = 128
 
 

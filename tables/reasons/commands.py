@@ -8,8 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Optional
 
 from tables.reasons.command_patterns import code_matches, matches, named_files, text_reasons
+from tables.reasons.fetched_folders import FetchedFolders
 from tables.reasons.given_scripts import given_code, given_scripts, run_by_variables, without_schedules
 from tables.reasons.mining.started_miners import starts_miner
+from tables.text.archives import unpacked
 from tables.text.code_calls import started_by
 from tables.text.encoded_texts import encoded_texts
 from tables.text.programs import CARRIERS, SHELLS, Invocation, is_interpreter
@@ -38,6 +40,10 @@ _URL = re.compile(r"[a-z]+://|[\w-]+(?:\.[\w-]+)+(?::\d+)?/")
 _ODD_PLACES = frozenset({"temp_path", "hidden_path"})
 _BEGINS = frozenset({"start", "restart", "try-restart"})
 _STOPS = frozenset({"stop"})
+# Of a pipeline so many commands before the one at hand are looked at.
+_MAX_STAGES = 16
+_FETCHES = frozenset({"download_and_run", "encoded_payload"})
+_INTO = frozenset({">", ">>", ">|"})
 _REMOVERS = frozenset({"rm", "unlink", "shred"})
 
 
@@ -103,6 +109,8 @@ class _Judge:
         # What files that it made are suspected of once they have been run and removed, and which were run.
         self.fleeting: dict[str, set[str]] = {}
         self.has_run: set[str] = set()
+        self.filled = FetchedFolders()
+        self.commands: Sequence[Command] = ()
         # The functions that the script defines, and how much of their text may still be read with a call's arguments in it.
         self.functions: Mapping[str, str] = {}
         self.text = ""
@@ -117,7 +125,7 @@ class _Judge:
         """The reasons of each command; `is_run` tells that an interpreter runs what the script prints."""
         invocations = [command.invocation for command in script.commands]
         fed = _fed(script.commands, invocations)
-        self.text = script.text
+        self.text, self.commands = script.text, script.commands
         self.functions = {**self.functions, **script.functions}
         for command, invocation, is_fed in zip(script.commands, invocations, fed):
             reasons = self._command(command, invocation, is_fed or is_run)
@@ -137,6 +145,7 @@ class _Judge:
             if starts_miner(found):
                 reasons.add("known_miner")
             reasons |= self._paths(command, found) | self._removed(found)
+            self._take_in(command, found, line)
         for name, file in named_files("written", line):
             path = self._absolute(posixpath.basename(file) if _URL.match(file) else file)
             self.written.setdefault(path, set()).add(name)
@@ -161,6 +170,8 @@ class _Judge:
         for path in _run_files(command, found):
             full = self._absolute(path)
             reasons |= self.written.get(full, set())
+            if self.filled:
+                reasons |= self.filled.reasons(path, full)
             if full in self.fleeting:
                 self.has_run.add(full)
             reasons |= matches("program", f"source {full}" if found.name in (".", "source") else full)
@@ -168,7 +179,38 @@ class _Judge:
             folder = self._absolute(found.arguments[-1])
             self.folders = [entry for entry in self.folders if entry[0] < command.subshell_depth]
             self.folders.append((command.subshell_depth, folder))
+        elif self.filled:
+            reasons |= self.filled.run_whole(found.name, self.folders[-1][1] if self.folders else ".")
         return reasons
+
+    def _take_in(self, command: Command, found: Invocation, line: str) -> None:
+        """Remember what the command unpacks of what was fetched, and the repository that it fetches."""
+        if found.name in ("git", "svn", "hg"):
+            self.filled.clone(line, self._absolute)
+        is_fed = command.fed_by != (0, 0)
+        into = [redirection.target for redirection in command.redirections if redirection.operator in _INTO] if is_fed else ()
+        archive = unpacked(found.name, found.arguments)
+        if archive is None and not into:
+            return
+        if archive is not None and archive.archive is not None:
+            names = self.written.get(self._absolute(archive.archive), set())
+        else:
+            names = self._fetched(command)
+        if not names:
+            return
+        if archive is not None:
+            self.filled.unpack(archive, names, self._absolute)
+            into = [*into, *([archive.file] if archive.file else ())]
+        for file in into:
+            self.written.setdefault(self._absolute(file), set()).update(names)
+
+    def _fetched(self, command: Command) -> set[str]:
+        """What those say that are piped into the command, were it an interpreter."""
+        first, end = command.fed_by
+        found: set[str] = set()
+        for each in self.commands[max(first, end - _MAX_STAGES) : end]:
+            found |= matches("fed", _render(each, each.invocation)) & _FETCHES
+        return found
 
     def _removed(self, found: Invocation) -> set[str]:
         """Reasons for a file that the command removes after the script made and ran it."""
@@ -204,6 +246,7 @@ class _Judge:
             return set()
         inner = _Judge(self.depth + 1)
         inner.written, inner.fleeting, inner.has_run = self.written, self.fleeting, self.has_run
+        inner.filled = self.filled
         inner.functions, inner.call_budget = self.functions, self.call_budget
         inner.folders = [(0, folder) for _, folder in self.folders[-1:]]
         return set().union(*(inner.union(text, is_run) for text, is_run in scripts))

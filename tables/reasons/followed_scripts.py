@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, Optional
@@ -18,10 +19,11 @@ from tables.indicators.process_names import process_names
 from tables.reasons.code_strings import code_reasons
 from tables.reasons.commands import command_reasons, script_reasons
 from tables.reasons.given_scripts import without_schedules
-from tables.reasons.started_files import CODE, CRONTAB, SHELL_TEXT, SOURCED, Started, StartedFiles
+from tables.reasons.started_files import CODE, CRONTAB, PROJECT, SHELL_TEXT, SOURCED, Started, StartedFiles
 from tables.schema import QueryContext
 from tables.text.code_calls import MAX_COMMANDS, started_by
 from tables.text.launchers import is_launcher
+from tables.text.package_scripts import project_scripts
 from tables.text.programs import is_interpreter
 from tables.text.shell import parse
 
@@ -130,7 +132,7 @@ class FollowedScripts:
                     continue
                 script = self._scripts.get(one) or Script(is_machine_code=_is_machine_code(self.host.files, one.path))
                 is_plain = not script.is_machine_code
-                if (is_plain and (one.path == own or script.is_launcher)) or one.language == CRONTAB:
+                if (is_plain and (one.path == own or script.is_launcher)) or one.language in (CRONTAB, PROJECT):
                     continue
                 if names.is_out_of_place(one.path, script.is_machine_code):
                     return one.path
@@ -177,11 +179,18 @@ class FollowedScripts:
         language = one.language or _language(text, is_program)
         if language == CODE:
             return self._code(one, text, place)
+        if language == PROJECT:
+            return self._project(one, text)
         if language is None or (language == SHELL_TEXT and one in self._known):
             return Script(tuple(sorted(place)))
         parsed = parse(without_schedules(text) if language == CRONTAB else text, settings_of(self.host.files))
         starts = self.started.all(parsed.commands, home=one.home)
         return Script(tuple(sorted(place.union(*script_reasons(parsed)))), _others(starts, one), language=language)
+
+    def _project(self, one: Started, text: str) -> Script:
+        parsed = parse(project_scripts(text, one.scripts))
+        starts = self.started.all(parsed.commands, home=one.home, folder=posixpath.dirname(one.path))
+        return Script(tuple(sorted(set().union(*script_reasons(parsed)))), _others(starts, one), language=PROJECT)
 
     def _code(self, one: Started, text: str, place: set[str]) -> Script:
         starts: dict[Started, None] = {}

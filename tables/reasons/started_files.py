@@ -9,6 +9,7 @@ from typing import NamedTuple, Optional
 
 from tables.host.disk.files import Files, Unreadable
 from tables.reasons.commands import handed_on
+from tables.text.package_scripts import project_run
 from tables.text.programs import SHELLS, Invocation, is_interpreter
 from tables.text.shell import Command, parse
 from tables.unseen import say_cut
@@ -16,7 +17,7 @@ from tables.unseen import say_cut
 # What systemd and most cron daemons search, in their order.
 SEARCH_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 # What a started file holds, where the command tells.
-SHELL_TEXT, SOURCED, CODE, CRONTAB = "shell", "sourced", "code", "crontab"
+SHELL_TEXT, SOURCED, CODE, CRONTAB, PROJECT = "shell", "sourced", "code", "crontab", "project"
 
 _SYSTEM_FOLDERS = ("/usr/sbin/", "/usr/bin/", "/sbin/", "/bin/", "/usr/lib/", "/lib/", "/usr/libexec/", "/usr/lib64/")
 # Commands that start nothing of their own, most of them built into the shell.
@@ -36,6 +37,8 @@ class Started(NamedTuple):
     path: str
     language: Optional[str] = None
     home: Optional[str] = None
+    # Of a project's file: the scripts in it that are run.
+    scripts: tuple[str, ...] = ()
 
 
 class StartedFiles:
@@ -92,6 +95,11 @@ class StartedFiles:
                 real = self.real_path(path) if path else None
                 if real is not None:
                     seen[Started(real, _language(found) if is_script else None, home)] = None
+            project = project_run(found.name, found.arguments)
+            path = self._path(project.path, True, search_path, home, inside) if project else None
+            real = self.real_path(path) if path else None
+            if project is not None and real is not None:
+                seen[Started(real, PROJECT if project.scripts else CODE, home, project.scripts)] = None
         return tuple(seen)
 
     def real_path(self, path: str) -> Optional[str]:

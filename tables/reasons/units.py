@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple, Optional
 
 from tables.host.disk.files import Files
+from tables.host.systemd.commands import UnitCommand
 from tables.host.systemd.managers import Manager, UnitFile
-from tables.reasons.commands import command_reasons
+from tables.reasons.commands import command_reasons, script_reasons
 from tables.schema import Words
+from tables.text.shell import parse
 
 # What is odd about a unit; where `link_outside` leads may be odd as well (temp_path …).
 UNIT_WORDS = Words.listed(
     "drop_in_changes_command generator_unpackaged hidden_unit shadows_vendor_command world_writable_unit",
     explaining="link_outside",
 )
+
+# In which order systemd runs the commands of a service (systemd.service(5)).
+_PHASES = {key: at for at, key in enumerate(("ExecCondition", "ExecStartPre", "ExecStart", "ExecStartPost"))}
+_FETCHING = ("://", "curl", "wget")
+_FETCHED = frozenset({"download_and_run", "renamed_downloader", "encoded_payload"})
 
 # Distributions that keep every file there, and link to it.
 _STORES = ("/nix/store/", "/gnu/store/")
@@ -35,6 +42,23 @@ def unit_file_reasons(found: UnitFile, folders: Collection[str]) -> list[str]:
     if file is not None and file.status.st_mode & 0o002:
         reasons.append("world_writable_unit")
     return reasons
+
+
+def reasons_together(commands: Sequence[UnitCommand]) -> list[frozenset[str]]:
+    """For each command of one unit file, what it is suspected of for what those say that systemd runs before it.
+
+    ExecStartPre= may fetch what ExecStart= runs.
+    """
+    found: list[frozenset[str]] = [frozenset()] * len(commands)
+    if len(commands) < 2 or not any(word in command.text for command in commands for word in _FETCHING):
+        return found
+    order = sorted(range(len(commands)), key=lambda at: _PHASES.get(commands[at].setting.key, len(_PHASES)))
+    script = parse("\n".join(shlex.join(commands[at].words).replace("\n", " ") for at in order))
+    for command, reasons in zip(script.commands, script_reasons(script)):
+        if command.line <= len(order):
+            # Of the text itself the command's own line tells.
+            found[order[command.line - 1]] |= _FETCHED.intersection(reasons)
+    return found
 
 
 def shadowed_file(manager: Manager, found: UnitFile) -> Optional[str]:
