@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Optional
 
 from tables.reasons.command_patterns import code_matches, matches, named_files, text_reasons
-from tables.reasons.fetched_folders import FetchedFolders
+from tables.reasons.fetched_folders import REPOSITORY_PROGRAMS, FetchedFolders
 from tables.reasons.given_scripts import given_code, given_scripts, run_by_variables, without_schedules
 from tables.reasons.mining.started_miners import starts_miner
-from tables.text.archives import unpacked
+from tables.text.archives import UNPACKERS, unpacked
 from tables.text.code_calls import started_by
 from tables.text.encoded_texts import encoded_texts
 from tables.text.programs import CARRIERS, SHELLS, Invocation, is_interpreter
@@ -43,6 +43,7 @@ _STOPS = frozenset({"stop"})
 # Of a pipeline so many commands before the one at hand are looked at.
 _MAX_STAGES = 16
 _FETCHES = frozenset({"download_and_run", "encoded_payload"})
+_TAKES_IN = REPOSITORY_PROGRAMS | UNPACKERS
 _INTO = frozenset({">", ">>", ">|"})
 _REMOVERS = frozenset({"rm", "unlink", "shred"})
 
@@ -71,10 +72,9 @@ def handed_on(commands: Sequence[Command]) -> list[list[str]]:
     """For each command of a whole script, the shell text that it hands to something which will run it, now or later."""
     invocations = [command.invocation for command in commands]
     return [
-        [
-            *([] if found is None else [without_schedules(text) for text in given_scripts(command, found, is_fed)]),
-            *run_by_variables(command, found),
-        ]
+        []
+        if found is None and not command.assignments
+        else [*map(without_schedules, given_scripts(command, found, is_fed)), *run_by_variables(command, found)]
         for command, found, is_fed in zip(commands, invocations, _fed(commands, invocations))
     ]
 
@@ -145,7 +145,9 @@ class _Judge:
             if starts_miner(found):
                 reasons.add("known_miner")
             reasons |= self._paths(command, found) | self._removed(found)
-            self._take_in(command, found, line)
+            name = found.name
+            if name in _TAKES_IN or command.fed_by != (0, 0):
+                self._take_in(command, name, found.arguments, line)
         for name, file in named_files("written", line):
             path = self._absolute(posixpath.basename(file) if _URL.match(file) else file)
             self.written.setdefault(path, set()).add(name)
@@ -183,13 +185,13 @@ class _Judge:
             reasons |= self.filled.run_whole(found.name, self.folders[-1][1] if self.folders else ".")
         return reasons
 
-    def _take_in(self, command: Command, found: Invocation, line: str) -> None:
-        """Remember what the command unpacks of what was fetched, and the repository that it fetches."""
-        if found.name in ("git", "svn", "hg"):
+    def _take_in(self, command: Command, name: str, arguments: Sequence[str], line: str) -> None:
+        """Remember what the command `name` unpacks of what was fetched, and the repository that it fetches."""
+        if name in REPOSITORY_PROGRAMS:
             self.filled.clone(line, self._absolute)
         is_fed = command.fed_by != (0, 0)
         into = [redirection.target for redirection in command.redirections if redirection.operator in _INTO] if is_fed else ()
-        archive = unpacked(found.name, found.arguments)
+        archive = unpacked(name, arguments)
         if archive is None and not into:
             return
         if archive is not None and archive.archive is not None:
@@ -199,7 +201,8 @@ class _Judge:
         if not names:
             return
         if archive is not None:
-            self.filled.unpack(archive, names, self._absolute)
+            # Backups are kept encrypted.
+            self.filled.unpack(archive, names - {"encoded_payload"}, self._absolute)
             into = [*into, *([archive.file] if archive.file else ())]
         for file in into:
             self.written.setdefault(self._absolute(file), set()).update(names)

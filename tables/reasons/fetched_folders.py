@@ -8,6 +8,7 @@ from collections.abc import Callable
 from tables.reasons.command_patterns import named_files
 from tables.text.archives import Unpacked, repository_folder
 
+REPOSITORY_PROGRAMS = frozenset({"git", "svn", "hg"})
 # Folders of everybody's programs: what lies there was not all in the archive.
 _SHARED = frozenset(
     f"{place}{name}"

@@ -23,9 +23,11 @@ def without_schedules(crontab: str) -> str:
     return _CRON_SCHEDULE.sub("", crontab)
 
 
-def given_scripts(command: Command, found: Invocation, is_fed: bool) -> list[str]:
+def given_scripts(command: Command, found: Optional[Invocation], is_fed: bool) -> list[str]:
     """Shell text that the command hands to something which will run it: on a shell's input, or into a start-up file."""
     scripts: list[str] = []
+    if found is None:
+        return scripts
     if found.reads_input and (found.name in SHELLS or not is_interpreter(found.name)):
         scripts += command.here_docs
     is_kept = any(
@@ -52,21 +54,23 @@ def run_by_variables(command: Command, found: Optional[Invocation]) -> list[str]
 
     So do options that an interpreter takes on its command line as well as in a variable.
     """
-    if found is not None and found.name in _OPTIONS_LIKE_VARIABLES:
+    if found is None and not command.assignments:
+        return []
+    name = "" if found is None else found.name
+    loaded: list[str] = []
+    if found is not None and name in _OPTIONS_LIKE_VARIABLES:
         end = found.arguments.index(found.script) if found.script in found.arguments else len(found.arguments)
-        loaded = list(run_by_variable(_OPTIONS_LIKE_VARIABLES[found.name], " ".join(found.arguments[:end])))
-    else:
-        loaded = []
-    if "=" not in command.text and (found is None or found.name != "setenv"):
+        loaded = list(run_by_variable(_OPTIONS_LIKE_VARIABLES[name], " ".join(found.arguments[:end])))
+    if not command.assignments and name not in _EXPORTS and name != "setenv" and name == command.words[0]:
         return loaded
     variables = list(command.assignments)
     if found is not None:
         words = command.words[: len(command.words) - len(found.arguments) - 1]
-        if found.name in _EXPORTS:
+        if name in _EXPORTS:
             words = found.arguments
-        elif found.name == "setenv" and len(found.arguments) == 2:
+        elif name == "setenv" and len(found.arguments) == 2:
             variables.append((found.arguments[0], found.arguments[1]))
-        variables += [(name, value) for name, _, value in (word.partition("=") for word in words) if value]
+        variables += [(key, value) for key, _, value in (word.partition("=") for word in words) if value]
     if not any(names_code(name) for name, _ in variables):
         return loaded
     known = dict(variables)

@@ -9,6 +9,7 @@ from typing import NamedTuple, Optional
 from tables.text.lenient_json import parse_json
 
 _NODE = frozenset({"npm", "yarn", "pnpm", "bun", "cnpm"})
+_BEGINNINGS = frozenset({"npm", "yar", "pnp", "bun", "cnp", "com", "pip"})
 _FOLDER_OPTIONS = ("--prefix", "--cwd", "-C", "--dir", "--working-dir", "-d")
 _INSTALLS = frozenset({"install", "i", "ci", "add", "update", "rebuild", "require", "create-project", "dump-autoload"})
 _NODE_INSTALL = ("preinstall", "install", "postinstall", "prepare")
@@ -28,7 +29,7 @@ class Project(NamedTuple):
 
 def project_run(name: str, arguments: Sequence[str]) -> Optional[Project]:
     """What the package manager `name` runs with these arguments; None where that is nothing of a project's own."""
-    if name not in _NODE and name != "composer" and not name.startswith("pip"):
+    if name[:3] not in _BEGINNINGS or (name not in _NODE and name != "composer" and not name.startswith("pip")):
         return None
     folder, words = _without_folder(arguments)
     verb = words[0] if words else ""

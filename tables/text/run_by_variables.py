@@ -42,6 +42,11 @@ def run_by_variable(name: str, value: str, others: _Others = {}) -> Iterator[str
     return makers(value.strip()[:_MAX_VALUE], others) if makers is not None and value else iter(())
 
 
+def sets_code(text: str) -> bool:
+    """Whether any line of an environment file seems to set such a variable; quicker than reading it all."""
+    return _SETS.search(text) is not None
+
+
 def names_code(name: str) -> bool:
     """Whether a variable of this name has code run."""
     return name in _MAKERS or (name.isupper() and _JAVA.fullmatch(name) is not None)
@@ -193,3 +198,7 @@ _MAKERS: dict[str, Callable[[str, _Others], Iterator[str]]] = {
     **dict.fromkeys(_RUNS_COMMANDS, _command),
     **dict.fromkeys(_PROMPTS, _prompt),
 }
+_SETS = re.compile(
+    rf"(?m)^[ \t]*(?:export[ \t]+)?(?:{'|'.join(map(re.escape, _MAKERS))}"
+    r"|[A-Z_]{0,64}(?:JAVA|JVM|JDK|CATALINA)[A-Z_]{0,64})[=\s]"
+)

@@ -17,7 +17,7 @@ from tables.host.systemd.syntax import expand_specifiers, split_words
 from tables.host.systemd.units import SystemdUnits
 from tables.schema import QueryContext
 from tables.text.lines import logical_lines, unquoted
-from tables.text.run_by_variables import names_code, run_by_variable
+from tables.text.run_by_variables import names_code, run_by_variable, sets_code
 
 _LOADER = (*LIBRARY_VARIABLES, FOLDER_VARIABLE)
 _EXPORT = re.compile(r"(?m)^[ \t]*export[ \t]+")
@@ -107,8 +107,9 @@ class EnvironmentSettings:
             yield from _loader_settings("environment", path, file)
         for path, file in self._read(environment_paths(self._files)):
             yield from _loader_settings("environment", path, file)
-            variables = parse_login_environment(path, file.text)
-            if path.endswith(PAM_ENVIRONMENT):
+            is_pams = path.endswith(PAM_ENVIRONMENT)
+            variables = parse_login_environment(path, file.text) if is_pams or sets_code(file.text) else []
+            if is_pams:
                 yield from _of_variables(path, file._replace(text=""), variables)
             yield from code_settings(file._replace(text=""), "environment", path, variables)
         for one in EnvironmentFiles(self._units).all():
