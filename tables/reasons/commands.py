@@ -43,7 +43,8 @@ _STOPS = frozenset({"stop"})
 # Of a pipeline so many commands before the one at hand are looked at.
 _MAX_STAGES = 16
 _FETCHES = frozenset({"download_and_run", "encoded_payload"})
-_TAKES_IN = REPOSITORY_PROGRAMS | UNPACKERS
+_COPIES = frozenset({"cp", "mv", "install", "ln"})
+_TAKES_IN = REPOSITORY_PROGRAMS | UNPACKERS | _COPIES
 _INTO = frozenset({">", ">>", ">|"})
 _REMOVERS = frozenset({"rm", "unlink", "shred"})
 
@@ -149,10 +150,7 @@ class _Judge:
             if name in _TAKES_IN or command.fed_by != (0, 0):
                 self._take_in(command, name, found.arguments, line)
         for name, file in named_files("written", line):
-            path = self._absolute(posixpath.basename(file) if _URL.match(file) else file)
-            self.written.setdefault(path, set()).add(name)
-            if posixpath.dirname(path).endswith("bin"):
-                self.written.setdefault(posixpath.basename(path), set()).add(name)
+            self._write(self._absolute(posixpath.basename(file) if _URL.match(file) else file), {name})
         for name, file in named_files("fleeting", line):
             self.fleeting.setdefault(self._absolute(file), set()).add(name)
         codes = given_code(command, found) if found is not None else ()
@@ -189,6 +187,9 @@ class _Judge:
         """Remember what the command `name` unpacks of what was fetched, and the repository that it fetches."""
         if name in REPOSITORY_PROGRAMS:
             self.filled.clone(line, self._absolute)
+        if name in _COPIES:
+            self._copy(arguments)
+            return
         is_fed = command.fed_by != (0, 0)
         into = [redirection.target for redirection in command.redirections if redirection.operator in _INTO] if is_fed else ()
         archive = unpacked(name, arguments)
@@ -205,7 +206,22 @@ class _Judge:
             self.filled.unpack(archive, names - {"encoded_payload"}, self._absolute)
             into = [*into, *([archive.file] if archive.file else ())]
         for file in into:
-            self.written.setdefault(self._absolute(file), set()).update(names)
+            self._write(self._absolute(file), names)
+
+    def _copy(self, arguments: Sequence[str]) -> None:
+        """A file that was fetched stays so under another name, and in another folder."""
+        *sources, target = [word for word in arguments if not word.startswith("-")] or [""]
+        for source in sources:
+            names = self.written.get(self._absolute(source)) if self.written else None
+            if names:
+                for path in (target, posixpath.join(target, posixpath.basename(source))):
+                    self._write(self._absolute(path), names)
+
+    def _write(self, path: str, names: set[str]) -> None:
+        """Remember what running the file at `path`, or a program of its name, is suspected of."""
+        self.written.setdefault(path, set()).update(names)
+        if posixpath.dirname(path).endswith("bin"):
+            self.written.setdefault(posixpath.basename(path), set()).update(names)
 
     def _fetched(self, command: Command) -> set[str]:
         """What those say that are piped into the command, were it an interpreter."""

@@ -13,6 +13,11 @@ _CRON_SCHEDULE = re.compile(
     r"^[ \t]*(?:@\w+|(?:[\d*][\d*/,-]*[ \t]+){3}(?:[\d*/,A-Za-z-]+[ \t]+)[\d*/,A-Za-z-]+)[ \t]+(?:root[ \t]+)?", re.MULTILINE
 )
 _STARTUP_FILE = re.compile(r"/cron|rc\.local|/init\.d/|/profile|\.(?:sh|bashrc|profile|bash_profile|start)$")
+# Units that a script writes, and what they start (systemd.service(5)).
+_UNIT_FILE = re.compile(r"\.service$|/systemd/(?:system|user)/")
+_UNIT_COMMAND = re.compile(r"(?m)^[ \t]*Exec(?:Start|StartPre|StartPost|Condition|Reload|Stop)[ \t]*=[ \t]*[-@:+!|]{0,4}([^\n]+)")
+# What PostgreSQL is told to start (COPY … FROM PROGRAM).
+_SQL_PROGRAM = re.compile(r"\b(?:FROM|TO|from|to)\s+(?:PROGRAM|program)\s+'([^\n]{1,4096}?)'(?=\s{0,8}[\"';)]|\s|$)")
 _TRANSPARENT = frozenset({"echo", "printf"})
 _OPTIONS_LIKE_VARIABLES = {"node": "NODE_OPTIONS", "nodejs": "NODE_OPTIONS", "java": "JAVA_TOOL_OPTIONS"}
 _EXPORTS = frozenset({"export", "declare", "typeset", "readonly", "local"})
@@ -33,6 +38,11 @@ def given_scripts(command: Command, found: Optional[Invocation], is_fed: bool) -
     is_kept = any(
         ">" in redirection.operator and _STARTUP_FILE.search(redirection.target) for redirection in command.redirections
     )
+    if found.name == "psql":
+        scripts += [match.replace("''", "'") for match in _SQL_PROGRAM.findall(command.text)]
+    if any(_UNIT_FILE.search(redirection.target) for redirection in command.redirections if ">" in redirection.operator):
+        texts = (*command.here_docs, " ".join(found.arguments).replace("\\n", "\n") if found.name in _TRANSPARENT else "")
+        scripts += [match for text in texts for match in _UNIT_COMMAND.findall(text)]
     if is_fed or is_kept:
         scripts += command.here_docs
         if found.name in _TRANSPARENT:

@@ -22,6 +22,14 @@ _CUSTOMIZE = frozenset({"sitecustomize.py", "usercustomize.py"})
 # site(3): such a line of a .pth file is run whenever the interpreter starts.
 _IMPORT_LINE = re.compile(r"import[ \t]")
 
+# IPython's profiles and Jupyter's configuration (their documentation).
+_NOTEBOOK_FILES = (
+    ".ipython/profile_default/ipython_config.py", ".ipython/profile_default/ipython_kernel_config.py",
+    *(f".jupyter/jupyter_{name}_config.py" for name in ("notebook", "server", "lab")), ".jupyter/jupyter_config.py",
+)  # fmt: skip
+_NOTEBOOK_FOLDERS = (".ipython/profile_default/startup",)
+_SYSTEM_NOTEBOOKS = ("/etc/ipython", "/etc/jupyter", "/usr/local/etc/jupyter", "/etc/jupyterhub")
+
 # sudoers(5): settings that name a program or a library, or that let a caller bring one.
 _SUDO_LOADER = re.compile(r"env_keep\b.*\b(?:LD_PRELOAD|LD_LIBRARY_PATH|LD_AUDIT|PYTHONPATH|PERL5LIB|BASH_ENV)\b", re.DOTALL)
 _SUDO_PROGRAM = re.compile(r"(?:editor|mailerpath|env_file|restricted_env_file)[ \t]*=[ \t]*\"?([^\",\s]+)")
@@ -73,7 +81,15 @@ def python_files(source: StartupFiles) -> dict[str, Optional[str]]:
 
 
 def python_startup(source: StartupFiles) -> Iterator[StartupEntry]:
-    """What every start of the system's Python runs: lines of .pth files and the customize modules that no package owns."""
+    """What every start of the system's Python runs: lines of .pth files and the customize modules that no package owns.
+
+    Also the configuration of IPython and Jupyter, which is code.
+    """
+    for found in source.below_homes(_NOTEBOOK_FILES, _NOTEBOOK_FOLDERS):
+        if found.path.endswith(".py"):
+            yield StartupEntry("python_startup", "notebook", found.file, 0, found.file.path, NAME, found.account.name)
+    for shared in source.in_folders(_SYSTEM_NOTEBOOKS, ".py"):
+        yield StartupEntry("python_startup", "notebook", shared, 0, shared.path, NAME)
     candidates = python_files(source)
     for path in source.unpackaged(candidates):
         file = source.read(path)
