@@ -170,7 +170,7 @@ class _Judge:
         for path in _run_files(command, found):
             full = self._absolute(path)
             reasons |= self.written.get(full, set())
-            if self.filled:
+            if self.filled.names:
                 reasons |= self.filled.reasons(path, full)
             if full in self.fleeting:
                 self.has_run.add(full)
@@ -179,7 +179,7 @@ class _Judge:
             folder = self._absolute(found.arguments[-1])
             self.folders = [entry for entry in self.folders if entry[0] < command.subshell_depth]
             self.folders.append((command.subshell_depth, folder))
-        elif self.filled:
+        elif self.filled.names:
             reasons |= self.filled.run_whole(found.name, self.folders[-1][1] if self.folders else ".")
         return reasons
 

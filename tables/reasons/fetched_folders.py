@@ -29,10 +29,7 @@ class FetchedFolders:
     """By folder, what a script is suspected of once it runs something from there; `absolute` fills in where it is."""
 
     def __init__(self) -> None:
-        self._folders: dict[str, set[str]] = {}
-
-    def __bool__(self) -> bool:
-        return bool(self._folders)
+        self.names: dict[str, set[str]] = {}
 
     def clone(self, line: str, absolute: Callable[[str], str]) -> None:
         """Take in the folder of the repository that a command, rendered as `line`, fetches."""
@@ -45,12 +42,12 @@ class FetchedFolders:
             self._fill(absolute(found.folder), names)
 
     def _fill(self, folder: str, names: set[str]) -> None:
-        self._folders.setdefault(posixpath.normpath(folder), set()).update(names)
+        self.names.setdefault(posixpath.normpath(folder), set()).update(names)
 
     def reasons(self, written: str, full: str) -> set[str]:
         """What running the file says that is `written` so and lies at `full`."""
         found: set[str] = set()
-        for folder, names in self._folders.items():
+        for folder, names in self.names.items():
             # A file that is named from the folder at hand was meant to be there since it was unpacked.
             is_inside = full.startswith(f"{folder}/") if folder not in _SHARED else not written.startswith(("/", "$", "~"))
             if is_inside and (folder in (".", "/") or full.startswith(f"{folder}/")):

@@ -20,6 +20,8 @@ _UNIT_COMMAND = re.compile(r"(?m)^[ \t]*Exec(?:Start|StartPre|StartPost|Conditio
 _SQL_PROGRAM = re.compile(r"\b(?:FROM|TO|from|to)\s+(?:PROGRAM|program)\s+'([^\n]{1,4096}?)'(?=\s{0,8}[\"';)]|\s|$)")
 _TRANSPARENT = frozenset({"echo", "printf"})
 _OPTIONS_LIKE_VARIABLES = {"node": "NODE_OPTIONS", "nodejs": "NODE_OPTIONS", "java": "JAVA_TOOL_OPTIONS"}
+# What may load or set something without any `=`.
+_ALWAYS = (*_OPTIONS_LIKE_VARIABLES, "setenv")
 _EXPORTS = frozenset({"export", "declare", "typeset", "readonly", "local"})
 
 
@@ -35,18 +37,19 @@ def given_scripts(command: Command, found: Optional[Invocation], is_fed: bool) -
         return scripts
     if found.reads_input and (found.name in SHELLS or not is_interpreter(found.name)):
         scripts += command.here_docs
-    is_kept = any(
-        ">" in redirection.operator and _STARTUP_FILE.search(redirection.target) for redirection in command.redirections
-    )
-    if found.name == "psql":
-        scripts += [match.replace("''", "'") for match in _SQL_PROGRAM.findall(command.text)]
-    if any(_UNIT_FILE.search(redirection.target) for redirection in command.redirections if ">" in redirection.operator):
-        texts = (*command.here_docs, " ".join(found.arguments).replace("\\n", "\n") if found.name in _TRANSPARENT else "")
-        scripts += [match for text in texts for match in _UNIT_COMMAND.findall(text)]
+    targets = [redirection.target for redirection in command.redirections if ">" in redirection.operator]
+    is_kept = False
+    if targets:
+        is_kept = any(map(_STARTUP_FILE.search, targets))
+        if any(map(_UNIT_FILE.search, targets)):
+            texts = (*command.here_docs, " ".join(found.arguments).replace("\\n", "\n") if found.name in _TRANSPARENT else "")
+            scripts += [match for text in texts for match in _UNIT_COMMAND.findall(text)]
     if is_fed or is_kept:
         scripts += command.here_docs
         if found.name in _TRANSPARENT:
             scripts.append(" ".join(found.arguments))
+    elif found.program.endswith("psql"):
+        scripts += [match.replace("''", "'") for match in _SQL_PROGRAM.findall(command.text)]
     return scripts
 
 
@@ -65,6 +68,10 @@ def run_by_variables(command: Command, found: Optional[Invocation]) -> list[str]
     So do options that an interpreter takes on its command line as well as in a variable.
     """
     if found is None and not command.assignments:
+        return []
+    # Most commands set nothing.
+    is_plain = not command.assignments and "=" not in command.text
+    if is_plain and found is not None and found.program == command.words[0] and not found.program.endswith(_ALWAYS):
         return []
     name = "" if found is None else found.name
     loaded: list[str] = []
