@@ -84,8 +84,8 @@ def served_pages(host: Host, query: QueryContext) -> Iterator[ServedPage]:
     into. Of each site 60,000 entries are looked at, of each page 8 MiB are read, of all pages 192 MiB in one scan, those
     of small sites first; what is left out is said. A page that did not change since the last scan is not read again.
 
-    Not seen: input that goes through arrays, objects or other files before it is run, names of functions that are put
-    together, pages under other names than their language's, and what lies in containers.
+    Not seen: input that goes through several variables, objects or other files before it is run, in long pages names of
+    functions that are put together, pages under other names than their language's, and what lies in containers.
     """
     known = host.state(_TABLE, _Known)
     known.start()

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple, Optional
 
 from tables.indicators.loader import load_yaml
 
+# A page that is no longer does little else.
+_SHORT_PAGE = 1024
 # Before what a request brings, so much is read for the variable that is given it.
 _BEFORE = 160
 # How pages are told by their names.
@@ -58,10 +60,15 @@ class ServedCode:
             for entry in data["patterns"]
         )
         # Through a call or two, and behind a text that is put before it.
-        argument = r"(?:@?\w{1,24}\s?\(\s?){0,2}(?:[\"'][^\"'\n;]{0,60}[\"']\s?\.\s?)?(\$\w{1,40})\b(?!\s?(?:\[|->))"
+        argument = r"(?:@?\w{1,24}\s?\(\s?){0,2}(?:[\"'][^\"'\n;]{0,60}[\"']\s?\.\s?)?(\$\w{1,40})\b(?!\s?->)"
         self._run = filled(r"{runs}\s{0,4}" + argument)
+        self._calls = re.compile(r"(?<![\w>:$])\$\w{1,40}\s?\(\s?@?\$_(?:GET|POST|REQUEST|COOKIE)\s?\[")
         self._input = filled("{input}")
         self._taken = re.compile(r"(\$\w{1,40})\s?\.?=\s?(?:@?\w{0,24}\s?\(\s?){0,3}@?\Z")
+
+    def calls_by_name(self, text: str) -> bool:
+        """Whether a short page of PHP's calls a function whose name it keeps in a variable with what a request brings."""
+        return len(text) <= _SHORT_PAGE and self._calls.search(text) is not None
 
     def runs_what_it_was_given(self, text: str) -> bool:
         """Whether a page of PHP's runs a variable that it has given what a request brings."""

@@ -6,13 +6,13 @@ from tables.indicators.served_code import served_code
 from tables.reasons.command_patterns import code_matches
 from tables.schema import Words
 
-SERVED_WORDS = Words.listed("download_and_run reverse_shell runs_decoded_text runs_request_input")
+SERVED_WORDS = Words.listed("download_and_run reverse_shell runs_decoded_text runs_request_input writes_request_input")
 
 # A page without any of these is none that runs anything; asking so is many times quicker than a pattern.
 _RUNS = (
-    b"eval", b"assert", b"system", b"exec", b"passthru", b"popen", b"proc_open", b"create_function", b"call_user_func",
-    b"array_map", b"array_filter", b"sort(", b"array_walk", b"register_shutdown", b"preg_replace", b"]($_",
-    b"] ($_", b"`", b"EVAL", b"xecute", b"ProcessBuilder", b"defineClass", b"Process",
+    b"eval", b"EVAL", b"assert", b"system", b"exec", b"xecute", b"passthru", b"popen", b"proc_open", b"create_function",
+    b"call_user_func", b"array_map", b"array_filter", b"sort(", b"array_walk", b"register_shutdown", b"extract", b"parse_str",
+    b"file_put", b"preg_replace", b"($_", b"( $_", b"`", b"ProcessBuilder", b"defineClass", b"Process",
 )  # fmt: skip
 _TAKES = (
     b"_GET", b"_POST", b"_REQUEST", b"_COOKIE", b"HTTP_", b"php://input", b"getallheaders", b"equest", b"decode", b"gzinflate",
@@ -38,6 +38,8 @@ def page_reasons(language: str, text: str) -> list[str]:
     found = {pattern.name for pattern in code.patterns if language in pattern.languages and pattern.is_in(text)}
     if language == "php":
         if not any(word in text for word in _ESCAPES) and code.runs_what_it_was_given(text):
+            found.add("runs_request_input")
+        if code.calls_by_name(text):
             found.add("runs_request_input")
         if _has_code_of_its_own(text):
             found.update(code_matches(text) & _OTHERS)

@@ -41,6 +41,8 @@ def test_a_twin_is_not(pattern: object, sample: str) -> None:
     [
         ("<?php $c = $_REQUEST['c']; echo '<pre>'; system($c . ' 2>&1');", ["runs_request_input"]),
         ('<?php $c = base64_decode($_COOKIE["c"]);\n$p = popen("sh -c " . $c, "r");', ["runs_request_input"]),
+        ("<?php $p = $_POST; eval($p['a']);", ["runs_request_input"]),
+        ("<?php $f = 'sys' . 'tem'; $f($_GET['c']);", ["runs_request_input"]),
         ("<?php $c = $_GET['c']; exec('ls'); echo $c;", []),
         ("<?php $c = escapeshellarg($_GET['c']); exec('ls ' . $c);", []),
         ("<?php $c = $_GET['c'] == 1; if (system($cmd)) {}", []),

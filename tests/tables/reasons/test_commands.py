@@ -108,7 +108,7 @@ def test_any_text_is_judged(text: str) -> None:
 def test_a_decoded_literal_gives_its_own_reasons_too() -> None:
     # echo -n '/tmp/kworker -o stratum+tcp://203.0.113.7:3333' | base64
     literal = "L3RtcC9rd29ya2VyIC1vIHN0cmF0dW0rdGNwOi8vMjAzLjAuMTEzLjc6MzMzMw=="
-    assert command_reasons(f"echo {literal} > /opt/x") == ["encoded_payload", "known_miner", "temp_path"]
+    assert command_reasons(f"echo {literal} > /opt/x") == ["encoded_payload", "hides_from_tools", "known_miner", "temp_path"]
     assert command_reasons(f"echo {literal[::-1].lstrip('=')} > /opt/x") == []
 
 
