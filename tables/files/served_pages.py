@@ -12,7 +12,8 @@ from typing import NamedTuple, Optional
 
 from tables.fair_shares import in_time
 from tables.host import Host
-from tables.host.disk.files import Unreadable, file_key
+from tables.host.disk.files import Unreadable
+from tables.host.disk.footprint import file_key
 from tables.host.disk.shallow_walk import FoundFile, Walk
 from tables.host.processes.process_files import ProcessFiles
 from tables.host.services.web_folders import web_folders
