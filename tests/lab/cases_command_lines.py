@@ -245,3 +245,31 @@ def _(room: Room) -> Planted:
     """the database's account waiting for its own port."""
     script = "read hold; until echo > /dev/tcp/127.0.0.1/5432; do sleep 1; done"
     return {"pid": room.start("bash", "-c", script, user=101, group=101, extra_groups=[])}
+
+
+@case(1, miner_process="pid", miner_config_file="config_path")
+def qubic_client(room: Room) -> Planted:
+    """Qubic's client, which reads its pool from appsettings.json."""
+    text = '{"ClientSettings": {"poolAddress": "wss://pool.example.org/ws", "accessToken": "x", "trainer": {"cpu": true}}}'
+    path = room.write("/opt/qc/appsettings.json", text)
+    return {"pid": room.run("/opt/qc/qli-Client", cwd="/opt/qc"), "config_path": path}
+
+
+@qubic_client.twin
+def _(room: Room) -> Planted:
+    """a web service of .NET's with its settings."""
+    text = '{"Logging": {"LogLevel": {}}, "ClientSettings": {"BaseUrl": "https://api.example.org", "accessToken": "x"}}'
+    path = room.write("/opt/shop/appsettings.json", text)
+    return {"pid": room.run("/opt/shop/Shop.Web", cwd="/opt/shop"), "config_path": path}
+
+
+@case(1, miner_process="pid")
+def pool_without_a_host(room: Room) -> Planted:
+    """an algorithm of this year's, and a scheme of pools without a host."""
+    return {"pid": room.run("/opt/run/worker", "-a", "minotaurx", "-o", "stratum+tcp", "-u", "web01")}
+
+
+@pool_without_a_host.twin
+def _(room: Room) -> Planted:
+    """an encoder with an algorithm and an output."""
+    return {"pid": room.run("/opt/media/enc", "-a", "aac", "-o", "out.mp4", "-u", "web01")}
