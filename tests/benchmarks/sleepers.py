@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from tables.host import Host
 from tests.benchmarks.measure import Options, compile_c, helper
 
-# Forks argv[1] children that wait for a signal, and ends each by its pid when standard input ends.
+# Starts argv[1] programs of the system's that wait for a signal, and ends each by its pid when standard input ends: our own
+# scratch folder is a place where any process is odd.
 _SLEEPERS = r"""
 #include <signal.h>
 #include <stdio.h>
@@ -26,7 +27,8 @@ int main(int argc, char **argv) {
         if (pid < 0) { perror("fork"); status = 1; break; }
         if (pid == 0) {
             prctl(PR_SET_PDEATHSIG, SIGKILL);
-            for (;;) pause();
+            execl("/bin/sleep", "sleep", "infinity", (char *) NULL);
+            _exit(1);
         }
         pids[started++] = pid;
     }
