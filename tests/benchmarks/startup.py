@@ -21,7 +21,12 @@ _GIVEN_BACK_SECONDS = 125.0
 _REGISTERED = Goal("< 1 s", 1.0)
 _WHEN_IDLE = Goal("< 40 MB", 40e6)
 _AFTER_THE_PACK = Goal("< 60 MB, both processes", 60e6)
-_IDLE = Goal("< 0.1 %", 0.001)
+_IDLE = Goal(
+    "< 0.1 %",
+    0.001,
+    "Every three seconds osquery's ping is answered and osquery asked whether it still knows us, 2 ms each of thrift in Python: "
+    "0.10 to 0.17 %, and in the first seconds what the start left to do.",
+)
 
 
 def run(options: Options) -> None:
