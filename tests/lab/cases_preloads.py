@@ -99,3 +99,17 @@ def _(room: Room) -> Planted:
     """programs that all use one library of their own, from no package."""
     library = compile_library(_LIBRARY, "/opt/shop/lib/libshop.so")
     return {"path": library, "pid": room.start("sleep", "600", env={"LD_PRELOAD": library})}
+
+
+@case(10, preloaded_library="source_path")
+def hidden_folder_of_libraries(room: Room) -> Planted:
+    """a hidden folder in which the loader looks for every program's libraries."""
+    os.makedirs("/usr/lib/.cache", exist_ok=True)
+    return {"source_path": room.write("/etc/ld.so.conf.d/sync.conf", "/usr/lib/.cache\n")}
+
+
+@hidden_folder_of_libraries.twin
+def _(room: Room) -> Planted:
+    """the folder of a maker's libraries."""
+    os.makedirs("/usr/local/cuda/lib64", exist_ok=True)
+    return {"source_path": room.write("/etc/ld.so.conf.d/cuda.conf", "/usr/local/cuda/lib64\n")}

@@ -138,3 +138,16 @@ def _(room: Room) -> Planted:
     room.write(f"{folder}/modules.dep", "kernel/net/twinnet.ko:\nupdates/dkms/zfslab.ko:\n")
     room.write("/etc/modules-load.d/twin.conf", "twinnet\nzfslab\nloop\n")
     return {"path": (packaged, built), "module": ("twinnet", "zfslab")}
+
+
+@case(13, pam_accepts_anyone="path")
+def pam_takes_every_account(room: Room) -> Planted:
+    """a PAM service for which it is enough to be an account."""
+    return {"path": room.write("/etc/pam.d/lab-login", "auth sufficient pam_succeed_if.so uid >= 0\nauth required pam_deny.so\n")}
+
+
+@pam_takes_every_account.twin
+def _(room: Room) -> Planted:
+    """what EL has between its modules, after a password."""
+    text = "auth sufficient pam_unix.so\nauth requisite pam_succeed_if.so uid >= 1000 quiet_success\nauth required pam_deny.so\n"
+    return {"path": room.write("/etc/pam.d/lab-system-auth", text)}
