@@ -350,6 +350,8 @@ def _runs_input(found: Invocation) -> bool:
 def _render(command: Command, found: Optional[Invocation]) -> str:
     """The command as the patterns read it (head comment of command_patterns.yaml)."""
     parts = [found.name, *found.arguments] if found else []
+    if found and len(parts) == len(command.words) and not (command.redirections or command.assignments or command.here_docs):
+        return " ".join(parts)
     parts += [f"{redirection.operator} {redirection.target}" for redirection in command.redirections]
     parts += [f"{name}={value}" for name, value in command.assignments]
     if found:

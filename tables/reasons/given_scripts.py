@@ -33,7 +33,9 @@ def without_schedules(crontab: str) -> str:
 def given_scripts(command: Command, found: Optional[Invocation], is_fed: bool) -> list[str]:
     """Shell text that the command hands to something which will run it: on a shell's input, or into a start-up file."""
     scripts: list[str] = []
-    if found is None:
+    # Most commands hand on nothing.
+    is_plain = not (is_fed or command.redirections or command.here_docs)
+    if found is None or (is_plain and not found.program.endswith("psql")):
         return scripts
     if found.reads_input and (found.name in SHELLS or not is_interpreter(found.name)):
         scripts += command.here_docs

@@ -9,11 +9,15 @@ from collections.abc import Iterable
 
 _ENCODED = re.compile(r"[A-Za-z0-9+/]{24,}={0,2}")
 _ESCAPED = re.compile(r"(?:\\{1,2}x[0-9A-Fa-f]{2}){8,}")
+# As long as either of them.
+_SHORTEST = 24
 _PRINTABLE = bytes(range(0x20, 0x7F)) + b"\t\n\r"
 
 
 def encoded_texts(text: str) -> Iterable[str]:
     r"""The texts hidden in `text` as base64, hexadecimal or `\x41` escapes; what does not decode to text is left out."""
+    if len(text) < _SHORTEST:
+        return
     for match in _ENCODED.finditer(text):
         word = match[0].rstrip("=")
         for decode in (_from_base64, bytes.fromhex):

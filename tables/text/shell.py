@@ -13,7 +13,7 @@ from tables.text.programs import Invocation, resolve
 from tables.text.shell_words import BLANK, Variables, Word, read_word, skip_bracket
 
 # Commands kept of one script; a longer one is marked as cut.
-MAX_COMMANDS = 15_000
+MAX_COMMANDS = 20_000
 # Blocks within blocks that are told apart; deeper ones count as one.
 _MAX_DEPTH = 1000
 _MAX_FUNCTIONS = 1000
