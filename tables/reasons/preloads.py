@@ -62,7 +62,7 @@ class PreloadJudge:
         for candidate in spellings(library, tuple(self.folders)):
             raw = self._read(candidate) if candidate.startswith("/") else None
             if raw is not None:
-                path = self._real(candidate)
+                path = self.files.real_path(candidate)
                 break
         odd = sorted({*self._odd_place(library), *self._odd_place(path)})
         packages = self._owners([path]) if raw is not None else None
@@ -160,9 +160,6 @@ class PreloadJudge:
         if hidden_component(path) is not None and not self._names.is_tool_path(path, ()):
             odd.append("hidden_path")
         return odd
-
-    def _real(self, path: str) -> str:
-        return self.files.real_path(path)
 
     def _read(self, path: str) -> Optional[RawFile]:
         if path not in self._raw:

@@ -52,16 +52,6 @@ def _can_exist(path: str) -> bool:
         return False
 
 
-def _saw(path: str, follow: bool, status: os.stat_result) -> None:
-    if (footprint := collected()) is not None:
-        footprint.saw(path, follow, status)
-
-
-def _failed(path: str, follow: bool) -> None:
-    if (footprint := collected()) is not None and _can_exist(path):
-        footprint.failed(path, follow)
-
-
 class Files:
     """The files below `root`; every path given and returned is absolute as the host itself sees it."""
 
@@ -73,15 +63,22 @@ class Files:
         """A descriptor of whatever is at `path`, which no link and no exchange of folders leads out of the root."""
         if not _can_exist(path):
             raise Unreadable(path, os.strerror(errno.ENOENT), errno.ENOENT)
+        footprint = collected()
         try:
             if self.root == "/":
-                return os.open(path, flags | (0 if follow else os.O_NOFOLLOW))
-            if self._folder is None:
-                self._folder = os.open(self.root, PATH | os.O_DIRECTORY)
-                weakref.finalize(self, os.close, self._folder)
-            return open_in_root(self._folder, path, flags, follow)
+                fd = os.open(path, flags | (0 if follow else os.O_NOFOLLOW))
+            else:
+                if self._folder is None:
+                    self._folder = os.open(self.root, PATH | os.O_DIRECTORY)
+                    weakref.finalize(self, os.close, self._folder)
+                fd = open_in_root(self._folder, path, flags, follow)
         except OSError as error:
+            if footprint is not None:
+                footprint.failed(path, follow)
             raise _unreadable(path, error) from None
+        if footprint is not None:
+            footprint.saw(path, follow, os.fstat(fd))
+        return fd
 
     def locate(self, path: str, follow: bool = True) -> str:
         """The path at which our own process finds `path`; links are resolved inside the root folder.
@@ -123,14 +120,8 @@ class Files:
 
     def open(self, path: str) -> int:
         """A descriptor of the regular file at `path`; Unreadable for anything else, FIFOs and devices included."""
-        try:
-            fd = unmarked(lambda flags: self._open(path, flags), _OPEN_FLAGS)
-        except Unreadable:
-            _failed(path, True)
-            raise
-        status = os.fstat(fd)
-        _saw(path, True, status)
-        if not stat.S_ISREG(status.st_mode):
+        fd = unmarked(lambda flags: self._open(path, flags), _OPEN_FLAGS)
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
             os.close(fd)
             raise Unreadable(path, "not a regular file", errno.EINVAL)
         return fd
@@ -189,12 +180,15 @@ class Files:
     def stat(self, path: str, follow: bool = True) -> os.stat_result:
         """The file's status; of the link itself where `follow` is false."""
         if self.root == "/" and _can_exist(path):
+            footprint = collected()
             try:
                 status = os.stat(path, follow_symlinks=follow)
             except OSError as error:
-                _failed(path, follow)
+                if footprint is not None:
+                    footprint.failed(path, follow)
                 raise _unreadable(path, error) from None
-            _saw(path, follow, status)
+            if footprint is not None:
+                footprint.saw(path, follow, status)
             return status
         fd = self._open(path, PATH, follow)
         try:
@@ -222,12 +216,10 @@ class Files:
         try:
             fd = self._open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except Unreadable as error:
-            _failed(path, True)
             if error.is_missing:
                 return []
             raise
         try:
-            _saw(path, True, os.fstat(fd))
             return sorted(os.listdir(fd))
         except OSError as error:
             raise _unreadable(path, error) from None
@@ -236,13 +228,8 @@ class Files:
 
     def link_target(self, path: str) -> str:
         """What the symbolic link at `path` names, as it is written there."""
+        fd = self._open(path, PATH, follow=False)
         try:
-            fd = self._open(path, PATH, follow=False)
-        except Unreadable:
-            _failed(path, False)
-            raise
-        try:
-            _saw(path, False, os.fstat(fd))
             return os.readlink("", dir_fd=fd)
         except OSError as error:
             # No link: readlinkat(2) says ENOENT of a descriptor that is none.
