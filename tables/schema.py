@@ -286,6 +286,11 @@ class Table:
         """The columns, in order."""
         return self.row.columns()
 
+    def question(self, query: QueryContext) -> str:
+        """What tells questions apart whose answers may differ: the constraints, and the columns on demand that are used."""
+        on_demand = [column.name for column in self.columns if column.on_demand and query.uses(column.name)]
+        return json.dumps([sorted(query.constraints.items()), on_demand])
+
     @property
     def notes(self) -> str:
         """The generate function's docstring: what a row means, where it is read, what it cannot see."""

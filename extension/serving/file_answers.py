@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from typing import NamedTuple
@@ -32,12 +31,11 @@ class FileAnswers:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._kept: dict[str, _Answer] = {}
+        self._kept: dict[tuple[str, str], _Answer] = {}
 
     def rows(self, table: Table, query: QueryContext, scan: Callable[[], list[WireRow]]) -> list[WireRow]:
         """The rows that `scan` finds, or found before where nothing has changed since; raises what it raises."""
-        on_demand = [column.name for column in table.columns if column.on_demand and query.uses(column.name)]
-        key = json.dumps([table.name, sorted(query.constraints.items()), on_demand])
+        key = table.name, table.question(query)
         moment = self._clock()
         known = self._kept.get(key)
         if known is not None and moment - known.moment < _SERVES_SECONDS and known.rests_on.holds():
@@ -49,7 +47,5 @@ class FileAnswers:
         if query.truncated is None and rests_on.is_whole:
             if len(self._kept) >= _MAX_ANSWERS:
                 self._kept.clear()
-            lacks = Unseen()
-            lacks.take(query)
-            self._kept[key] = _Answer(moment, PackedRows(rows), lacks, rests_on)
+            self._kept[key] = _Answer(moment, PackedRows(rows), query, rests_on)
         return rows

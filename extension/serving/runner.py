@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from typing import NamedTuple, Optional
@@ -41,7 +40,6 @@ class TableRunner:
         self._lock = threading.Lock()
         self._cached: dict[str, _Answer] = {}
         self._earlier = KeptRows(table, host)
-        self._on_demand = [column.name for column in table.columns if column.on_demand]
 
     def generate(self, context: Optional[str]) -> list[WireRow]:
         """Rows for osquery's query context (JSON), at least all that match it.
@@ -73,7 +71,7 @@ class TableRunner:
         if not self.table.uses_constraints:
             query = QueryContext(columns_used=query.columns_used, budget_seconds=self._budget_seconds)
         # An answer that left out what nobody asked for cannot serve the query that does.
-        key = json.dumps([sorted(query.constraints.items()), [name for name in self._on_demand if query.uses(name)]])
+        key = self.table.question(query)
         now = time.monotonic()
         kept = self._cached.get(key)
         if kept is not None and kept.expires > now:

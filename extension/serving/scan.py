@@ -34,22 +34,12 @@ class Scanner(Protocol):
 
 def scan(table: Table, host: Host, query: QueryContext) -> Scanned:
     """Scan in this thread. Never raises: whatever goes wrong is the answer's error."""
-    rows: list[WireRow] = []
-
-    def generate() -> list[WireRow]:
-        for row in table.generate(host, query):
-            if len(rows) >= table.max_rows:
-                query.truncate(f"more than {table.max_rows} rows")
-                break
-            rows.append(row.to_wire())
-            query.check_time()
-        return rows
-
     try:
         # A triage asks once.
         if table.rests_on_files and host.is_live and not host.settings.is_triage:
-            return Scanned(host.state("answers that rest on files", FileAnswers).rows(table, query, generate))
-        generate()
+            kept = host.state("answers that rest on files", FileAnswers)
+            return Scanned(kept.rows(table, query, lambda: _rows(table, host, query)))
+        return Scanned(_rows(table, host, query))
     except (TableError, OSError) as error:
         return Scanned([], str(error), isinstance(error, BadQuestion))
     except MemoryError:
@@ -58,7 +48,17 @@ def scan(table: Table, host: Host, query: QueryContext) -> Scanned:
     except (Exception, SystemExit) as error:
         log.exception("table %s failed", table.name)
         return Scanned([], f"internal error: {type(error).__name__}: {error}")
-    return Scanned(rows)
+
+
+def _rows(table: Table, host: Host, query: QueryContext) -> list[WireRow]:
+    rows: list[WireRow] = []
+    for row in table.generate(host, query):
+        if len(rows) >= table.max_rows:
+            query.truncate(f"more than {table.max_rows} rows")
+            break
+        rows.append(row.to_wire())
+        query.check_time()
+    return rows
 
 
 class _Thread(threading.Thread):
