@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import stat
 import time
 from collections.abc import Iterator
@@ -13,9 +12,9 @@ from typing import NamedTuple, Optional
 from tables.fair_shares import in_time
 from tables.host import Host
 from tables.host.disk.files import Unreadable
-from tables.host.disk.footprint import file_key
+from tables.host.disk.known_files import KnownFiles
 from tables.host.disk.shallow_walk import FoundFile, Walk
-from tables.host.processes.process_files import ProcessFiles
+from tables.host.processes.process_files import remote_here
 from tables.host.services.web_folders import web_folders
 from tables.indicators.process_names import hidden_component
 from tables.indicators.served_code import language_of
@@ -57,16 +56,8 @@ class _Judged(NamedTuple):
     sha256: Optional[str]
 
 
-class _Known:
-    """What was judged in the last two scans, so that a page that did not change is not read again; by the hash of its key."""
-
-    def __init__(self) -> None:
-        self.now: dict[int, Optional[_Judged]] = {}
-        self.earlier: dict[int, Optional[_Judged]] = {}
-
-    def start(self) -> None:
-        """Begin a scan: forget what the one before did not come to."""
-        self.earlier, self.now = self.now, {}
+# What nearly all pages are.
+_NOTHING_ODD = _Judged("", None)
 
 
 @table(
@@ -88,53 +79,49 @@ def served_pages(host: Host, query: QueryContext) -> Iterator[ServedPage]:
     Not seen: input that goes through several variables, objects or other files before it is run, in long pages names of
     functions that are put together, pages under other names than their language's, and what lies in containers.
     """
-    known = host.state(_TABLE, _Known)
+    known = host.state(_TABLE, KnownFiles[_Judged])
     known.start()
     homes = [account.home.rstrip("/") for account in host.accounts.all if account.home.startswith("/home/")]
     sites = {site: host.files.names(site) for site in web_folders(host.files, homes) if host.files.is_folder(site)}
-    remote = ProcessFiles(host.procfs).is_remote if host.is_live else None
-    walk = Walk(host.files, _MAX_ENTRIES, lambda path: remote is not None and remote(os.getpid(), path))
+    walk = Walk(host.files, _MAX_ENTRIES, remote_here(host))
     left = _MOST_BYTES
     for site, end in in_time(query, sites, lambda site: float(len(sites[site]))):
         for found in walk.below(site, _MAX_DEPTH, lambda path: language_of(path) is not None):
             if time.monotonic() > end:
                 query.truncate(f"out of time in {site}, at {found.path}")
                 break
-            key = hash(file_key(found.status))
-            if key in known.earlier:
-                known.now[key] = known.earlier[key]
-            elif key not in known.now:
+            judged = known.get(found.status)
+            if judged is None:
                 if left <= 0:
                     query.truncate(f"{found.path}: only {_MOST_BYTES >> 20} MiB of pages are read in one scan")
                     break
-                known.now[key], size = _judged(host, query, found)
+                judged, size = _judged(host, query, found)
                 left -= size
-            judged = known.now[key]
-            if found.status.st_size > _PAGE_LIMIT:
-                # Of such a page each scan has to say what it left out.
-                del known.now[key]
-            if judged is not None:
+                # Of a longer page each scan has to say what it left out.
+                if found.status.st_size <= _PAGE_LIMIT:
+                    known.put(found.status, judged)
+            if judged.reasons:
                 yield _row(found, site, judged)
     if walk.cut:
         query.truncate(f"only the first {_MAX_ENTRIES} entries of a web site were looked at, up to {walk.cut}")
 
 
-def _judged(host: Host, query: QueryContext, found: FoundFile) -> tuple[Optional[_Judged], int]:
-    """What is odd about a page, None where nothing is, and how many bytes were read."""
+def _judged(host: Host, query: QueryContext, found: FoundFile) -> tuple[_Judged, int]:
+    """What is odd about a page, and how many bytes were read."""
     try:
         data = host.files.head(found.path, _PAGE_LIMIT)
     except Unreadable as error:
         if not error.is_missing:
             query.could_not_see(str(error))
-        return None, 0
+        return _NOTHING_ODD, 0
     is_whole = found.status.st_size <= len(data)
     if not is_whole:
         query.truncate(f"{found.path}: only the first {_PAGE_LIMIT >> 20} MiB were read")
     if not may_run_input(data):
-        return None, len(data)
+        return _NOTHING_ODD, len(data)
     reasons = page_reasons(language_of(found.path) or "", data.decode("utf-8", "surrogateescape"))
     sha256 = hashlib.sha256(data).hexdigest() if is_whole else None
-    return _Judged(",".join(reasons), sha256) if reasons else None, len(data)
+    return _Judged(",".join(reasons), sha256) if reasons else _NOTHING_ODD, len(data)
 
 
 def _row(found: FoundFile, site: str, judged: _Judged) -> ServedPage:

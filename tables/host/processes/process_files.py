@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable
 from typing import Optional
 
+from tables.host import Host
 from tables.host.disk.files import read_fd
 from tables.host.disk.mounts import Mount
 from tables.host.disk.settings_files import SettingsFile, read_settings
@@ -146,6 +148,14 @@ class ProcessFiles:
         if namespace is None or namespace not in self._remote:
             self._remote[namespace] = [mount for mount in self.procfs.mounts(pid) if _is_remote(mount)]
         return self._remote[namespace]
+
+
+def remote_here(host: Host) -> Callable[[str], bool]:
+    """Whether an absolute path, as this process sees it, is on a network or FUSE file system; none is on a mounted disk."""
+    if not host.is_live:
+        return lambda _: False
+    files = ProcessFiles(host.procfs)
+    return lambda path: files.is_remote(os.getpid(), path)
 
 
 def _is_remote(mount: Mount) -> bool:

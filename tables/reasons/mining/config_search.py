@@ -13,10 +13,10 @@ from tables.fair_shares import in_time
 from tables.host import Host
 from tables.host.accounts.databases import Account, parse_passwd
 from tables.host.disk.files import Unreadable
-from tables.host.disk.footprint import FileKey, file_key
+from tables.host.disk.known_files import KnownFiles
 from tables.host.disk.settings_files import SettingsFile, read_settings
 from tables.host.disk.shallow_walk import Walk
-from tables.host.processes.process_files import ProcessFiles
+from tables.host.processes.process_files import ProcessFiles, remote_here
 from tables.host.processes.procfs import Process
 from tables.indicators.process_names import hidden_component, is_below, process_names
 from tables.reasons.mining.configs import MinerConfig, read_miner_config
@@ -75,31 +75,9 @@ class FoundConfig:
     users: dict[int, str] = field(default_factory=dict)
 
 
-class Contents:
-    """What was read in the last two scans, so that a file that did not change is not read again."""
-
-    def __init__(self) -> None:
-        self._known: dict[FileKey, Content] = {}
-        self._earlier: dict[FileKey, Content] = {}
-
-    def start(self) -> None:
-        """Begin a scan: forget what the one before did not ask for."""
-        self._earlier, self._known = self._known, {}
-
-    def get(self, status: os.stat_result) -> Optional[Content]:
-        """What is known of the file with this status."""
-        key = file_key(status)
-        found = self._known.get(key) or self._earlier.get(key)
-        if found is not None:
-            self._known[key] = found
-        return found
-
-    def put(self, status: os.stat_result, file: SettingsFile) -> Content:
-        """Read what was read of the file with this status."""
-        config = read_miner_config(file.data)
-        found = Content(config, file.sha256 if config else None, file.is_whole)
-        self._known[file_key(status)] = found
-        return found
+def _content(file: SettingsFile) -> Content:
+    config = read_miner_config(file.data)
+    return Content(config, file.sha256 if config else None, file.is_whole)
 
 
 class ConfigSearch:
@@ -109,7 +87,7 @@ class ConfigSearch:
         self.host = host
         self.query = query
         self.names = process_names()
-        self.contents = host.state("miner_configs", Contents)
+        self.contents = host.state("miner_configs", KnownFiles[Content])
         self.contents.start()
         self.found: dict[tuple[int, int], FoundConfig] = {}
         self.processes: dict[int, Process] = {}
@@ -180,7 +158,10 @@ class ConfigSearch:
         """What the file behind `fd`, which is closed, says; where `asked_by` is given, a cut is said with it."""
         try:
             status = os.fstat(fd)
-            content = self.contents.get(status) or self.contents.put(status, read_settings(fd, limit))
+            content = self.contents.get(status)
+            if content is None:
+                content = _content(read_settings(fd, limit))
+                self.contents.put(status, content)
         except OSError:
             return None
         finally:
@@ -205,8 +186,7 @@ class ConfigSearch:
 
     def by_places(self) -> str:
         """Look into the usual places; returns where the bound on their number was met, "" when it was not."""
-        remote = ProcessFiles(self.host.procfs).is_remote if self.host.is_live else None
-        walk = Walk(self.host.files, MAX_ENTRIES, lambda path: remote is not None and remote(os.getpid(), path))
+        walk = Walk(self.host.files, MAX_ENTRIES, remote_here(self.host))
         homes = dict.fromkeys(self.homes, _HOME_DEPTH)
         for home in homes:
             for name in HOME_CONFIGS:
