@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple, Optional
 
+from tables.host.disk.start_files import StartFile
 from tables.host.startup.entries import SHELL, StartupEntry, StartupFiles
 from tables.text.lines import logical_lines
 
@@ -68,26 +69,29 @@ def parse_udev_wants(text: str) -> Iterator[WantedUnit]:
 
 def udev_wants(source: StartupFiles) -> Iterator[tuple[str, WantedUnit]]:
     """What the rules want, each with its file, those that another file replaces left out."""
-    seen: set[str] = set()
-    for folder in _FOLDERS:
-        names = [name for name in source.names(folder) if name.endswith(".rules") and name not in seen]
-        seen.update(names)
-        for file in source.read_each(f"{folder}/{name}" for name in names):
+    for file, winner in _rule_files(source):
+        if winner is None:
             yield from ((file.path, wanted) for wanted in parse_udev_wants(file.text))
 
 
 def udev_programs(source: StartupFiles) -> Iterator[StartupEntry]:
     """The programs of all udev rules; a file that one of the same name in an earlier folder replaces is disabled."""
+    for file, winner in _rule_files(source):
+        why = f"replaced by {winner}" if winner is not None else None
+        for found in parse_udev_rules(file.text):
+            yield StartupEntry(
+                "udev", "device event", file, found.line, found.command, SHELL, "root", why, search_path=_PROGRAM_FOLDERS
+            )
+
+
+def _rule_files(source: StartupFiles) -> Iterator[tuple[StartFile, Optional[str]]]:
+    """The files of rules, each with the one that replaces it, if one does."""
     winners: dict[str, str] = {}
     for folder in _FOLDERS:
         # A mask is no regular file, but takes the name all the same.
         names = [name for name in source.names(folder) if name.endswith(".rules")]
         for file in source.read_each(f"{folder}/{name}" for name in names):
             winner = winners.get(os.path.basename(file.path))
-            why: Optional[str] = f"replaced by {winner}" if winner not in (None, file.path) else None
-            for found in parse_udev_rules(file.text):
-                yield StartupEntry(
-                    "udev", "device event", file, found.line, found.command, SHELL, "root", why, search_path=_PROGRAM_FOLDERS
-                )
+            yield file, winner if winner != file.path else None
         for name in names:
             winners.setdefault(name, source.real_path(f"{folder}/{name}"))
