@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import json
 import os
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.lab.namespaces import bring_up_loopback, end_with_parent, mount
-from tests.lab.room import CDN_POOL, CONTROL_SERVER, LISTED_POOL, POOL, POOLS, compile_library
+from tests.lab.room import CDN_POOL, CONTROL_SERVER, LISTED_POOL, POOL, POOLS, compile_library, package_texts
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 _MS_MOVE = 8192
@@ -85,9 +84,8 @@ def enter(arguments: list[str]) -> None:
 def plant_clock(ahead: int) -> str:
     """A packaged library that puts the day's clock ahead by so many seconds for whoever preloads it; its path."""
     path = compile_library(_CLOCK.replace("SECONDS", str(ahead)), "/usr/lib/lab-clock/libclock.so")
-    database = Path("/var/lib/dpkg/info")
-    database.joinpath("lab-clock.list").write_text(f"{path}\n")
-    database.joinpath("lab-clock.md5sums").write_text(f"{hashlib.md5(Path(path).read_bytes()).hexdigest()}  {path[1:]}\n")
+    for name, text in package_texts("lab-clock", path):
+        Path(name).write_text(text)
     return path
 
 

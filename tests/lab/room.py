@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Optional, Union
@@ -157,9 +157,8 @@ class Room:
 
     def package(self, name: str, *paths: str) -> None:
         """Tell dpkg's database that these files are a package's, as they are now where they exist."""
-        self.write(f"/var/lib/dpkg/info/{name}.list", "\n".join([*paths, ""]))
-        sums = [f"{hashlib.md5(Path(path).read_bytes()).hexdigest()}  {path[1:]}\n" for path in paths if os.path.exists(path)]
-        self.write(f"/var/lib/dpkg/info/{name}.md5sums", "".join(sums))
+        for path, text in package_texts(name, *paths):
+            self.write(path, text)
 
     def package_programs(self) -> None:
         """Make every program planted in a system folder a package's, as honest ones there are."""
@@ -317,6 +316,13 @@ def _comm(pid: int) -> str:
 def compile_library(source: str, target: str) -> str:
     """A shared library from C source, by the host's C compiler."""
     return _compile(source, target, "-shared", "-fPIC")
+
+
+def package_texts(name: str, *paths: str) -> Iterator[tuple[str, str]]:
+    """Yield (path, text) of what dpkg's database has of a package with these files, as they are now where they exist."""
+    yield f"/var/lib/dpkg/info/{name}.list", "\n".join([*paths, ""])
+    sums = [f"{hashlib.md5(Path(path).read_bytes()).hexdigest()}  {path[1:]}\n" for path in paths if os.path.exists(path)]
+    yield f"/var/lib/dpkg/info/{name}.md5sums", "".join(sums)
 
 
 def compile_program(source: str, target: str) -> str:

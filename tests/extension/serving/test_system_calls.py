@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
 import tables
 from tests.support.osquery_wire import EXTENSION, children, wire_in_folder
+from tests.support.strace import STRACE, Call, calls
 
-STRACE = shutil.which("strace")
 OPENING = frozenset({"open", "openat", "openat2", "creat"})
 # Calls that change files, however they are named; mounts; signals; the system as a whole.
 _CHANGING = """unlink unlinkat rename renameat renameat2 mkdir mkdirat rmdir link linkat symlink symlinkat mknod mknodat chmod
@@ -28,38 +26,6 @@ _SYSTEM = """init_module finit_module delete_module kexec_load kexec_file_load r
 CHANGING, MOUNTING, SIGNALLING, SYSTEM = (frozenset(text.split()) for text in (_CHANGING, _MOUNTING, _SIGNALLING, _SYSTEM))
 FORKING = frozenset({"fork", "vfork", "clone", "clone3"})
 TRACED = OPENING | CHANGING | MOUNTING | SIGNALLING | SYSTEM | FORKING | {"connect", "bind", "execve", "execveat"}
-_LINE = re.compile(r"(\d+) +(\w+)\((.*)\) += (-?\d+|\?)")
-_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
-
-
-class Call(NamedTuple):
-    """One system call that strace saw."""
-
-    pid: int
-    name: str
-    arguments: str
-    result: str
-
-    @property
-    def path(self) -> str:
-        """The first path among its arguments, "" where there is none."""
-        found = _QUOTED.search(self.arguments)
-        return found[1] if found else ""
-
-
-def calls(log: Path) -> Iterator[Call]:
-    """The calls of a log of strace -f, those that another thread interrupted put together."""
-    unfinished: dict[str, str] = {}
-    for line in log.read_text(errors="replace").splitlines():
-        pid = line.partition(" ")[0]
-        if line.endswith("<unfinished ...>"):
-            unfinished[pid] = line[: -len(" <unfinished ...>")]
-            continue
-        resumed = re.match(r"\d+ +<\.\.\. \w+ resumed>(.*)", line)
-        if resumed:
-            line = unfinished.pop(pid, "") + resumed[1]
-        if found := _LINE.match(line):
-            yield Call(int(found[1]), found[2], found[3], found[4])
 
 
 def offence(call: Call, own: set[int], folder: Path) -> bool:

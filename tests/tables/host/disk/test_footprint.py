@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,9 +14,9 @@ import pytest
 import tables
 from tables.host.disk.files import Files, Unreadable
 from tables.host.disk.footprint import collected, footprint
+from tests.support.strace import STRACE, calls
 
 _ON_FILES = sorted(table.name for table in tables.discover().values() if table.rests_on_files)
-_STRACE = shutil.which("strace")
 
 
 @pytest.fixture
@@ -132,29 +130,20 @@ print(json.dumps([seen.is_whole, seen.holds(), list(seen.paths())]))
 
 
 @pytest.mark.root
-@pytest.mark.skipif(_STRACE is None, reason="no strace")
+@pytest.mark.skipif(STRACE is None, reason="no strace")
 @pytest.mark.parametrize("table", _ON_FILES)
 def test_a_table_that_rests_on_files_opens_no_other(table: str, tmp_path: Path) -> None:
     log = tmp_path / "strace"
     traced = "trace=open,openat,openat2,stat,newfstatat,connect,socket,fork,vfork,clone3"
-    command = [str(_STRACE), "-f", "-qq", "-s", "4096", "-e", traced, "-o", str(log), sys.executable, "-c", _SCAN, table]
+    command = [str(STRACE), "-f", "-qq", "-s", "4096", "-e", traced, "-o", str(log), sys.executable, "-c", _SCAN, table]
     done = subprocess.run(command, capture_output=True, check=True, text=True, timeout=300)
     is_whole, holds, paths = json.loads(done.stdout)
     assert is_whole and holds
-    lines = log.read_text(errors="surrogateescape").splitlines()
-    (begin,) = (number for number, line in enumerate(lines) if '"/the scan begins"' in line)
-    (end,) = (number for number, line in enumerate(lines) if '"/the scan ends"' in line)
-    within = [line.split(None, 1)[1] for line in lines[begin + 1 : end]]
-    assert not [line for line in within if line.startswith(("connect", "socket", "fork", "vfork", "clone"))]
-    opened = {_path(line) for line in within if line.startswith("open")}
+    seen = list(calls(log))
+    (begin,) = (number for number, call in enumerate(seen) if call.path == "/the scan begins")
+    (end,) = (number for number, call in enumerate(seen) if call.path == "/the scan ends")
+    within = seen[begin + 1 : end]
+    assert not [call for call in within if call.name in ("connect", "socket", "fork", "vfork", "clone", "clone3")]
+    opened = {call.path for call in within if call.name.startswith("open")}
     assert len(opened) > 50
     assert opened <= set(paths)
-
-
-def _path(line: str) -> str:
-    text = line[line.index('"') :]
-    end = 1
-    while text[end] != '"':
-        end += 2 if text[end] == "\\" else 1
-    found: bytes = ast.literal_eval("b" + text[: end + 1])
-    return os.fsdecode(found)
