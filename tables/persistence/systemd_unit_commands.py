@@ -96,16 +96,16 @@ class SystemdUnitCommand(StartedCommand):
 def systemd_unit_commands(host: Host, query: QueryContext) -> Iterator[SystemdUnitCommand]:
     """One row per Exec…= command, per event that starts another unit, per variable that has code loaded, and per generator.
 
-    A file without any of these is a row as well. Read are all folders of systemd.unit(5), those of every account in /etc/passwd
-    included: also units that are not loaded, masked, or replaced by another file. No D-Bus is asked. A file that links lead to is
-    reported once, under its real path; a template once, and an instance that is wanted where its name gives the command another
-    program or reason. `wanted_by` has udev's rules too (SYSTEMD_WANTS, systemd.device(5)). Specifiers and variables are filled in
-    as far as the files tell, those of
-    EnvironmentFile= included (of one that not everybody may read, for secrets are kept there, only the loader's);
-    RootDirectory= is not followed. The `unit_reasons` are `link_outside` (the unit is a link to a file outside systemd's folders;
-    with `temp_path` and the like where that is an odd place), `hidden_unit`, `world_writable_unit`, `shadows_vendor_command` (it
-    replaces a vendor's unit, and starts a program that this does not), `drop_in_changes_command` (an unpackaged drop-in for a
-    vendor's unit starts another program) and `generator_unpackaged`.
+    A file without any of these is a row as well. Read are all folders of systemd.unit(5), those of every account in
+    /etc/passwd included: also units that are not loaded, masked, or replaced by another file. No D-Bus is asked. A file that
+    links lead to is reported once, under its real path; a template once, and an instance that is wanted where its name gives
+    the command another program or reason. `wanted_by` has udev's rules too (SYSTEMD_WANTS, systemd.device(5)). Specifiers and
+    variables are filled in as far as the files tell, those of EnvironmentFile= included (of one that not everybody may read,
+    for secrets are kept there, only the loader's); RootDirectory= is not followed. The `unit_reasons` are `link_outside` (the
+    unit is a link to a file outside systemd's folders; with `temp_path` and the like where that is an odd place),
+    `hidden_unit`, `world_writable_unit`, `shadows_vendor_command` (it replaces a vendor's unit, and starts a program that
+    this does not), `drop_in_changes_command` (an unpackaged drop-in for a vendor's unit starts another program) and
+    `generator_unpackaged`.
     At most 20,000 rows of the system's, 1,000 rows or 64 KiB of commands of each account's; of its files 2 MiB are read.
     """
     units = SystemdUnits(host.files, query)
