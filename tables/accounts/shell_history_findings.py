@@ -21,7 +21,9 @@ from tables.host.disk.files import Files, Unreadable
 from tables.reasons.command_patterns import command_words
 from tables.reasons.commands import command_reasons
 from tables.schema import BIGINT, TEXT, QueryContext, Row, Words, column, table
+from tables.text.archives import UNPACKERS
 from tables.text.secrets import mask_secrets
+from tables.text.shell import parse
 
 _TABLE = "shell_history_findings"
 _FILE_LIMIT = 8 * 1024 * 1024
@@ -190,9 +192,16 @@ def _reasons(entered: Sequence[Entered]) -> list[str]:
     reasons = command_reasons(command)
     if _RUNS not in reasons and _FETCHES.search(command):
         following = [entry.command for entry in itertools.islice(entered, 1, 1 + _FOLLOWING)]
+        if not _BARE_ADDRESS.search(command):
+            # People build what they unpack from a named site.
+            following = [text for text in following if not _unpacks(text)]
         if _RUNS in command_reasons("\n".join([command, *following])) and _RUNS not in command_reasons("\n".join(following)):
             reasons = sorted([*reasons, _RUNS])
     return reasons
+
+
+def _unpacks(text: str) -> bool:
+    return any(found.name in UNPACKERS for command in parse(text).commands if (found := command.invocation) is not None)
 
 
 def _is_outside(text: str) -> bool:

