@@ -248,8 +248,14 @@ def _progress(total: int) -> Iterator[Callable[[int], None]]:
 
 
 def _render(document: Document, form: str, lang: str) -> str:
-    from extension.fleet.report import html, markdown, text
-
     if form == "json":
-        return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
-    return {"html": html.render, "md": markdown.render, "text": text.render}[form](document, lang)
+        from extension.fleet.report.document import as_json
+
+        return as_json(document)
+    if form == "html":
+        from extension.fleet.report.html import render
+    elif form == "md":
+        from extension.fleet.report.markdown import render
+    else:
+        from extension.fleet.report.text import render
+    return render(document, lang)

@@ -111,25 +111,24 @@ class DuckFiles:
                 loaded.broken += 1
                 loaded.problems.append(Problem(batch[0].path, str(error).splitlines()[0]))
             return
-        odd = dict(self.run("SELECT file, count(*) FROM stage WHERE name IS NULL OR no_row GROUP BY file"))
-        by_path = {source.path: source for source in batch}
-        again = [by_path[path] for path in odd if path in by_path and "://" not in path and batch[0].form == LINES]
+        odd = [number for (number,) in self.run("SELECT DISTINCT file FROM stage WHERE name IS NULL OR no_row")]
+        again = [number for number in odd if batch[0].form == LINES and "://" not in batch[number].path]
         if again:
-            self.run("DELETE FROM stage WHERE list_contains(?, file)", [[source.path for source in again]])
+            self.run("DELETE FROM stage WHERE list_contains(?, file)", [again])
         loaded.lines += self._keeper()
-        for source in again:
-            self._slowly(source, loaded)
+        for number in again:
+            self._slowly(batch[number], loaded)
 
     def _parquet(self, batch: Sequence[Source]) -> str:
         """A reader of Parquet files with osquery's columns, whichever of them there are and whatever type they have."""
-        files = f"read_parquet({paths(batch)}, filename = true, union_by_name = true, hive_partitioning = false)"
+        files = f"read_parquet({paths(batch)}, union_by_name = true, hive_partitioning = false)"
         types = {str(name).lower(): str(kind) for name, kind, *_rest in self.run(f"DESCRIBE SELECT * FROM {files}")}  # noqa: S608
         columns = [f"{name}::VARCHAR AS {name}" if name.lower() in types else f"NULL::VARCHAR AS {name}" for name in TEXT]
         for name in JSON:
             kind = types.get(name.lower(), "")
             told = f"{name}::JSON" if kind in ("JSON", "VARCHAR") else f"to_json({name})" if kind else "NULL::JSON"
             columns.append(f"{told} AS {name}")
-        return f"(SELECT {', '.join(columns)}, filename FROM {files})"  # noqa: S608  # column names of our own
+        return f"(SELECT {', '.join(columns)}, file_index FROM {files})"  # noqa: S608  # column names of our own
 
     def _slowly(self, source: Source, loaded: Loaded) -> None:
         """Read a file through Python, which understands other forms and names broken lines."""
@@ -162,17 +161,21 @@ class DuckFiles:
         # Not replaced, which would keep the last batch until this one is read.
         self.run("DROP TABLE IF EXISTS stage")
         self.run(f"""
-            CREATE TEMP TABLE stage AS SELECT *, columns IS NULL AND snapshot IS NULL AND diff IS NULL AS no_row FROM (
+            CREATE TEMP TABLE stage AS
+            SELECT *, hash(identifier, decorations) AS sent_by, columns IS NULL AND snapshot IS NULL AND diff IS NULL AS no_row
+            FROM (
                 SELECT name, coalesce(hostIdentifier, '') AS identifier, coalesce(decorations, '{{}}') AS decorations,
-                    {", ".join(f"{sql} AS {name}" for name, sql in {**numbers, **ROWS}.items())}, action, filename AS file
+                    {", ".join(f"{sql} AS {name}" for name, sql in {**numbers, **ROWS}.items())}, action, file_index AS file
                 FROM {reader})""")  # noqa: S608  # a reader of our own making
 
     def _keep(self) -> int:
         """Take what is staged into the tables; the lines that were staged."""
         self._name()
+        # A quick hash will do: whoever could find two senders of one can as well call itself another host.
         self.run(f"""
             CREATE OR REPLACE TEMP TABLE heard AS SELECT *, {staged.key("identifier || decorations")} AS sender
-            FROM (SELECT DISTINCT identifier, decorations FROM stage WHERE name IS NOT NULL)""")  # noqa: S608  # SQL of our own making
+            FROM (SELECT sent_by, min(identifier) AS identifier, min(decorations) AS decorations
+                FROM stage WHERE name IS NOT NULL GROUP BY sent_by)""")  # noqa: S608  # SQL of our own making
         self.run("INSERT INTO senders SELECT sender, identifier, decorations FROM heard ANTI JOIN senders USING (sender)")
         has_events, has_snapshots, has_batches, lines = self.run(
             "SELECT count(columns) > 0, count(snapshot) > 0, count(diff) > 0, count(*) FROM stage"

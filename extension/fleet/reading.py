@@ -66,7 +66,7 @@ def reader(batch: Sequence[Source], is_plain: bool = False) -> str:
     kinds = {name: "BIGINT" if is_plain and name in NUMBERS else "VARCHAR" for name in TEXT} | dict.fromkeys(JSON, "JSON")
     columns = "{" + ", ".join(f"'{name}': '{kind}'" for name, kind in kinds.items()) + "}"
     return (
-        f"read_json({paths(batch)}, format = 'newline_delimited', columns = {columns}, ignore_errors = true, filename = true, "
+        f"read_json({paths(batch)}, format = 'newline_delimited', columns = {columns}, ignore_errors = true, "
         f"compression = '{packed}')"
     )
 

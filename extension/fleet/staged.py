@@ -11,7 +11,7 @@ from typing import Any
 Run = Callable[[str], Any]
 
 _NAMED = "stage JOIN names ON name = logged"
-_HEARD = "JOIN heard USING (identifier, decorations)"
+_HEARD = "JOIN heard USING (sent_by)"
 _EVENTS = f"(SELECT * FROM {_NAMED} WHERE columns IS NOT NULL)"  # noqa: S608  # SQL of our own making
 _BATCHES = f"(SELECT * EXCLUDE (action), diff AS body FROM {_NAMED} WHERE diff IS NOT NULL)"  # noqa: S608
 # Spelt by nearly every line as osquery spells it.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable
 from typing import Any, Optional
@@ -64,6 +65,19 @@ def document(view: FleetView, loaded: Loaded) -> Document:
         {},
     )
     return cleaned
+
+
+def as_json(document: Document) -> str:
+    """The document as JSON text, each host, incident and whatever else is listed on a line of its own."""
+    parts = []
+    for name, value in document.items():
+        # A call for each line, since Python's encoder is slow where it indents.
+        if isinstance(value, list) and value:
+            text = "[\n" + ",\n".join(f"    {json.dumps(each, ensure_ascii=False)}" for each in value) + "\n  ]"
+        else:
+            text = json.dumps(value, ensure_ascii=False)
+        parts.append(f"  {json.dumps(name)}: {text}")
+    return "{\n" + ",\n".join(parts) + "\n}\n"
 
 
 def _ordered(view: FleetView, ranks: dict[int, int]) -> list[HostIncident]:
