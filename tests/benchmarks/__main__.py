@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 from tables.errors import TableError
-from tests.benchmarks import connections, containers, fleet, hidden, pack_day, processes, recent_files, startup, triage
+from tests.benchmarks import connections, containers, fleet, hidden, pack_day, processes, recent_files, startup, suite, triage
 from tests.benchmarks.figures import Run
 from tests.benchmarks.goals import conclusion
 from tests.benchmarks.measure import FIGURES, REPOSITORY, BenchmarkError, Options
@@ -27,14 +27,19 @@ _SUBJECTS = {
     "startup": startup.run,
     "fleet": fleet.run,
     "day": pack_day.run,
+    "tests": suite.run,
 }
+# A quarter of an hour, on which nothing that ships depends.
+_ON_REQUEST = ("tests",)
 _COULD_NOT_RUN = 2
 
 
 def main() -> int:
     """Measure the subjects asked for; 1 when one of them failed, 2 when nothing could be measured."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
-    parser.add_argument("subjects", nargs="*", metavar="SUBJECT", help=f"{', '.join(_SUBJECTS)} (default: all)")
+    parser.add_argument(
+        "subjects", nargs="*", metavar="SUBJECT", help=f"{', '.join(_SUBJECTS)} (default: all but {_ON_REQUEST[0]})"
+    )
     parser.add_argument("--quick", action="store_true", help="fewer rounds, and without what takes minutes")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures, for make bench-compare")
     parser.add_argument("--profile", action="store_true", help="also show where the time of a table goes")
@@ -53,7 +58,8 @@ def main() -> int:
     print("Linux {kernel}, {cpus} CPUs, load {load}, Python {python}".format(**machine), flush=True)
     with tempfile.TemporaryDirectory(prefix="minehunt-bench-") as folder:
         options = Options(arguments.quick, arguments.profile, Path(folder))
-        succeeded = [_measured(name, options) for name in arguments.subjects or _SUBJECTS]
+        subjects = arguments.subjects or [name for name in _SUBJECTS if name not in _ON_REQUEST]
+        succeeded = [_measured(name, options) for name in subjects]
     print(conclusion())
     if arguments.json:
         Run({**machine, "commit": _commit()}, FIGURES).write(arguments.json)
