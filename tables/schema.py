@@ -57,6 +57,8 @@ def clean_text(value: Union[str, bytes]) -> str:
 
     Bytes that are no UTF-8 and unsafe characters become `\xNN` or `\uNNNN`, as osquery's own result log writes them.
     """
+    if isinstance(value, str) and value.isascii() and value.isprintable() and len(value) <= MAX_TEXT:
+        return value
     if isinstance(value, bytes):
         text = value[: MAX_TEXT + 1].decode("utf-8", "backslashreplace")
     else:
@@ -147,9 +149,14 @@ class Row:
 
         Of what is left out osquery makes "" for a text and NULL for a number (osquery/sql/dynamic_table_row.cpp).
         """
+        wire = {}
+        values = self.__dict__
         # A dataclass keeps its fields by name; dataclasses.fields would choose them anew for each row.
-        values = ((name, wire_value(getattr(self, name))) for name in self.__dataclass_fields__)
-        return {name: text for name, text in values if text}
+        for name in self.__dataclass_fields__:
+            value = values[name]
+            if value is not None and value != "":
+                wire[name] = wire_value(value)
+        return wire
 
 
 def wire_value(value: Scalar) -> str:

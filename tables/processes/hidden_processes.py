@@ -60,7 +60,7 @@ def _describe(host: Host, pid: int) -> Optional[Process]:
         return process
     # Thread ids mostly follow the leader's; their folders answer although no listing has them.
     for number in range(pid + 1, pid + 65):
-        status = host.procfs.try_read(f"{number}/status", 4096) or b""
+        status = host.procfs.try_read_once(f"{number}/status", 4096) or b""
         if b"\nTgid:\t%d\n" % pid in status:
             return host.procfs.process(number)
     return None

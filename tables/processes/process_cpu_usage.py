@@ -131,8 +131,8 @@ def process_cpu_usage(host: Host, query: QueryContext) -> Iterator[ProcessCpuUsa
 
 def _row(procfs: Procfs, process: Process, use: CpuUse, quotas: CpuQuotas, is_hidden: bool) -> ProcessCpuUsage:
     stat = process.stat
-    uid, allowed = parse_status(procfs.try_read(f"{stat.pid}/status", 8192) or b"")
-    groups = procfs.try_read(f"{stat.pid}/cgroup", 65536) or b""
+    uid, allowed = parse_status(procfs.try_read_once(f"{stat.pid}/status", 8192) or b"")
+    groups = procfs.try_read_once(f"{stat.pid}/cgroup", 65536) or b""
     quota = quotas.cores(groups)
     return ProcessCpuUsage(
         pid=stat.pid,

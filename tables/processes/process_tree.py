@@ -154,7 +154,7 @@ class _Origins:
     def cgroup_path(self, pid: int) -> str:
         """The process's cgroup, "" when it cannot be read."""
         if pid not in self._cgroups:
-            self._cgroups[pid] = _parse_cgroup(self._tree.procfs.try_read(f"{pid}/cgroup", 65536) or b"")
+            self._cgroups[pid] = _parse_cgroup(self._tree.procfs.try_read_once(f"{pid}/cgroup", 65536) or b"")
         return self._cgroups[pid]
 
     def first_non_shell(self, stat: ProcStat) -> Optional[str]:
@@ -248,10 +248,8 @@ def process_tree(host: Host, query: QueryContext) -> Iterator[ProcessInTree]:
     commands = host.state(_TABLE, RunningCommands)
     for stat in tree:
         query.check_time()
-        process = Process(procfs, stat)
-        is_hidden = not hides and visibility.is_hidden(process)
-        row = _row(tree, origins, process, is_hidden, None if hides else parents.is_shown(stat), now_ticks, commands)
-        if process.is_same_process():
+        row = _row(tree, origins, Process(procfs, stat), None if hides else (visibility, parents), now_ticks, commands)
+        if row is not None:
             yield row
 
 
@@ -259,32 +257,37 @@ def _row(
     tree: ProcessTree,
     origins: _Origins,
     process: Process,
-    is_hidden: bool,
-    parent_visible: Optional[bool],
+    shown: Optional[tuple[Visibility, _Parents]],
     now_ticks: int,
     commands: RunningCommands,
-) -> ProcessInTree:
+) -> Optional[ProcessInTree]:
+    """The row of a process, None when it ended meanwhile; `shown` is None where nobody can say what /proc shows."""
     stat = process.stat
+    exe_path, argv, cwd = process.exe_path, process.argv, process.cwd
     parent = tree.parent(stat)
     leader = tree.get(stat.session)
-    real, effective = parse_uids(process.procfs.try_read(f"{stat.pid}/status", 8192) or b"")
-    login = process.procfs.try_read(f"{stat.pid}/loginuid", 32) or b""
+    real, effective = parse_uids(process.procfs.try_read_once(f"{stat.pid}/status", 8192) or b"")
+    login = process.procfs.try_read_once(f"{stat.pid}/loginuid", 32) or b""
     cgroup_path = origins.cgroup_path(stat.pid)
     orphaned_from = origins.orphaned_from(stat, now_ticks)
-    reasons = commands.reasons(process.exe_path or process.name, process.argv)
+    reasons = commands.reasons(exe_path or process.name, argv)
+    # After all else was read: what /proc shows under this number and start is still this process.
+    is_shown = shown is not None and shown[0].shows(*process.identity)
+    if not is_shown and not process.is_same_process():
+        return None
     return ProcessInTree(
         pid=stat.pid,
         start_time=process.start_time,
         process_name=process.name,
-        exe_path=process.exe_path,
+        exe_path=exe_path,
         cmdline=process.cmdline or None,
-        cwd=process.cwd,
+        cwd=cwd,
         owner_uid=real,
         effective_uid=effective,
         parent=stat.ppid,
         parent_name=os.fsdecode(parent.comm) if parent else None,
-        is_hidden=is_hidden,
-        parent_visible=parent_visible,
+        is_hidden=shown is not None and not is_shown,
+        parent_visible=shown[1].is_shown(stat) if shown else None,
         ancestry=tree.ancestry(stat),
         depth=tree.depth(stat),
         session_id=stat.session,

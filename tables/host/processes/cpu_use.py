@@ -153,7 +153,7 @@ def _threads(process: Process) -> Optional[Threads]:
     """The schedstat of each thread; None when the kernel keeps none (CONFIG_SCHED_INFO) or it is not ours to read."""
     pid, procfs = process.pid, process.procfs
     if process.stat.num_threads <= 1:
-        found = parse_schedstat(procfs.try_read(f"{pid}/schedstat", 128) or b"")
+        found = parse_schedstat(procfs.try_read_once(f"{pid}/schedstat", 128) or b"")
         return None if found is None else {pid: found}
     try:
         folder = os.open(f"{pid}/task", _FOLDER_FLAGS, dir_fd=procfs.fd)
@@ -167,7 +167,7 @@ def _threads(process: Process) -> Optional[Threads]:
         os.close(folder)
     threads = {}
     for tid in tids:
-        found = parse_schedstat(procfs.try_read(f"{pid}/task/{tid}/schedstat", 128) or b"")
+        found = parse_schedstat(procfs.try_read_once(f"{pid}/task/{tid}/schedstat", 128) or b"")
         if found is not None:
             threads[tid] = found
     return threads or None

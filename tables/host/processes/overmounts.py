@@ -97,7 +97,7 @@ def _translate(truth: Procfs, number: int, members: list[int], pids: list[int]) 
     namespaces = {truth.namespace(pid, "pid") for pid in members} - {truth.namespace("self", "pid"), None}
     for pid in pids:
         if truth.namespace(pid, "pid") in namespaces:
-            _, _, rest = (truth.try_read(f"{pid}/status", 8192) or b"").partition(b"\nNSpid:")
+            _, _, rest = (truth.try_read_once(f"{pid}/status", 8192) or b"").partition(b"\nNSpid:")
             if rest.split(b"\n", 1)[0].split()[-1:] == [b"%d" % number]:
                 return pid
     return None

@@ -165,7 +165,7 @@ class Process:
     @cached_property
     def uid(self) -> Optional[int]:
         """Real user id."""
-        data = self.procfs.try_read(f"{self.pid}/status", 8192) or b""
+        data = self.procfs.try_read_once(f"{self.pid}/status", 8192) or b""
         _, _, rest = data.partition(b"\nUid:")
         fields = rest.split(None, 1)
         return int(fields[0]) if fields and fields[0].isdigit() else None
@@ -173,12 +173,12 @@ class Process:
     @cached_property
     def is_leader(self) -> bool:
         """Whether the pid is a process's own and not that of one of its threads, for which /proc answers too."""
-        return b"\nTgid:\t%d\n" % self.pid in (self.procfs.try_read(f"{self.pid}/status", 8192) or b"")
+        return b"\nTgid:\t%d\n" % self.pid in (self.procfs.try_read_once(f"{self.pid}/status", 8192) or b"")
 
     @cached_property
     def cgroup_path(self) -> str:
         """The cgroup the process is in, from the root of our cgroup namespace."""
-        return parse_cgroup(self.procfs.try_read(f"{self.pid}/cgroup", 65536) or b"")
+        return parse_cgroup(self.procfs.try_read_once(f"{self.pid}/cgroup", 65536) or b"")
 
     @property
     def container_id(self) -> Optional[str]:
@@ -259,6 +259,19 @@ class Procfs:
             return self.read(path, limit)
         except OSError:
             return None
+
+    def try_read_once(self, path: str, limit: int) -> Optional[bytes]:
+        """Like `try_read`, by one read(2): for what the kernel makes in one piece (single_open of fs/proc: status, cgroup …)."""
+        try:
+            fd = os.open(path, _FLAGS, dir_fd=self.fd)
+        except OSError:
+            return None
+        try:
+            return os.read(fd, limit)
+        except OSError:
+            return None
+        finally:
+            os.close(fd)
 
     def try_readlink(self, path: str) -> Optional[str]:
         """Target of the link at `path`, None when it is gone or not ours to read."""
