@@ -56,10 +56,12 @@ def main() -> int:
     load = ", ".join(f"{value:.2f}" for value in os.getloadavg())
     machine = {"kernel": platform.release(), "cpus": os.cpu_count(), "load": load, "python": platform.python_version()}
     print("Linux {kernel}, {cpus} CPUs, load {load}, Python {python}".format(**machine), flush=True)
-    with tempfile.TemporaryDirectory(prefix="minehunt-bench-") as folder:
-        options = Options(arguments.quick, arguments.profile, Path(folder))
-        subjects = arguments.subjects or [name for name in _SUBJECTS if name not in _ON_REQUEST]
-        succeeded = [_measured(name, options) for name in subjects]
+    subjects = arguments.subjects or [name for name in _SUBJECTS if name not in _ON_REQUEST]
+    succeeded = []
+    for name in subjects:
+        # One's million files would be all that the next one sees.
+        with tempfile.TemporaryDirectory(prefix="minehunt-bench-") as folder:
+            succeeded.append(_measured(name, Options(arguments.quick, arguments.profile, Path(folder))))
     print(conclusion())
     if arguments.json:
         Run({**machine, "commit": _commit()}, FIGURES).write(arguments.json)
