@@ -15,8 +15,8 @@ from tests.support import planted_containers
 from tests.support.planted_files import plant
 
 CONTAINERS = 500
-_CONTAINERS = Goal("<= 150 ms", 0.150)
-_NO_GPU = Goal("<= 20 ms without a GPU", 0.020)
+_CONTAINERS = Goal("<= 150 ms", 0.150, "Each container's files are opened and parsed anew when they change: 25 us each.")
+_NO_GPU = Goal("<= 20 ms without a GPU", 0.020, "Only folders of /proc and /dev are looked at.")
 
 
 def run(options: Options) -> None:

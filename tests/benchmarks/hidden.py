@@ -33,6 +33,7 @@ from tests.benchmarks.sleepers import many_processes
 
 FEW = 100
 MANY = 5_000
+_FLOOR = "Each view of the kernel is listed once and compared in sets; what differs is looked at again, 20 us a process."
 _PID_MAX = Path("/proc/sys/kernel/pid_max")
 _QUICK_LAST = 1 << 19
 
@@ -72,7 +73,7 @@ def _swept_host() -> Host:
 def _every_call(options: Options) -> None:
     host = _swept_host()
     later = functools.partial(scan, hidden_processes, host)
-    for wanted, rounds, goal in ((FEW, 31, Goal("< 10 ms", 0.010)), (MANY, 15, Goal("< 150 ms", 0.150))):
+    for wanted, rounds, goal in ((FEW, 31, Goal("< 10 ms", 0.010, _FLOOR)), (MANY, 15, Goal("< 150 ms", 0.150, _FLOOR))):
         with many_processes(options, wanted) as count:
             subjects = {"hidden_processes": timed(later)}
             if shutil.which("ps"):

@@ -27,8 +27,14 @@ from tests.benchmarks.measure import BenchmarkError, Options, compare, profile, 
 from tests.benchmarks.sleepers import many_processes
 
 MANY = 5_000
-_GOAL = Goal("not slower than psutil", 1.0, is_ratio=True)
-_RESIDUAL = Goal("< 0.1 cores", 0.1)
+_GOAL = Goal(
+    "not slower than psutil",
+    1.0,
+    "Tried: one read for what the kernel makes in one piece, each process's start compared once more at the end. "
+    "Of 90 us a process 75 are the kernel's, for files that psutil has to read as well.",
+    is_ratio=True,
+)
+_RESIDUAL = Goal("< 0.1 cores", 0.1, "Clock ticks of 10 ms and programs that end between two looks are all that is left over.")
 _CENSUS_SECONDS = 60.0
 _CENSUS_EVERY = 5.0
 _COMMON = ["pid", "ppid", "create_time", "name", "exe", "cmdline", "uids"]

@@ -18,9 +18,26 @@ _IDLE_SECONDS = 10.0
 # osquery's watcher asks its extensions this often (extensions_interval).
 _PING_SECONDS = 3.0
 _GIVEN_BACK_SECONDS = 125.0
-_REGISTERED = Goal("< 1 s", 1.0)
-_WHEN_IDLE = Goal("< 40 MB", 40e6)
-_AFTER_THE_PACK = Goal("< 60 MB, both processes", 60e6)
+_HELD = (
+    "Tried: answers kept packed and dropped when too old, one heap for all threads, large reads in mappings of their own, the "
+    "heap trimmed. What is left is two Pythons with the modules of 30 tables, their lists and what unchanged files said; a "
+    "process that scans, begun anew, would have forgotten what it remembers of processes."
+)
+_REGISTERED = Goal(
+    "< 1 s", 1.0, "Tables are imported when first asked for; what is left is Python with thrift and osquery's answer."
+)
+_WHEN_IDLE = Goal("< 40 MB", 40e6, "Two Pythons with thrift, of which the second is forked from the first and shares its pages.")
+_AFTER_THE_PACK = Goal("< 60 MB, both processes", 60e6, _HELD)
+_GIVEN_BACK = Goal("< 40 MB", 40e6, _HELD)
+_IDLE = Goal("< 40 MB", 40e6, "Two Pythons with thrift, of which the second is forked from the first and shares its pages.")
+_AFTER_THE_PACK = Goal("< 60 MB, both processes", 60e6, _HELD)
+_GIVEN_BACK = Goal(
+    "< 40 MB",
+    40e6,
+    "Tried: answers kept packed and dropped when too old, one heap for all threads, large reads in mappings of their own, the "
+    "heap trimmed. What is left is two Pythons with the modules of 30 tables, their lists and what unchanged files said; a "
+    "process that scans, begun anew, would have forgotten what it remembers of processes.",
+)
 _IDLE = Goal(
     "< 0.1 %",
     0.001,
@@ -74,7 +91,7 @@ def _after_the_pack(wire: Wire, pid: int) -> None:
     time.sleep(_GIVEN_BACK_SECONDS)
     lines = [
         _memory("memory", after, _AFTER_THE_PACK),
-        _memory("memory two minutes later", memory(pid), _WHEN_IDLE),
+        _memory("memory two minutes later", memory(pid), _GIVEN_BACK),
     ]
     show_lines("the extension after the whole pack", lines)
 
