@@ -17,7 +17,8 @@ def expanded(sql: str, keys: Mapping[str, str]) -> str:
     """
     # The pack's own text, which is SQL already.
     conditions = [
-        f"NOT EXISTS (SELECT 1 FROM known_good k WHERE k.category = '{category}' AND {key} GLOB k.pattern)"  # noqa: S608
+        f"NOT EXISTS (WITH k AS MATERIALIZED (SELECT pattern FROM known_good WHERE category = '{category}')"  # noqa: S608
+        f" SELECT 1 FROM k WHERE {key} GLOB k.pattern)"
         for category, key in keys.items()
     ]
     condition = " AND ".join(conditions)

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Iterator
 from typing import Any
 
+from osquery.extensions.ttypes import ExtensionResponse
 from thrift.protocol.TBinaryProtocol import TBinaryProtocol, TBinaryProtocolFactory
 from thrift.protocol.TProtocol import TProtocolException
+from thrift.Thrift import TType
+
+from tables.schema import WireRow
 
 # What core sends as a request: two entries, of which one holds an IN list, perhaps of ten thousand paths.
 _MAX_REQUEST = 4 << 20
@@ -53,3 +59,39 @@ class ProtocolFactory(TBinaryProtocolFactory):  # type: ignore[misc]  # thrift h
     def getProtocol(self, trans: Any) -> Protocol:  # noqa: N802  # the name that TServer calls
         """The protocol of one connection, for requests of at most 4 MiB with strings of at most 1 MiB."""
         return Protocol(trans, _MAX_REQUEST, _MAX_REQUEST_STRING, _MAX_REQUEST_ENTRIES)
+
+
+class Response(ExtensionResponse):  # type: ignore[misc]  # osquery has no types
+    """osquery's answer, its rows written as whole pieces: thrift calls five functions for each text, ten times the work."""
+
+    def write(self, oprot: Any) -> None:
+        """Thrift: write the answer, in the binary protocol."""
+        oprot.writeStructBegin("ExtensionResponse")
+        oprot.writeFieldBegin("status", TType.STRUCT, 1)
+        self.status.write(oprot)
+        oprot.writeFieldEnd()
+        oprot.writeFieldBegin("response", TType.LIST, 2)
+        oprot.writeListBegin(TType.MAP, len(self.response))
+        for piece in encoded(self.response):
+            oprot.trans.write(piece)
+        oprot.writeListEnd()
+        oprot.writeFieldEnd()
+        oprot.writeFieldStop()
+        oprot.writeStructEnd()
+
+
+def encoded(rows: list[WireRow]) -> Iterator[bytes]:
+    """Each row as a map of strings to strings in Thrift's binary protocol (thrift-binary-protocol.md)."""
+    names: dict[str, bytes] = {}
+    for row in rows:
+        parts = [struct.pack(">BBI", TType.STRING, TType.STRING, len(row))]
+        for name, text in row.items():
+            if name not in names:
+                names[name] = _counted(name)
+            parts += (names[name], _counted(text))
+        yield b"".join(parts)
+
+
+def _counted(text: str) -> bytes:
+    raw = text.encode()
+    return len(raw).to_bytes(4, "big") + raw

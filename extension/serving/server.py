@@ -10,13 +10,13 @@ from types import FrameType
 from typing import Any, NoReturn, Optional
 
 from osquery.extensions.Extension import Processor
-from osquery.extensions.ttypes import ExtensionResponse, ExtensionStatus
+from osquery.extensions.ttypes import ExtensionStatus
 from thrift.server.TServer import TThreadedServer
 from thrift.transport.TTransport import TBufferedTransportFactory
 
 from extension.serving import memory
 from extension.serving.listener import Listener, remove_dead
-from extension.serving.protocol import ProtocolFactory
+from extension.serving.protocol import ProtocolFactory, Response
 from extension.serving.registration import Core, CoreError, extension_socket, routes
 from extension.serving.runner import TableRunner
 from extension.serving.workers import Workers
@@ -80,7 +80,7 @@ class Handler:
 
     def _response(self, code: int, message: str, rows: list[dict[str, str]]) -> Any:
         status = ExtensionStatus(code=code, message=clean_text(message), uuid=self.uuid)
-        return ExtensionResponse(status=status, response=rows)
+        return Response(status=status, response=rows)
 
 
 class _StopRequested(BaseException):

@@ -23,9 +23,11 @@ from osquery.extensions.ExtensionManager import Processor
 from osquery.extensions.ttypes import ExtensionResponse, ExtensionStatus, InternalExtensionInfo
 from thrift.protocol.TBinaryProtocol import TBinaryProtocol
 from thrift.transport.TSocket import TSocket
-from thrift.transport.TTransport import TBufferedTransport, TTransportException
+from thrift.transport.TTransport import TBufferedTransport, TMemoryBuffer, TTransportException
 
 import tables
+from extension.pack.known_good import expanded
+from extension.serving.protocol import Protocol, Response
 from extension.serving.registration import Core, CoreError
 from extension.serving.server import Handler
 from extension.serving.start import is_extension_start
@@ -418,6 +420,15 @@ def _peak_kib(pid: int) -> int:
     return int(re.findall(r"^VmHWM:\s+(\d+)", status, re.MULTILINE)[0])
 
 
+@pytest.mark.parametrize("rows", [[], [{}], [{"path": "/opt/矿池", "pid": "1"}, {"pid": "2", "path": ""}]])
+def test_rows_are_written_as_thrift_writes_them(rows: list[dict[str, str]]) -> None:
+    status = ExtensionStatus(code=0, message="OK", uuid=7)
+    ours, theirs = TMemoryBuffer(), TMemoryBuffer()
+    Response(status=status, response=rows).write(Protocol(ours))
+    ExtensionResponse(status=status, response=rows).write(Protocol(theirs))
+    assert ours.getvalue() == theirs.getvalue()
+
+
 # Scans and concurrency.
 
 
@@ -430,6 +441,13 @@ def test_a_join_over_500_rows_costs_one_scan(wire: Wire) -> None:
     assert rows == [{"n": "500", "total": str(sum(i * i for i in range(1, 501)))}]
     assert wire.generate_requests("numbered") == 500
     assert table_calls(wire, "numbered") == (500, 1)
+
+
+def test_what_is_normal_is_asked_for_once_whatever_is_compared_with_it(wire: Wire) -> None:
+    wire.start()
+    rows = wire.query(expanded("SELECT pid FROM process_tree WHERE {known_good}", {"process": "coalesce(exe_path, '')"}))
+    assert len(rows) > 1
+    assert wire.generate_requests("known_good") == 1
 
 
 def test_an_in_list_is_one_call_and_gives_its_rows(wire: Wire) -> None:
