@@ -21,6 +21,8 @@ _HOUR = 3600
 AHEAD = 2 * _HOUR
 # Among fewer hosts one that is ahead may be the only one that still speaks.
 _FEW = 20
+# Of so few hosts nobody knows when the others began.
+_LEAST_SHIFTED = 4
 
 
 @dataclass
@@ -37,7 +39,10 @@ class Sender:
 
 @dataclass
 class Host:
-    """One host: its key in every table, its names, and when it was heard by its own clock."""
+    """One host: its key in every table, its names, and when it was heard by its own clock.
+
+    `clock_ahead` is by how many seconds that is before the fleet's, below 0 where it is behind.
+    """
 
     key: str
     name: str
@@ -69,9 +74,10 @@ def identify(senders: Iterable[Sender]) -> dict[str, Host]:
                 key, names[0], names, newest.decorations, min(s.first for s in part), max(s.last for s in part),
                 tuple(s.sender for s in part), [note] if note else [],
             )  # fmt: skip
-            if len(names) > 1:
+            if len({_short(name) for name in names}) > 1:
                 host.notes.append("renamed")
             hosts[key] = host
+    _follow(hosts)
     _adopt(hosts)
     _mark_twins(hosts)
     return hosts
@@ -92,18 +98,58 @@ def _name(sender: Sender) -> str:
     return sender.decorations.get("hostname") or sender.identifier
 
 
+def _short(name: str) -> str:
+    """What a host is called whether or not its domain is told."""
+    return name.lower().partition(".")[0]
+
+
 def _apart(key: str, members: Sequence[Sender]) -> Iterable[tuple[str, list[Sender], str]]:
-    """The hosts that share a key: names that were heard at the same time for long are clones, one after the other a new name."""
-    by_name: dict[str, list[Sender]] = defaultdict(list)
-    for sender in members:
-        by_name[_name(sender)].append(sender)
-    spans = sorted((min(s.first for s in part), max(s.last for s in part)) for part in by_name.values())
-    is_one = all(after[0] >= before[1] - _HOUR for before, after in zip(spans, spans[1:]))
-    if is_one or key.startswith("name:"):
+    """The hosts that share a key: names that were heard at the same time for long are clones, one after the other a new name.
+
+    Clones of one name too are told apart by the identifiers that osquery made up on each.
+    """
+    if key.startswith("name:"):
         yield key, list(members), ""
         return
-    for name, part in sorted(by_name.items()):
-        yield f"{key}/{name}", part, "shared_uuid"
+    by_name: dict[str, list[Sender]] = defaultdict(list)
+    for sender in members:
+        by_name[_short(_name(sender))].append(sender)
+    parts = {_name(part[0]): part for part in by_name.values()}
+    if _is_one(parts.values()):
+        parts = {"": list(members)}
+    for name, part in sorted(parts.items()):
+        made_up: dict[str, list[Sender]] = defaultdict(list)
+        for sender in part:
+            if _is_uuid(sender.identifier) and sender.identifier.lower() != key:
+                made_up[sender.identifier].append(sender)
+        if len(made_up) > 1 and not _is_one(made_up.values()) and sum(map(len, made_up.values())) == len(part):
+            for identifier, ours in sorted(made_up.items()):
+                yield f"{key}/{identifier}", ours, "shared_uuid"
+        else:
+            yield (f"{key}/{name}", part, "shared_uuid") if name else (key, part, "")
+
+
+def _is_one(parts: Iterable[Sequence[Sender]]) -> bool:
+    """Whether these were heard one after the other."""
+    spans = sorted((min(s.first for s in part), max(s.last for s in part)) for part in parts)
+    return all(after[0] >= before[1] - _HOUR for before, after in zip(spans, spans[1:]))
+
+
+def _follow(hosts: dict[str, Host]) -> None:
+    """A name under identifiers of osquery's own making, heard one after the other, is one host that was given new ones."""
+    named: dict[str, list[Host]] = defaultdict(list)
+    for key, host in hosts.items():
+        if _is_uuid(key) and host.decorations.get("hostname") and not host.decorations.get("host_uuid"):
+            named[host.name].append(host)
+    for same in named.values():
+        same.sort(key=lambda host: (host.first, host.key))
+        if len(same) > 1 and all(after.first >= before.last - _HOUR for before, after in zip(same, same[1:])):
+            newest = same[-1]
+            for before in same[:-1]:
+                del hosts[before.key]
+                newest.senders += before.senders
+            newest.first = same[0].first
+            newest.notes.append("new_identifier")
 
 
 def _adopt(hosts: dict[str, Host]) -> None:
@@ -131,8 +177,10 @@ def _mark_twins(hosts: dict[str, Host]) -> None:
 
 
 def fleet_now(hosts: Iterable[Host], wall_clock: float) -> int:
-    """The moment at which the logs end: when the last hosts spoke, but for a fiftieth whose clocks may be ahead."""
-    times = sorted(host.last for host in hosts)
+    """The moment at which the logs end: when the last hosts spoke, but for those whose clocks are or may be ahead."""
+    everybody = list(hosts)
+    shifted = {host.key for host, _shift in _shifted(everybody)}
+    times = sorted(host.last for host in everybody if host.key not in shifted)
     believable = [time for time in times if time <= wall_clock + _DAY]
     times = believable if len(believable) * 2 >= len(times) else times
     if not times:
@@ -140,20 +188,39 @@ def fleet_now(hosts: Iterable[Host], wall_clock: float) -> int:
     return times[-1] if len(times) < _FEW else times[-1 - max(1, len(times) // 50)]
 
 
+def _shifted(hosts: Sequence[Host]) -> list[tuple[Host, int]]:
+    """Hosts whose first and last lines are off from most others' by the same, and by how much (seconds): clocks that are wrong.
+
+    Only where most hosts are in the logs from one moment on does the first line tell anything.
+    """
+    if len(hosts) < _LEAST_SHIFTED:
+        return []
+    first, last = (sorted(times)[len(hosts) // 2] for times in ([h.first for h in hosts], [h.last for h in hosts]))
+    usual = sum(abs(host.first - first) <= AHEAD for host in hosts)
+    if usual * 4 < len(hosts) * 3:
+        return []
+    off = [(host, host.first - first, host.last - last) for host in hosts]
+    return [(host, end) for host, start, end in off if min(abs(start), abs(end)) > AHEAD and abs(end - start) <= AHEAD]
+
+
 def mark_clocks(hosts: Sequence[Host], now: int, usual_gap: int) -> list[Host]:
-    """Note by how much clocks are ahead of the fleet's, and return those that were set by more than the logs are long.
+    """Note by how much clocks are off the fleet's, and return those that were set by more than the logs are long.
 
     The lines of these are in the order of their counters, not of their times. `usual_gap`: how long hosts are silent for anyway.
     """
     ahead = max(AHEAD, usual_gap)
     firsts = sorted(host.first for host in hosts)
     span = max(now - firsts[len(firsts) // 50], 0) if firsts else 0
+    shifted = {host.key: shift for host, shift in _shifted(hosts)}
     jumping = []
     for host in hosts:
         if host.last > now + ahead:
             host.clock_ahead = host.last - now
             host.notes.append("clock_ahead")
-        if host.last - host.first > span + ahead and (host.clock_ahead or host.first < now - 2 * span - ahead):
+        elif shifted.get(host.key, 0) < 0:
+            host.clock_ahead = shifted[host.key]
+            host.notes.append("clock_behind")
+        if host.last - host.first > span + ahead and (host.clock_ahead > 0 or host.first < now - 2 * span - ahead):
             host.notes.append("clock_changed")
             jumping.append(host)
     return jumping

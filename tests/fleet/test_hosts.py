@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from extension.fleet.hosts import Sender, fleet_now, identify, mark_clocks
+from extension.fleet.hosts import Host, Sender, fleet_now, identify, mark_clocks
 
-T, DAY = 1795436552, 86400
+T, DAY, HOUR = 1795436552, 86400, 3600
 _number = iter(range(10**6))
 
 
@@ -57,3 +57,41 @@ def test_now_is_when_the_logs_end_but_for_clocks_that_are_ahead() -> None:
     jumping = mark_clocks(hosts, now, 0)
     assert [host.name for host in jumping] == ["far"] and "clock_ahead" in jumping[0].notes
     assert fleet_now([], 5.0) == 5
+
+
+def test_an_identifier_that_is_made_anew_at_each_start_is_one_host() -> None:
+    one, two, three = (f"0000000{n}-0000-4000-8000-000000000000" for n in (1, 2, 3))
+    starts = [_sender(one, 0, 100, hostname="a"), _sender(two, 200, DAY, hostname="a"), _sender(three, DAY, 2 * DAY, hostname="a")]
+    (host,) = identify(starts).values()
+    assert (host.name, host.first, host.last, len(host.senders)) == ("a", T, T + 2 * DAY, 3)
+    # Heard together they are two machines of one name.
+    assert len(_named(_sender(one, 0, DAY, hostname="a"), _sender(two, 0, DAY, hostname="a"))) == 2
+
+
+def test_clones_of_one_uuid_and_one_name_are_told_by_their_instances() -> None:
+    one, two = (f"0000000{n}-0000-4000-8000-000000000000" for n in (1, 2))
+    told = {"host_uuid": "u", "hostname": "a"}
+    clones = _named(_sender(one, 0, DAY, **told), _sender(two, 100, DAY, **told))
+    assert clones == {f"u/{one}": ["shared_uuid", "shared_name"], f"u/{two}": ["shared_uuid", "shared_name"]}
+    # An instance that was made anew, and a host that two pipelines send under the identifiers that each chose.
+    assert set(_named(_sender(one, 0, 100, **told), _sender(two, 200, DAY, **told))) == {"u"}
+    assert set(_named(_sender(one, 0, DAY, **told), _sender("a", 0, DAY, **told))) == {"u"}
+
+
+def test_a_name_with_and_without_its_domain_is_one_name() -> None:
+    assert _named(_sender("a", host_uuid="u", hostname="a"), _sender("a", host_uuid="u", hostname="a.example.org")) == {"u": []}
+
+
+def _clocks(*others: Sender) -> dict[str, Host]:
+    hosts = list(identify([*(_sender(f"h{n}", n, 5 * DAY + n) for n in range(9)), *others]).values())
+    mark_clocks(hosts, fleet_now(hosts, T + 900 * DAY), 0)
+    return {host.name: host for host in hosts}
+
+
+def test_a_clock_that_is_off_from_the_first_line_to_the_last_is_wrong() -> None:
+    hosts = _clocks(_sender("late", -900 * DAY, -895 * DAY), _sender("early", 3 * DAY, 8 * DAY))
+    assert (hosts["late"].notes, hosts["early"].notes) == (["clock_behind"], ["clock_ahead"])
+    assert abs(hosts["late"].clock_ahead + 900 * DAY) < HOUR and abs(hosts["early"].clock_ahead - 3 * DAY) < HOUR
+    # One that fell silent, one that came later and one whose log is of another time altogether are only that.
+    hosts = _clocks(_sender("silent", 0, 2 * DAY), _sender("new", 3 * DAY, 5 * DAY), _sender("old", -900 * DAY, -899 * DAY))
+    assert all(hosts[name].notes == [] and not hosts[name].clock_ahead for name in ("silent", "new", "old"))
