@@ -48,6 +48,7 @@ COLUMNS = (
     "unit_reasons",
     "shadows",
     "failed_query",
+    "query_name",
     "why",
     "version",
     "is_masked",

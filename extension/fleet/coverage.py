@@ -23,7 +23,10 @@ _HEALTH = {
     "minehunt_not_denylisted": "denylisted",
     "minehunt_indicators_loaded": "no_indicators",
 }
+# What is asked each hour and was not heard for so long has no rows any more.
+_FAILS = 3 * _HOUR + 600
 _LOADED = "minehunt_loaded"
+_DENYLISTED = "minehunt_query_denylisted"
 _KINDS = ("detection", "inventory", "policy")
 
 
@@ -80,15 +83,20 @@ def _host(ground: Ground, host: Host, heard: Mapping[str, Any], silence: int) ->
     one.problems += [(note, "") for note in host.notes]
     if host.decorations.get("user", "root") != "root":
         one.problems.append(("no_root", host.decorations["user"]))
-    has_minehunt = bool(host.version) or heard.get("loaded") is not None or "detection" in kinds
-    if not has_minehunt and not kinds & {"inventory", "policy"}:
+    # The pack also asks osquery's own tables, which answer on a host without the extension.
+    has_minehunt = bool(host.version) or heard.get("loaded") is not None or bool(kinds)
+    if not has_minehunt:
         one.state = one.state if is_silent else "blind"
         one.problems.append(("no_extension", ""))
     policies = heard.get("policy")
     for query, problem in _HEALTH.items():
         # A policy that holds has a row each hour; where others were logged since, this one no longer holds.
-        if policies and policies - (heard.get(query) or 0) > 3 * _HOUR + 600:
+        if policies and policies - (heard.get(query) or 0) > _FAILS:
             one.problems.append((problem, ""))
+    # Its version is told as it was when osqueryd started, also after the extension went away.
+    if one.state == "reporting" and heard.get("loaded") and last - heard["loaded"] > _FAILS and not host.clock_ahead:
+        one.problems.append(("no_extension", ""))
+        one.state = "blind" if last - heard["loaded"] > silence else one.state
     if host.key in ground.resets:
         one.problems.append(("enrolled_again", str(ground.resets[host.key])))
     return one
@@ -96,14 +104,16 @@ def _host(ground: Ground, host: Host, heard: Mapping[str, Any], silence: int) ->
 
 def _heard(ground: Ground) -> dict[str, dict[str, Any]]:
     """When each host was last heard of each kind of query, and of those that tell of its health; None for never."""
-    last = ground.results.filter(_.action != "empty").group_by("host", "query").agg(time=_.unix_time.max())
+    believable = ibis.ifelse(_.unix_time <= ground.now + _DAY, _.unix_time, ibis.null("int64"))
+    said = ground.results.filter(_.action != "empty").group_by("host", "query")
+    last = said.agg(time=_.unix_time.max(), believable=believable.max())
     which = {
-        **{kind: last["query"].isin(list(ground.names.of_kind(kind))) for kind in _KINDS},
+        **{kind: last["query"].isin(list(ground.names.of_extension(kind))) for kind in _KINDS},
         **{query: last["query"] == query for query in _HEALTH},
         "loaded": last["query"].endswith(_LOADED),
-        "believable": last["time"] <= ground.now + _DAY,
     }
     times = {name: ibis.ifelse(condition, last["time"], ibis.null("int64")).max() for name, condition in which.items()}
+    times["believable"] = last["believable"].max()
     return {row["host"]: row for row in ground.engine.fetch(last.group_by("host").agg(**times))}
 
 
@@ -117,14 +127,23 @@ def _lost(ground: Ground, hosts: dict[str, HostCoverage]) -> None:
 
 
 def _failing(ground: Ground, hosts: dict[str, HostCoverage]) -> dict[str, int]:
-    """Queries that failed, were cut or needed root, with the number of hosts; noted at each host."""
-    rows = with_rows(ground, ground.state.filter(_.query == STATUS)).select("host", "failed_query", "why").distinct()
+    """Queries that failed, were cut, needed root or are denylisted, with the number of hosts; noted at each host."""
+    rows = with_rows(ground, ground.state.filter(_.query.isin([STATUS, _DENYLISTED])))
+    told = rows.select("host", "query", "failed_query", "query_name", "why").distinct()
     failing: dict[str, set[str]] = defaultdict(set)
-    for row in ground.engine.fetch(rows.order_by(["host", "failed_query", "why"])):
-        name = ground.names.bare(row["failed_query"])
-        if row["host"] in hosts:
-            failing[name].add(row["host"])
-            hosts[row["host"]].problems.append(("no_root" if row["why"] == "needs-root" else "failing", f"{name}: {row['why']}"))
+    for row in ground.engine.fetch(told.order_by(["host", "failed_query", "query_name", "why"])):
+        is_denylisted = row["query"] == _DENYLISTED
+        name = ground.names.bare(row["query_name"] if is_denylisted else row["failed_query"])
+        if row["host"] not in hosts:
+            continue
+        failing[name].add(row["host"])
+        problems = hosts[row["host"]].problems
+        if is_denylisted:
+            # The policy says that some query is; this says which.
+            problems[:] = [each for each in problems if each != ("denylisted", "")]
+            problems.append(("denylisted", name))
+        else:
+            problems.append(("no_root" if row["why"] == "needs-root" else "failing", f"{name}: {row['why']}"))
     return dict(sorted(((name, len(keys)) for name, keys in failing.items()), key=lambda each: (-each[1], each[0])))
 
 

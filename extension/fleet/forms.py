@@ -17,6 +17,8 @@ Record = dict[str, Any]
 # Queries that fail are told in osquery's status log; a record of this name says so.
 STATUS = "osquery_status"
 _FAILED = "Error executing scheduled query "
+# What osqueryd says after its start of a query that was running when it was killed, and denylists for a day.
+_KILLED = "Scheduled query may have failed: "
 # Where shippers put the line that they carry, as text or as an object (Filebeat, Fluentd, Kafka, Splunk, Elasticsearch, Kinesis).
 _CARRIERS = (
     "_source",
@@ -57,7 +59,7 @@ def _of_mapping(document: Mapping[str, Any], depth: int) -> Iterator[Record]:
         yield from _triage(document)
     elif isinstance(document.get("name"), str) and _has_rows(document):
         yield dict(document)
-    elif "severity" in document and str(document.get("message", "")).startswith(_FAILED):
+    elif "severity" in document and str(document.get("message", "")).startswith((_FAILED, _KILLED)):
         yield _failure(document)
     elif (elastic := _elastic(document)) is not None:
         yield elastic
@@ -95,7 +97,11 @@ def _json_text(text: str) -> Optional[Union[dict[str, Any], list[Any]]]:
 
 
 def _failure(document: Mapping[str, Any]) -> Record:
-    query, _, why = str(document["message"])[len(_FAILED) :].partition(": ")
+    message = str(document["message"])
+    if message.startswith(_KILLED):
+        query, why = message[len(_KILLED) :], "osqueryd was killed while it ran"
+    else:
+        query, _, why = message[len(_FAILED) :].partition(": ")
     return {
         "name": STATUS,
         "hostIdentifier": document.get("hostIdentifier", ""),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from extension.fleet.forms import STATUS
 from extension.pack.model import Pack, Query
+from tables import modules
 
 # Evidence whose rows the fleet view reads; of all other queries only that, and when, a host reported them.
 EVIDENCE = ("logins", "login_failures", "open_ports", "tcp_connections", "packages", STATUS)
@@ -54,6 +55,11 @@ class Names:
     def stacked(self) -> Iterable[str]:
         """The names of the queries of which the rows are counted over the fleet."""
         return [*self.of_kind("inventory"), "open_ports"]
+
+    def of_extension(self, *kinds: str) -> Iterable[str]:
+        """The names of the queries of these kinds that only a host with minehunt's extension answers."""
+        own = frozenset(modules())
+        return [name for name in self.of_kind(*kinds) if self.queries[name].tables & own]
 
     def of_kind(self, *kinds: str) -> Iterable[str]:
         """The names of all queries of these kinds."""

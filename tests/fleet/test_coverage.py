@@ -1,0 +1,65 @@
+"""Who looked, and who only sends something."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from extension.fleet.answers import Ground
+from extension.fleet.coverage import coverage
+from tests.fleet.looking import line
+
+T, HOUR, DAY = 1795436552, 3600, 86400
+Grounded = Callable[..., Ground]
+
+
+def _told(ground: Ground) -> dict[str, tuple[str, list[tuple[str, str]]]]:
+    return {one.host.name: (one.state, one.problems) for one in coverage(ground).hosts.values()}
+
+
+def _beats(host: str, until: int, query: str = "minehunt_loaded", **columns: str) -> list[dict[str, Any]]:
+    return [line(query, 0, T + hour * HOUR, "snapshot", host, **columns) for hour in range(until)]
+
+
+def test_a_host_that_has_the_pack_and_not_the_extension_is_blind(grounded: Grounded) -> None:
+    """The pack asks osquery's own tables too, and those answer."""
+    without = [line("kernel_modules", 0, T, "added", "without", module="ext4"), *_beats("without", 9, "open_ports", port="22")]
+    told = _told(grounded(*without, line("cron_jobs", 0, T, "added", "with", command="x"), *_beats("with", 9, "open_ports")))
+    assert told["without"] == ("blind", [("no_extension", "")]) and told["with"] == ("reporting", [])
+
+
+def test_an_extension_that_went_away_is_missed_though_its_version_is_still_told(grounded: Grounded) -> None:
+    gone = [*_beats("gone", 40), *_beats("gone", 48, "open_ports"), *_beats("long", 4), *_beats("long", 48, "open_ports")]
+    for each in gone:
+        each["decorations"]["minehunt_version"] = "1.0"
+    told = _told(grounded(*gone, *_beats("there", 48), *_beats("there", 48, "open_ports")))
+    assert told["gone"] == ("reporting", [("no_extension", "")]) and told["there"] == ("reporting", [])
+    # Of a day and more without it nobody can say that nothing was found.
+    assert told["long"][0] == "blind"
+
+
+def test_what_is_denylisted_is_named(grounded: Grounded) -> None:
+    policies = [*_beats("h", 9, "sshd_root_login"), *_beats("h", 2, "minehunt_not_denylisted", scheduled="9")]
+    row = {"query_name": "pack_cryptominer_triage_hidden_processes", "query_interval": "300"}
+    ground = grounded(*policies, line("minehunt_query_denylisted", 1, T + 3 * HOUR, "added", **row))
+    told = coverage(ground)
+    assert told.failing == {"hidden_processes": 1}
+    (one,) = told.hosts.values()
+    assert ("denylisted", "hidden_processes") in one.problems and ("denylisted", "") not in one.problems
+
+
+def test_a_query_that_osqueryd_was_killed_over_is_said(grounded: Grounded) -> None:
+    status = {"hostIdentifier": "h", "unixTime": str(T), "severity": "1", "decorations": {"host_uuid": "uuid-h"},
+              "message": "Scheduled query may have failed: pack_cryptominer_triage_setuid_files"}  # fmt: skip
+    assert coverage(grounded(status, *_beats("h", 3))).failing == {"setuid_files": 1}
+
+
+def test_a_clock_that_jumped_there_and_back_is_not_silent(grounded: Grounded) -> None:
+    others = [each for number in range(30) for each in _beats(f"o{number}", 72)]
+    jumping = _beats("jumping", 72)
+    for each in jumping[20:40]:
+        each["unixTime"] += 700 * DAY
+    silent = _beats("silent", 20)
+    told = _told(grounded(*others, *jumping, *silent))
+    assert told["jumping"][0] == "reporting" and ("clock_changed", "") in told["jumping"][1]
+    assert told["silent"][0] == "silent"
