@@ -3,52 +3,82 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Optional
 
 from extension.fleet.hosts import Host
-from extension.fleet.incidents import HostIncident
+from extension.fleet.incidents import HostIncident, happened
+from extension.fleet.joining import joined
 from extension.fleet.logins import Login
+from extension.fleet.order import in_order
+from extension.fleet.roll_outs import MANY
 from extension.fleet.shared_things import Bonds, Shared
-from extension.incidents.groups import Groups
-from extension.pack.parts import SEVERITIES, Query
+from extension.incidents import Finding
+from extension.pack.parts import GRAVE, SEVERITIES, WEAKNESS, Query
 
-_JOINS = 0.999
+# By so much hosts' clocks, and the times at which they look, may differ without anybody noticing (seconds).
+_CLOCKS = 86400
 # What a hunter can look for, in the order in which it is worth it.
 _HUNTED = ("wallet", "pool", "address", "hash", "key", "image", "command", "unit", "file", "module", "account")
 _MOST = 0.6
-# So many hosts with one finding and no other are told as one.
-_MANY = 5
 
 
 @dataclass(eq=False)
 class Campaign:
-    """Incidents of two hosts or more that share what honest hosts do not have."""
+    """Incidents of two hosts or more that share what honest hosts do not have.
+
+    `times` is when each incident began (by its id) as far as its findings have to do with it; `ways` has the findings of each
+    host (by key), in whatever incident, of how somebody came in or could have.
+    """
 
     name: str
     members: tuple[HostIncident, ...]
     things: dict[Shared, int]
+    times: dict[int, Optional[int]]
+    ways: dict[str, tuple[Finding, ...]]
     logins: tuple[Login, ...] = ()
+
+    def began_on(self, key: str) -> Optional[int]:
+        """When it came to a host, by the fleet's clock."""
+        return min((time for one in self.members if one.host.key == key and (time := self.times[id(one)])), default=None)
 
     @property
     def hosts(self) -> tuple[Host, ...]:
         """Its hosts in the order in which they fell; who was logged in to from another of them came after that one."""
-        began: dict[str, int] = {}
-        for member in self.members:
-            time = member.began or 0
-            began[member.host.key] = min(began.get(member.host.key, time), time)
         by_key = {member.host.key: member.host for member in self.members}
-        order = sorted(by_key, key=lambda key: (began[key] == 0, began[key], key))
-        come_later = {login.to for login in self.logins}
-        first = next((key for key in order if key not in come_later), order[0])
-        return (by_key[first], *(by_key[key] for key in order if key != first))
+        began = {key: self.began_on(key) for key in by_key}
+        ranked = sorted(by_key, key=lambda key: (began[key] is None, began[key], key))
+        return tuple(by_key[key] for key in in_order(ranked, [(login.source, login.to) for login in self._steps(began)]))
+
+    def _steps(self, began: Mapping[str, Optional[int]]) -> list[Login]:
+        """The logins by which hosts can have fallen: not those that came when they had."""
+        return [login for login in self.logins if login.time <= (began[login.to] or login.time) + _CLOCKS]
 
     @property
     def first(self) -> HostIncident:
         """The incident of its first host."""
         host = self.hosts[0]
-        return min((member for member in self.members if member.host is host), key=lambda member: member.began or 0)
+        return min((member for member in self.members if member.host is host), key=lambda member: self.times[id(member)] or 0)
+
+    @property
+    def ended(self) -> dict[str, int]:
+        """When it was over, of its hosts (by key) on which it is."""
+        lasting = {member.host.key for member in self.members if member.ended is None}
+        return {one.host.key: one.ended for one in self.members if one.ended is not None and one.host.key not in lasting}
+
+    @property
+    def entry(self) -> tuple[Finding, ...]:
+        """How it came to its first host: what was seen of it, then what stands open there, on most of its hosts before others."""
+        key = self.hosts[0].key
+        began = self.began_on(key)
+        ways = self.ways.get(key, ())
+        seen = [each for each in ways if each.stage != WEAKNESS and (not began or (happened(each) or 0) <= began + _CLOCKS)]
+        counts = Counter(name for found in self.ways.values() for name in {_way(each) for each in found})
+        ours = {id(finding) for finding in self.first.incident.findings}
+        common = [each for each in ways if each.stage == WEAKNESS and counts[_way(each)] * 2 >= len(self.ways)]
+        open_ = [each for each in ways if each.stage == WEAKNESS and (id(each) in ours or not (seen or common))]
+        return tuple(dict.fromkeys((*seen, *common, *open_)))
 
     @property
     def severity(self) -> str:
@@ -63,15 +93,12 @@ class Campaign:
     @property
     def began(self) -> Optional[int]:
         """When it came to the first host."""
-        return self.first.began
+        return self.times[id(self.first)]
 
     def spread(self) -> list[tuple[int, int]]:
         """(unix seconds, hosts so far) for each further host."""
-        times: dict[str, int] = {}
-        for member in self.members:
-            if member.began:
-                times[member.host.key] = min(times.get(member.host.key, member.began), member.began)
-        return [(time, count) for count, time in enumerate(sorted(times.values()), 1)]
+        times = sorted(time for host in self.hosts if (time := self.began_on(host.key)))
+        return [(time, count) for count, time in enumerate(times, 1)]
 
     def shared(self) -> list[tuple[Shared, int]]:
         """What most of its hosts have, with the number of hosts."""
@@ -121,15 +148,43 @@ def campaigns(incidents: list[HostIncident], bonds: Bonds) -> tuple[list[Campaig
     """The campaigns, the gravest and largest first, and the detections that only look like one."""
     found: list[Campaign] = []
     members: set[int] = set()
-    for group in _joined(incidents, bonds):
+    ways = _ways(incidents, bonds)
+    for group in joined(len(incidents), bonds):
         ours = [incidents[index] for index in group]
-        if len({one.host.key for one in ours}) > 1 and _is_campaign(ours):
-            found.append(Campaign("", tuple(ours), _counted(group, incidents, bonds)))
+        keys = {one.host.key for one in ours}
+        if len(keys) > 1 and _is_campaign(ours):
+            times = {id(one): _began(one, bonds) for one in ours}
+            found.append(
+                Campaign(
+                    "", tuple(ours), _counted(group, incidents, bonds), times, {key: ways[key] for key in keys if key in ways}
+                )
+            )
             members.update(group)
     found.sort(key=lambda each: (SEVERITIES.index(each.severity), not each.is_mining, -len(each.hosts), each.began or 0))
     for number, campaign in enumerate(found, 1):
         campaign.name = f"C{number}"
-    return found, _alike([(one, bonds.things[i]) for i, one in enumerate(incidents) if i not in members])
+    others = [(one, bonds.things[i]) for i, one in enumerate(incidents) if i not in members and one.ended is None]
+    return found, _alike(others)
+
+
+def _ways(incidents: list[HostIncident], bonds: Bonds) -> dict[str, tuple[Finding, ...]]:
+    """By host: the findings of how somebody came in or could have, but for what honest hosts have too."""
+    found: dict[str, tuple[Finding, ...]] = defaultdict(tuple)
+    for one in incidents:
+        chain = one.incident.chain
+        ways = (*chain.get("entry", ()), *(each for each in one.before if each.stage == "entry"), *chain.get(WEAKNESS, ()))
+        if ways:
+            found[one.host.key] += tuple(each for each in ways if id(each) not in bonds.honest)
+    return found
+
+
+def _way(finding: Finding) -> tuple[str, str]:
+    return finding.query.name, finding.row.get("service", "")
+
+
+def _began(one: HostIncident, bonds: Bonds) -> Optional[int]:
+    """When an incident began: not with a roll-out or a misfire that is told in one breath with it."""
+    return one.earliest([finding for finding in one.signs if id(finding) not in bonds.honest]) or one.began
 
 
 def _alike(others: list[tuple[HostIncident, frozenset[Shared]]]) -> list[Alike]:
@@ -140,7 +195,7 @@ def _alike(others: list[tuple[HostIncident, frozenset[Shared]]]) -> list[Alike]:
     found = []
     for _names, members in sorted(by_detections.items(), key=lambda each: sorted(each[0])):
         hosts = {one.host.key: one.host for one, _things in members}
-        if len(hosts) >= _MANY:
+        if len(hosts) >= MANY:
             counts = Counter(thing for _one, things in members for thing in things)
             common = tuple(sorted(thing for thing, count in counts.items() if count * 2 > len(members)))
             queries = {finding.query.name: finding.query for finding in members[0][0].incident.findings}
@@ -153,47 +208,24 @@ def _is_campaign(members: list[HostIncident]) -> bool:
     """Whether it is more than a new program that a detection or two take for something else, wherever it is put."""
     if not any(one.incident.is_compromise for one in members):
         return False
-    if any(one.incident.is_mining or one.incident.severity == "critical" for one in members):
+    if any(_mines(one) or one.incident.severity == "critical" for one in members):
         return True
     stages = {stage for one in members for stage in one.incident.chain}
     detections = frozenset().union(*(one.detections for one in members))
     return len(detections) > 1 and len(stages) > 1 and any(one.incident.severity == "high" for one in members)
 
 
+def _mines(one: HostIncident) -> bool:
+    """Whether it is sure that something mines there; a program that is only busy may be anybody's."""
+    mining = one.incident.chain.get("mining", ())
+    return any(finding.query.severity in GRAVE or finding.row.get("wallet") or finding.row.get("pool") for finding in mining)
+
+
 def _counted(indexes: Iterable[int], incidents: list[HostIncident], bonds: Bonds) -> dict[Shared, int]:
     hosts: dict[Shared, set[str]] = defaultdict(set)
     for index in indexes:
-        for thing in bonds.things[index]:
+        for thing in bonds.things[index] - bonds.sites[index]:
             # What honest hosts have as well is nothing to hunt for.
             if thing in bonds.worth or not bonds.clean.get(thing):
                 hosts[thing].add(incidents[index].host.key)
     return {thing: len(keys) for thing, keys in hosts.items()}
-
-
-def _joined(incidents: list[HostIncident], bonds: Bonds) -> list[list[int]]:
-    """Incidents that share a thing that joins by itself, and groups that share weaker ones of several kinds."""
-    groups = Groups(len(incidents))
-    having = bonds.having()
-    weak = []
-    for thing, worth in sorted(bonds.worth.items()):
-        # Two incidents of one host that share nothing there are two stories, and no third host's thing makes them one.
-        owners = having[thing]
-        if worth >= _JOINS / 2 and _is_strong(thing, worth):
-            for owner in owners[1:]:
-                groups.join(owners[0], owner)
-        else:
-            weak.append((thing, worth))
-    ties: dict[tuple[int, int], dict[str, float]] = defaultdict(dict)
-    for thing, worth in weak:
-        roots = sorted({groups.of(owner) for owner in having[thing]})
-        for other in roots[1:]:
-            kinds = ties[roots[0], other]
-            kinds[thing.kind] = max(kinds.get(thing.kind, 0.0), worth)
-    for (one, other), kinds in ties.items():
-        if sum(kinds.values()) >= _JOINS and len(kinds) > 1:
-            groups.join(one, other)
-    return groups.all()
-
-
-def _is_strong(thing: Shared, worth: float) -> bool:
-    return worth > 0.6 and thing.kind not in ("pool", "unit", "file", "folder", "account")

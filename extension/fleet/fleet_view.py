@@ -17,7 +17,10 @@ from extension.fleet.names import Names
 from extension.fleet.next_hosts import Next, next_hosts
 from extension.fleet.rare import Rarity, rare
 from extension.fleet.roles import roles
-from extension.fleet.shared_things import bonds
+from extension.fleet.shared_things import Shared, bonds, clean_hosts
+
+# So long before its findings a host may have fallen (seconds).
+_BEFORE = 86400
 
 
 @dataclass(frozen=True)
@@ -49,10 +52,12 @@ def look(engine: Engine, names: Names, step: Callable[[str], None] = lambda _: N
     incidents, cut = host_incidents(ground)
     for key, left_out in cut.items():
         covered.hosts[key].problems.append(("findings_cut", str(left_out)))
-    compromised = frozenset(one.host.key for one in incidents if one.incident.is_compromise)
+    compromised = frozenset(one.host.key for one in incidents if one.incident.is_compromise and one.ended is None)
     step("campaigns")
     found, alike = campaigns(incidents, bonds(ground, incidents))
-    inside, outside = _told_logins(ground, found)
+    told = {id(member) for campaign in found for member in campaign.members}
+    incidents = [one for one in incidents if one.ended is None or id(one) in told]
+    inside, outside = _told_logins(ground, found, compromised)
     following = next_hosts(ground, found, compromised, inside)
     step("rare")
     kinds = roles(ground)
@@ -63,8 +68,11 @@ def look(engine: Engine, names: Names, step: Callable[[str], None] = lambda _: N
     )  # fmt: skip
 
 
-def _told_logins(ground: Ground, found: list[Campaign]) -> tuple[list[Login], list[Login]]:
-    """The logins from and to the campaigns' hosts; each campaign gets those between its own."""
+def _told_logins(ground: Ground, found: list[Campaign], compromised: frozenset[str]) -> tuple[list[Login], list[Login]]:
+    """The logins from and to the campaigns' hosts; each campaign gets those between its own, from where it already was.
+
+    From outside only those from where others' logins do not come.
+    """
     members: dict[str, set[str]] = {campaign.name: {one.host.key for one in campaign.members} for campaign in found}
     everybody = set().union(*members.values()) if members else set()
     if not everybody:
@@ -76,5 +84,13 @@ def _told_logins(ground: Ground, found: list[Campaign]) -> tuple[list[Login], li
             if login.source in keys and login.to in keys:
                 own[name].append(login)
     for campaign in found:
-        campaign.logins = tuple(own[campaign.name])
-    return inside, outside
+        campaign.logins = tuple(
+            login
+            for login in own[campaign.name]
+            if login.time >= (campaign.began_on(login.source) or 0) - _BEFORE or not login.time
+        )
+    hosts: dict[Shared, set[str]] = defaultdict(set)
+    for login in outside:
+        hosts[Shared("address", login.source)].add(login.to)
+    clean = clean_hosts(ground, hosts, set(everybody | compromised))
+    return inside, [each for each in outside if clean.get(thing := Shared("address", each.source), 0) <= len(hosts[thing])]

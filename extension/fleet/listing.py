@@ -20,6 +20,7 @@ def _incidents(d: Document, language: str) -> Iterator[Row]:
             "compromise": "1" if one["is_compromise"] else "0",
             "campaign": one["campaign"],
             "began": one["began"] or "",
+            "ended": one["ended"] or "",
             "detections": " ".join(one["detections"]),
             "sentence": one["sentence"][language],
         }

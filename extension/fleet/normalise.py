@@ -6,13 +6,16 @@ group in a replacement (engines write it differently), and every repetition that
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 
 import ibis
 import ibis.expr.types as ir
 
 from extension.fleet.columns import NORMALISED
+from extension.incidents.things import common
 
 # More of a command says nothing about which one it is.
 MAX_TEXT = 2048
@@ -110,6 +113,21 @@ _TOOLS = frozenset(
         "mv",
         "start",
         "stop",
+        # What paths on code hosts and paste sites have, and what those who mine call it.
+        "raw",
+        "main",
+        "master",
+        "refs",
+        "heads",
+        "blob",
+        "releases",
+        "download",
+        "latest",
+        "setup",
+        "miner",
+        "mining",
+        "pool",
+        "xmrig",
     ]
 )
 _WORD = re.compile(r"[A-Za-z]{3,}")
@@ -118,6 +136,8 @@ _DISTINCT_LETTERS = 6
 # Shorter names stand in too many words.
 _NAME = 4
 _WORDS = 6
+# More patterns than this are no scheme by which hosts are named.
+_SCHEMES = 300
 _FAMILIES = 2000
 
 
@@ -161,21 +181,40 @@ def _is_alike(one: frozenset[str], other: frozenset[str]) -> bool:
     return len(both) * 4 >= (len(one) + len(other) - len(both)) * 3 and is_distinct(" ".join(sorted(both)))
 
 
-def normalised_expression(text: ir.StringValue) -> ir.StringValue:
-    """The same of a column, in the engine."""
+@functools.cache
+def _sites() -> frozenset[str]:
+    """The words in the names of sites that everybody uses."""
+    return frozenset(word.lower() for name in common("address") for word in _WORD.findall(name))
+
+
+def naming_schemes(names: Iterable[str]) -> list[str]:
+    """What is left of hosts' names after normalising where several have it (web-#.example), the longest first.
+
+    None where hosts are named by no scheme; a name that only one host has is told from a text by `without_names`.
+    """
+    parts = {part for name in names for part in (name, name.partition(".")[0]) if len(part) >= _NAME}
+    counts = Counter(map(normalised, parts))
+    schemes = [scheme for scheme, count in counts.items() if count > 1 and len(scheme) >= _NAME and "#" in scheme]
+    return sorted(schemes, key=lambda each: (-len(each), each)) if len(schemes) <= _SCHEMES else []
+
+
+def normalised_expression(text: ir.StringValue, schemes: Sequence[str] = ()) -> ir.StringValue:
+    """The same of a column, in the engine, with HOST for what is named like the fleet's hosts (naming_schemes)."""
     text = text.substr(0, MAX_TEXT)
     for pattern, replacement in REPLACEMENTS:
         text = text.re_replace(pattern, replacement)
+    if schemes:
+        text = text.re_replace("|".join(map(re.escape, schemes)), "HOST")
     return text.strip()
 
 
-def normal_texts(rows: ir.Table) -> ir.Table:
+def normal_texts(rows: ir.Table, schemes: Sequence[str] = ()) -> ir.Table:
     """(text, normal): every text of the columns of NORMALISED once, since many rows have the same."""
     texts = ibis.union(*(rows.select(text=rows[column]) for column in NORMALISED), distinct=True)
-    return texts.select("text", normal=normalised_expression(texts.text))
+    return texts.select("text", normal=normalised_expression(texts.text, schemes))
 
 
 def is_distinct(command: str) -> bool:
-    """Whether a normalised command says enough to be recognised: words beyond the tools that everybody uses."""
-    words = {word.lower() for word in _WORD.findall(command)} - _TOOLS
+    """Whether a normalised command says enough to be recognised: words beyond the tools and sites that everybody uses."""
+    words = {word.lower() for word in _WORD.findall(command)} - _TOOLS - _sites()
     return sum(map(len, words)) >= _DISTINCT_LETTERS

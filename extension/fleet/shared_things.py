@@ -20,7 +20,9 @@ from extension.fleet.columns import SHARED
 from extension.fleet.hosts import Host
 from extension.fleet.incidents import HostIncident
 from extension.fleet.normalise import families, is_distinct, normalised
+from extension.fleet.roll_outs import MANY, is_rolled_out, part_of
 from extension.incidents import Finding
+from extension.incidents.things import names_miner
 from tables.indicators.pools import builtin_pool_names
 
 # 1 joins by itself. Others only where two kinds meet: a public pool serves everybody, a path is soon thought of twice.
@@ -29,6 +31,8 @@ _WORTH = {"wallet": 1.0, "hash": 1.0, "key": 1.0, "command": 1.0, "image": 1.0, 
 _COMMANDS = ("command", "cmdline")
 _NORMALISED = ("command", "unit")
 _MAX_CLEAN = 2
+# What others are told to block, also where only one host has it.
+_TOLD = ("address", "hash", "key", "image")
 
 
 class Shared(NamedTuple):
@@ -38,13 +42,25 @@ class Shared(NamedTuple):
     value: str
 
 
+# The things of an incident, with the findings that have them.
+Carried = dict[Shared, list[Finding]]
+
+
 @dataclass
 class Bonds:
-    """The things of each incident (by its index), and what each thing is worth."""
+    """The things of each incident (by its index), what each thing is worth, and how many hosts there are in all.
+
+    `honest` has the ids of findings that are about nothing but what honest hosts have too, `sites` the things of each incident
+    that stand in no other findings, `lent` the programs that mine and where they mine, which may be somebody else's.
+    """
 
     things: list[frozenset[Shared]]
     worth: dict[Shared, float] = field(default_factory=dict)
     clean: dict[Shared, int] = field(default_factory=dict)
+    fleet: int = 0
+    honest: frozenset[int] = frozenset()
+    sites: list[frozenset[Shared]] = field(default_factory=list)
+    lent: frozenset[Shared] = frozenset()
 
     def having(self) -> Mapping[Shared, list[int]]:
         """The incidents by thing."""
@@ -58,45 +74,102 @@ class Bonds:
 def bonds(ground: Ground, incidents: list[HostIncident]) -> Bonds:
     """The things of all incidents, weighed by how common they are on hosts without one."""
     images, public = _images(ground, incidents), _public_pools(incidents)
-    found = Bonds(_in_families([frozenset(_of_incident(one, images)) for one in incidents]))
+    carried = _in_families([_carried(one, images) for one in incidents])
+    found = Bonds([frozenset(each) for each in carried], fleet=len(ground.hosts))
     having = {thing: owners for thing, owners in found.having().items() if len({incidents[i].host.key for i in owners}) > 1}
-    compromised = {one.host.key for one in incidents}
-    found.clean = _clean_hosts(ground, list(having), compromised)
-    for thing in having:
+    told = {thing: owners for thing, owners in found.having().items() if thing in having or thing.kind in _TOLD}
+    found.clean = clean_hosts(ground, _owners(told, incidents), {one.host.key for one in incidents if one.incident.is_compromise})
+    honest = {thing for thing in told if thing not in having and found.clean.get(thing, 0) > _MAX_CLEAN}
+    for thing, owners in having.items():
         clean = found.clean.get(thing, 0)
-        if clean <= max(_MAX_CLEAN, len(having[thing]) // 10):
-            # The address of a pool that is on the lists is as public as the pool, and says the same.
-            worth = 0.0 if thing.kind == "address" and _is_public(thing.value, public) else _WORTH[thing.kind]
-            found.worth[thing] = worth / (1 + clean / len(having[thing]))
+        if clean > _most_clean(thing, len(owners)) or _is_the_sites(
+            thing, [(incidents[i], carried[i]) for i in owners], found.fleet
+        ):
+            honest.add(thing)
+            continue
+        # The address of a pool that is on the lists is as public as the pool, and says the same.
+        is_everybodys = (thing.kind == "address" and _is_public(thing.value, public)) or (
+            # What everybody's installer of a miner makes is named after the miner.
+            thing.kind in ("file", "folder", "unit", "account") and names_miner(thing.value)
+        )
+        worth = 0.0 if is_everybodys else _WORTH[thing.kind]
+        found.worth[thing] = worth / (1 + clean / len(owners))
+    about = [(finding, thing) for each in carried for thing, findings in each.items() for finding in findings]
+    found.lent = frozenset(thing for finding, thing in about if finding.stage == "mining" and thing.kind in ("hash", "address"))
+    bound = {id(finding) for finding, thing in about if found.worth.get(thing)}
+    found.honest = frozenset(id(finding) for finding, thing in about if thing in honest) - bound
+    found.sites = [
+        frozenset(
+            thing
+            for thing, findings in each.items()
+            if thing in honest or all(id(finding) in found.honest for finding in findings)
+        )
+        for each in carried
+    ]
     return found
 
 
-def _in_families(things: list[frozenset[Shared]]) -> list[frozenset[Shared]]:
-    family = families(thing.value for each in things for thing in each if thing.kind == "command")
-    return [
-        frozenset(Shared("command", family[thing.value]) if thing.kind == "command" else thing for thing in each)
-        for each in things
-    ]
+def _owners(having: Mapping[Shared, Iterable[int]], incidents: list[HostIncident]) -> dict[Shared, set[str]]:
+    return {thing: {incidents[index].host.key for index in owners} for thing, owners in having.items()}
+
+
+def _most_clean(thing: Shared, owners: int) -> int:
+    # What hosts connect to or are logged in to from is also where hosts that nothing was found on yet went.
+    return max(_MAX_CLEAN, owners if thing.kind == "address" else owners // 10)
+
+
+def _is_the_sites(thing: Shared, owners: list[tuple[HostIncident, Carried]], fleet: int) -> bool:
+    """Whether a roll-out or a misfiring detection put the thing there; nobody's wallet or pool is a roll-out's."""
+    if len(owners) < MANY or thing.kind in ("wallet", "pool"):
+        return False
+    carriers = {id(one): carried[thing] for one, carried in owners}
+    files = {
+        id(one): frozenset(
+            each.value for finding in part_of(one, carried[thing][0]) for each in finding.things if each.kind == "file"
+        )
+        for one, carried in owners
+    }
+    return is_rolled_out([one for one, _carried in owners], carriers, files, fleet)
+
+
+def _in_families(carried: list[Carried]) -> list[Carried]:
+    family = families(thing.value for each in carried for thing in each if thing.kind == "command")
+    found: list[Carried] = []
+    for each in carried:
+        renamed: Carried = defaultdict(list)
+        for thing, findings in each.items():
+            renamed[Shared("command", family[thing.value]) if thing.kind == "command" else thing] += findings
+        found.append(renamed)
+    return found
 
 
 def _public_pools(incidents: list[HostIncident]) -> frozenset[str]:
-    """Addresses that a list of pools names, as the findings say that compared with one."""
-    rows = (finding.row for one in incidents for finding in one.incident.findings if finding.row.get("feed"))
+    """Addresses that a list of pools names, as the findings say that compared with one or that name a listed pool there."""
+    rows = [finding.row for one in incidents for finding in one.incident.findings if finding.stage == "mining"]
+    public = [row for row in rows if row.get("feed") or any(_is_listed(row.get(column, "")) for column in ("pool", "matched"))]
     return frozenset(
-        value for row in rows for value in (row.get("remote_address", ""), row.get("matched", "").rpartition(":")[0]) if value
+        value for row in public for value in (row.get("remote_address", ""), row.get("matched", "").rpartition(":")[0]) if value
     )
+
+
+def _is_listed(pool: str) -> bool:
+    host = pool.rpartition("://")[2]
+    return builtin_pool_names().listed_domain(host.rpartition(":")[0] or host) is not None
 
 
 def _is_public(host: str, public: frozenset[str]) -> bool:
     return host in public or builtin_pool_names().listed_domain(host) is not None
 
 
-def _of_incident(one: HostIncident, images: Mapping[tuple[str, str], str]) -> Iterable[Shared]:
+def _carried(one: HostIncident, images: Mapping[tuple[str, str], str]) -> Carried:
+    """The things of an incident, with the findings that have them."""
+    carried: Carried = defaultdict(list)
     for finding in one.incident.findings:
-        yield from _of_finding(finding, one.host)
         image = images.get((one.host.key, finding.row.get("container_id", "")))
-        if image:
-            yield Shared("image", image)
+        own = dict.fromkeys((*_of_finding(finding, one.host), *([Shared("image", image)] if image else ())))
+        for thing in own:
+            carried[thing].append(finding)
+    return carried
 
 
 def _of_finding(finding: Finding, host: Host) -> Iterable[Shared]:
@@ -111,7 +184,9 @@ def _of_finding(finding: Finding, host: Host) -> Iterable[Shared]:
         if finding.row.get(column):
             yield Shared("image", finding.row[column])
     # The command line of a miner is mostly its pool's name; that of an odd program mostly the program's own.
-    for column in _COMMANDS if finding.query.stage in ("entry", "persistence") else ("command",):
+    # That of a service by which somebody came in is the service's.
+    is_attackers = finding.query.stage in ("entry", "persistence") and not finding.row.get("service")
+    for column in _COMMANDS if is_attackers else ("command",):
         command = normalised(finding.row.get(column, ""), host.names)
         if command and is_distinct(command) and not finding.row.get("package"):
             yield Shared("command", command)
@@ -133,19 +208,39 @@ def _images(ground: Ground, incidents: list[HostIncident]) -> dict[tuple[str, st
     return {(row["host"], row["container_id"]): row["image"] for row in ground.engine.fetch(listed)}
 
 
-def _clean_hosts(ground: Ground, things: list[Shared], compromised: set[str]) -> dict[Shared, int]:
-    """On how many hosts without an incident each thing stands in an inventory; counted in the engine."""
-    wanted = [thing for thing in things if thing.kind in SHARED]
+def clean_hosts(ground: Ground, owners: Mapping[Shared, set[str]], compromised: set[str]) -> dict[Shared, int]:
+    """On how many hosts each thing stands in an inventory, or is talked to, that are neither compromised nor its owners.
+
+    Counted in the engine.
+    """
+    wanted = [thing for thing in owners if thing.kind in SHARED]
     if not wanted:
         return {}
-    candidates = ground.engine.take("candidates", {"kind": "string", "value": "string"}, [tuple(thing) for thing in wanted])
-    excluded = ground.engine.take("compromised", {"host": "string"}, [(key,) for key in sorted(compromised)])
-    rows = ground.engine.table("rows").filter(_.query.isin(list(ground.names.of_kind("inventory"))))
-    named = shared_values(rows, {thing.kind for thing in wanted}, ground.normal)
-    named = ground.engine.keep("named", named.semi_join(candidates, ["kind", "value"]))
+    engine = ground.engine
+    candidates = engine.take("candidates", {"kind": "string", "value": "string"}, [tuple(thing) for thing in wanted])
+    excluded = engine.take("compromised", {"host": "string"}, [(key,) for key in sorted(compromised)])
+    pairs = [(key, *thing) for thing in wanted for key in sorted(owners[thing] - compromised)]
+    owned = engine.take("owned", {"host": "string", "kind": "string", "value": "string"}, pairs)
+    rows = engine.table("rows")
+    inventories = rows.filter(_.query.isin(list(ground.names.of_kind("inventory"))))
+    named = shared_values(inventories, {thing.kind for thing in wanted}, ground.normal)
+    if any(thing.kind == "address" for thing in wanted):
+        named = ibis.union(named, _peers(rows))
+    named = engine.keep("named", named.semi_join(candidates, ["kind", "value"]))
     standing = ground.state.join(named, ["query", "row_key"]).select("host", "kind", "value").distinct()
-    counted = standing.anti_join(excluded, "host").group_by("kind", "value").agg(hosts=_.count())
-    return {Shared(row["kind"], row["value"]): row["hosts"] for row in ground.engine.fetch(counted)}
+    others = standing.anti_join(excluded, "host").anti_join(owned, ["host", "kind", "value"])
+    counted = others.group_by("kind", "value").agg(hosts=_.count())
+    return {Shared(row["kind"], row["value"]): row["hosts"] for row in engine.fetch(counted)}
+
+
+def _peers(rows: ir.Table) -> ir.Table:
+    """(query, row_key, kind, value): whom hosts are connected to, and who logs in to them; who only tries to is no peer."""
+    peers = rows.filter(
+        (rows.query.isin(["tcp_connections", "logins"]))
+        | ((rows.query == "login_failures") & ~rows.first_success.isin(["", "0"]))
+    )
+    address = ibis.ifelse(peers.remote != "", peers.remote, peers.remote_address)
+    return peers.select("query", "row_key", kind=ibis.literal("address"), value=address).filter(_.value != "")
 
 
 def shared_values(rows: ir.Table, kinds: Collection[str], normal: ir.Table) -> ir.Table:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 from extension.fleet.answers import Ground
@@ -45,3 +47,27 @@ def there(ground: Ground, query: str, column: str, host: str = "h") -> list[str]
     keys = {key for key, one in ground.hosts.items() if one.name == host}
     rows = ground.engine.rows_of(ground.state.filter(ground.state.query == query))
     return sorted(row.get(column, "") for key, _query, _first, row in rows if key in keys)
+
+
+def reported(folder: Path, names: Names, lines: list[dict[str, Any]]) -> Document:
+    """The document about these lines, written into one log."""
+    (folder / "osqueryd.results.log").write_text("".join(json.dumps(each) + "\n" for each in lines))
+    return looked_at([str(folder)], names)[1]
+
+
+def miner(host: str, when: int, action: str = "added", counter: int = 1, logged: int = 0, **columns: str) -> dict[str, Any]:
+    """A line of miner_process about a program of the host's own that was started at `when`."""
+    row = {
+        "pid": "77",
+        "start_time": str(when),
+        "process_name": host,
+        "exe_path": f"/tmp/.{host}/x",
+        "evidence": "mines",
+        **columns,
+    }
+    return line("miner_process", counter, logged or when, action, host, **row)
+
+
+def told(report: Document) -> list[list[str]]:
+    """The names of each campaign's hosts, in their order."""
+    return [[host["host"] for host in campaign["hosts"]] for campaign in report["campaigns"]]

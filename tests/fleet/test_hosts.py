@@ -61,7 +61,11 @@ def test_now_is_when_the_logs_end_but_for_clocks_that_are_ahead() -> None:
 
 def test_an_identifier_that_is_made_anew_at_each_start_is_one_host() -> None:
     one, two, three = (f"0000000{n}-0000-4000-8000-000000000000" for n in (1, 2, 3))
-    starts = [_sender(one, 0, 100, hostname="a"), _sender(two, 200, DAY, hostname="a"), _sender(three, DAY, 2 * DAY, hostname="a")]
+    starts = [
+        _sender(one, 0, 100, hostname="a"),
+        _sender(two, 200, DAY, hostname="a"),
+        _sender(three, DAY, 2 * DAY, hostname="a"),
+    ]
     (host,) = identify(starts).values()
     assert (host.name, host.first, host.last, len(host.senders)) == ("a", T, T + 2 * DAY, 3)
     # Heard together they are two machines of one name.

@@ -127,6 +127,7 @@ def _incident(view: FleetView, one: HostIncident, number: int, rank: Optional[in
         "is_mining": one.incident.is_mining,
         "campaign": "" if rank is None else view.campaigns[rank].name,
         "began": as_time(one.began),
+        "ended": as_time(one.ended),
         "sentence": _both(lambda language: sentence(one.incident, language)),
         "detections": sorted(one.detections),
         "findings": len(one.incident.findings),
@@ -145,7 +146,7 @@ def _campaign(view: FleetView, one: Campaign, numbers: dict[int, int]) -> Docume
     by_host = {member.host.key: member for member in reversed(one.members)}
     keys = set(by_host)
     first = one.first.incident
-    entry = (*first.chain.get("entry", ()), *first.chain.get("weakness", ()))
+    ended = one.ended
     return {
         "name": one.name,
         "severity": one.severity,
@@ -155,13 +156,14 @@ def _campaign(view: FleetView, one: Campaign, numbers: dict[int, int]) -> Docume
             {
                 "host": host.name,
                 "key": host.key,
-                "began": as_time(by_host[host.key].began),
+                "began": as_time(one.began_on(host.key)),
+                "ended": as_time(ended.get(host.key)),
                 "incident": f"I{numbers[id(by_host[host.key])]}",
             }
             for host in one.hosts
         ],
         "sentence": _both(lambda language: sentence(first, language)),
-        "entry": [_told(f) for f in _distinct(entry)],
+        "entry": [_told(f) for f in _distinct(one.entry)],
         "spread": [[time, count] for time, count in one.spread()],
         "shared": [{"kind": thing.kind, "value": thing.value, "hosts": count} for thing, count in one.shared()[:_THINGS]],
         "variants": [{"kind": kind, "different": count} for kind, count in one.variants()],

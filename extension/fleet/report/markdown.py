@@ -38,7 +38,10 @@ def _lines(d: Document, language: str) -> Iterator[str]:
             yield f"- {w['came_in']}{w['colon']}{value(each[language])}"
         for each in one["variants"]:
             yield f"- {w['variants']}{w['colon']}{w[each['kind']]} ({each['different']})"
-        yield f"- {w['hosts']}{w['colon']}" + w["comma"].join(value(each["host"]) for each in one["hosts"][:_ROWS])
+        yield f"- {w['hosts']}{w['colon']}" + w["comma"].join(
+            value(each["host"]) + (f" ({w['over_since']} {when(each['ended'])})" if each["ended"] else "")
+            for each in one["hosts"][:_ROWS]
+        )
         yield f"\n| {w['shared']} | | {w['hosts']} |\n|---|---|---|"
         for each in one["shared"][:_ROWS]:
             yield f"| {w[each['kind']]} | {column(each['value'])} | {each['hosts']} |"

@@ -62,7 +62,10 @@ def write(console: Console, document: Document, language: str) -> None:
             _line(
                 console, w["variants"], w["comma"].join(f"{w[each['kind']]} ({each['different']})" for each in one["variants"]), w
             )
-        names = w["comma"].join(value(each["host"]) for each in one["hosts"][:12])
+        names = w["comma"].join(
+            value(each["host"]) + (f" ({w['over_since']} {when(each['ended'])})" if each["ended"] else "")
+            for each in one["hosts"][:12]
+        )
         _line(console, w["hosts"], names + (f" +{len(one['hosts']) - 12}" if len(one["hosts"]) > 12 else ""), w)
     _incidents(console, document, language, w)
     _next(console, document, w)

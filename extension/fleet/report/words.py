@@ -28,6 +28,7 @@ _WORDS = {
     "sure_medium": ("medium", "中"),
     "sure_low": ("low", "低"),
     "began": ("began", "开始时间"),
+    "over_since": ("no longer found since", "此后不再发现"),
     "first_host": ("First host", "首台主机"),
     "came_in": ("How it came in", "入侵方式"),
     "spread": ("How it spread", "扩散过程"),

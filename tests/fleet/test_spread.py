@@ -1,0 +1,114 @@
+"""Who was first, how it went on, from where, and what is over."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from extension.fleet.names import Names
+from extension.fleet.order import in_order
+from tests.fleet.looking import line, miner, reported, told
+
+T, HOUR, DAY = 1795436552, 3600, 86400
+
+
+def _address(host: str, address: str) -> dict[str, Any]:
+    return line("tcp_connections", 0, T, "snapshot", host, local_address=address, remote_address="10.0.0.250")
+
+
+def _login(host: str, remote: str, when: int) -> dict[str, Any]:
+    return line("logins", 0, T + 9 * DAY, "snapshot", host, remote=remote, username="root", logged_in_at=str(when))
+
+
+def test_an_order_heeds_who_was_reached_from_whom() -> None:
+    assert in_order("abcd", [("d", "a"), ("a", "b")]) == ["c", "d", "a", "b"]
+    assert in_order("abc", []) == ["a", "b", "c"]
+    # A circle has no beginning but the clocks'.
+    assert in_order("abc", [("a", "b"), ("b", "a"), ("b", "c")]) == ["a", "b", "c"]
+
+
+def test_a_hosts_clock_does_not_put_it_before_the_one_that_it_was_reached_from(tmp_path: Path, names: Names) -> None:
+    when = {"first": T + HOUR, "second": T + 2 * HOUR, "third": T + HOUR // 2}
+    lines = [miner(host, time, wallet="4w") for host, time in when.items()]
+    lines += [_address(host, f"10.0.0.{number}") for number, host in enumerate(when, 1)]
+    lines += [_login("second", "10.0.0.1", when["second"] - 60), _login("third", "10.0.0.2", when["third"] - 60)]
+    assert told(reported(tmp_path, names, lines)) == [["first", "second", "third"]]
+
+
+def test_logins_of_before_are_no_spread(tmp_path: Path, names: Names) -> None:
+    """An administrator went from one to the other for a month; then both fell, the other one first."""
+    lines = [miner("other", T + DAY, wallet="4w"), miner("one", T + 2 * DAY, wallet="4w")]
+    lines += [_address("one", "10.0.0.1"), _address("other", "10.0.0.2"), _login("other", "10.0.0.1", T - 20 * DAY)]
+    (campaign,) = (report := reported(tmp_path, names, lines))["campaigns"]
+    assert told(report) == [["other", "one"]] and campaign["logins"] == []
+
+
+def test_only_addresses_from_which_nobody_else_is_logged_in_to_are_an_attackers(tmp_path: Path, names: Names) -> None:
+    lines = [miner(host, T, wallet="4w") for host in ("a", "b")]
+    for host in ("a", "b", "q1", "q2", "q3"):
+        office = {"remote": "192.0.2.10", "username": "anna", "logged_in_at": str(T - HOUR)}
+        lines.append(line("logins", 0, T + DAY, "snapshot", host, **office))
+    lines.append(line("logins", 0, T + DAY, "snapshot", "a", remote="192.0.2.66", username="root", logged_in_at=str(T - 60)))
+    (campaign,) = reported(tmp_path, names, lines)["campaigns"]
+    assert [each["address"] for each in campaign["outside"]] == ["192.0.2.66"]
+
+
+def test_a_host_that_was_cleaned_is_still_the_first(tmp_path: Path, names: Names) -> None:
+    lines = [line("cron_jobs", 0, T, "added", "first", command="x"), miner("first", T + HOUR, wallet="4w")]
+    lines.append(miner("first", T + HOUR, "removed", 2, T + DAY, wallet="4w"))
+    lines += [miner(host, T + n * HOUR, wallet="4w") for n, host in enumerate(("second", "third"), 2)]
+    report = reported(tmp_path, names, lines)
+    assert told(report) == [["first", "second", "third"]]
+    ends = [host["ended"] for host in report["campaigns"][0]["hosts"]]
+    assert ends[0] is not None and ends[1:] == [None, None]
+    # It is not compromised now, and nobody says that it is clean.
+    assert report["summary"]["compromised"] == 2
+    assert {host["host"]: host["verdict"] for host in report["hosts"]}["first"] == "suspicious"
+
+
+def test_what_is_over_on_one_host_alone_is_not_told(tmp_path: Path, names: Names) -> None:
+    lines = [line("cron_jobs", 0, T, "added", "h", command="x"), miner("h", T), miner("h", T, "removed", 2, T + 9)]
+    report = reported(tmp_path, names, [*lines, miner("other", T, wallet="4own")])
+    assert [one["host"] for one in report["incidents"]] == ["other"] and report["campaigns"] == []
+
+
+def test_a_miner_that_is_started_anew_began_when_it_first_ran(tmp_path: Path, names: Names) -> None:
+    same = {"wallet": "4w", "exe_path": "/tmp/.x/x"}
+    lines = [miner("first", T + HOUR, pid="10", **same), miner("second", T + 5 * HOUR, **same)]
+    lines.append(miner("first", T + HOUR, "removed", 2, T + 9 * HOUR, pid="10", **same))
+    lines.append(miner("first", T + 9 * HOUR, "added", 2, pid="11", **same))
+    assert told(reported(tmp_path, names, lines)) == [["first", "second"]]
+
+
+def test_a_host_that_was_enrolled_again_began_before_that(tmp_path: Path, names: Names) -> None:
+    key = {"fingerprint": "SHA256:x", "path": "/root/.ssh/authorized_keys", "username": "root", "evidence": "x"}
+    lines = []
+    for epoch, when in ((0, T), (7, T + 5 * DAY)):
+        lines.append(line("cron_jobs", 0, when, "added", "first", epoch, command="x"))
+        lines.append(line("immutable_key_file", 0 if epoch else 1, when + 60, "added", "first", epoch, **key))
+    lines += [
+        line("immutable_key_file", 1, T + DAY, "added", "second", **key),
+        miner("second", T + DAY),
+        miner("first", T + 5 * DAY),
+    ]
+    assert told(reported(tmp_path, names, lines)) == [["first", "second"]]
+
+
+def test_a_campaign_does_not_begin_with_a_roll_out_on_one_of_its_hosts(tmp_path: Path, names: Names) -> None:
+    job = {"path": "/etc/cron.d/c", "command": "curl -s https://conf.corp.example/bootstrap.sh | bash", "evidence": "x"}
+    lines = [line("cron_download_and_run", 1, T, "added", f"h{n}", **job) for n in range(9)]
+    lines += [miner("other", T + DAY, wallet="4w"), miner("h5", T + 2 * DAY, wallet="4w")]
+    report = reported(tmp_path, names, lines)
+    assert told(report) == [["other", "h5"]]
+    assert "conf.corp.example" not in {each["value"] for each in report["campaigns"][0]["indicators"]}
+
+
+def test_what_stands_open_on_most_of_its_hosts_is_how_it_came_in(tmp_path: Path, names: Names) -> None:
+    """Also where the service had run for longer than an incident reaches back."""
+    lines = []
+    for n in range(3):
+        docker = {"pid": "5", "start_time": str(T - 90 * DAY), "service": "docker", "address": "0.0.0.0", "port": "2375"}
+        lines.append(line("exposed_entry_service", 0, T - DAY, "added", f"h{n}", evidence="x", **docker))
+        lines.append(miner(f"h{n}", T + n, image="registry.example/sync:1"))
+    (campaign,) = reported(tmp_path, names, lines)["campaigns"]
+    assert "docker" in campaign["entry"][0]["en"]
