@@ -17,7 +17,7 @@ from extension.fleet import state as states
 from extension.fleet.engines import Engine
 from extension.fleet.hosts import AHEAD, Host, Sender, fleet_now, identify, mark_clocks
 from extension.fleet.names import Names
-from extension.fleet.normalise import normal_texts
+from extension.fleet.normalise import naming_schemes, normal_texts
 
 _HOUR = 3600
 # So many hosts say how long hosts are silent for.
@@ -43,7 +43,8 @@ class Ground:
     def normal(self) -> ir.Table:
         """(text, normal) of the texts in inventories (normalise.normal_texts)."""
         rows = self.engine.table("rows")
-        return self.engine.keep("normal", normal_texts(rows.filter(_.query.isin(list(self.names.stacked())))))
+        schemes = naming_schemes(name for host in self.hosts.values() for name in host.names)
+        return self.engine.keep("normal", normal_texts(rows.filter(_.query.isin(list(self.names.stacked()))), schemes))
 
     def of_kind(self, *kinds: str) -> ir.Table:
         """The state of the queries of these kinds."""

@@ -30,7 +30,9 @@ Row = dict[str, Any]
 _HOUR = 3600
 # What came to its hosts within so many seconds came by one hand.
 _TOGETHER = ((6 * _HOUR, 1.6), (36 * _HOUR, 1.4), (96 * _HOUR, 1.2))
-_ODD_PLACE = re.compile(r"^(/tmp|/var/tmp|/dev/shm|/home|/root|/opt|/usr/local|/srv|/var/lib)/|/\.[^/]")
+# Homes are full of what their owners keep there; what is hidden in them is odd.
+_IMAGES = ("containers", "static_pods")
+_ODD_PLACE = re.compile(r"^(/tmp|/var/tmp|/dev/shm|/root|/opt|/usr/local|/srv|/var/lib)/|/\.[^/]")
 
 
 @dataclass(frozen=True)
@@ -193,7 +195,8 @@ def _score(things: tuple[RareThing, ...], hosts: int, size: int, is_new: bool, s
     several = math.log2(1 + min(hosts, 8)) if hosts > 1 else 0.4
     odd = 1.0
     for thing in things:
-        if thing.program and not thing.is_packaged:
+        # No package owns an image.
+        if (thing.program and not thing.is_packaged) or thing.kind in _IMAGES:
             odd += 0.8
         if thing.reasons:
             odd += 1.0

@@ -1,0 +1,44 @@
+"""What stands on few hosts, once what names the hosts is left out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from extension.fleet.names import Names
+from extension.fleet.normalise import naming_schemes
+from tests.fleet.looking import line, reported
+
+T, DAY = 1795436552, 86400
+
+
+def test_hosts_that_are_named_by_a_scheme_are_named_in_no_rarity(tmp_path: Path, names: Names) -> None:
+    lines = []
+    for kind, count in (("web", 90), ("gpu", 3)):
+        for number in range(count):
+            host = f"{kind}-ams{number:04}.corp.example"
+            lines.append(
+                line("cron_jobs", 0, T, "added", host, scheduler="cron_d", command=f"/opt/puppet/bin/puppet --certname {host}")
+            )
+    lines += [
+        line("cron_jobs", 1, T + DAY, "added", f"web-ams{n:04}.corp.example", command="/usr/local/bin/tune") for n in range(3)
+    ]
+    assert [[thing["example"].strip() for thing in one["things"]] for one in reported(tmp_path, names, lines)["rare"]] == [
+        ["/usr/local/bin/tune"]
+    ]
+
+
+def test_a_scheme_is_what_several_hosts_are_named_by() -> None:
+    assert naming_schemes(["web-01.example", "web-02.example", "anna-laptop", "db1", "x7"]) == ["web-#.example", "web-#"]
+    assert (
+        naming_schemes(f"{'abcdefghij'[n % 10]}{'klmnopqrst'[n // 10 % 10]}{'uvwxyz'[n // 100 % 6]}-{n}" for n in range(2000))
+        == []
+    )
+
+
+def test_an_image_is_as_odd_as_a_program_that_no_package_owns(tmp_path: Path, names: Names) -> None:
+    lines = [line("kernel_modules", 0, T, "added", f"h{n}", module="ext4") for n in range(60)]
+    lines += [line("containers", 0, T, "added", f"h{n}", image="registry.example/shop:1", command="/run") for n in range(60)]
+    lines += [line("containers", 1, T + DAY + n, "added", f"h{n}", image="ghcr.io/jk/metricd:2", command="/m") for n in range(3)]
+    lines += [line("startup_files", 1, T + DAY + n, "added", f"h{n + 9}", path="/etc/pam.d/odd") for n in range(3)]
+    kinds = [one["things"][0]["kind"] for one in reported(tmp_path, names, lines)["rare"]]
+    assert kinds == ["containers", "start-up file"]
