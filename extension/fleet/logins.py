@@ -7,11 +7,16 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import NamedTuple
 
+import ibis
+import ibis.expr.types as ir
 from ibis import _
 
 from extension.fleet.answers import Ground, with_rows
 from extension.fleet.reading import LAST_TIME
 from tables.schema import whole_number
+
+# Names that say nothing of which host it is.
+_EVERYBODY = frozenset(["localhost", "localhost.localdomain", "debian", "ubuntu", "centos", "rocky", ""])
 
 
 class Login(NamedTuple):
@@ -24,16 +29,19 @@ class Login(NamedTuple):
 
 
 def addresses(ground: Ground) -> dict[str, str]:
-    """The host behind each address that exactly one host calls its own."""
+    """The host behind each address, and each name of its own, that exactly one host calls its own."""
     rows = with_rows(ground, ground.state.filter(_.query == "tcp_connections")).filter(_.local_address != "")
     owners: dict[str, set[str]] = defaultdict(set)
     for row in ground.engine.fetch(rows.select("host", "local_address").distinct()):
         if is_own(row["local_address"]):
-            owners[row["local_address"]].add(row["host"])
+            owners[plain(row["local_address"])].add(row["host"])
     for host in ground.hosts.values():
         for name in ("ip", "ip_address", "primary_ip", "address"):
             if is_own(host.decorations.get(name, "")):
-                owners[host.decorations[name]].add(host.key)
+                owners[plain(host.decorations[name])].add(host.key)
+        # Where sshd looks up names, wtmp has those.
+        for called in {part.lower() for name in host.names for part in (name, name.partition(".")[0])} - _EVERYBODY:
+            owners[called].add(host.key)
     return {address: next(iter(keys)) for address, keys in owners.items() if len(keys) == 1}
 
 
@@ -43,28 +51,54 @@ def is_own(text: str) -> bool:
     if not text:
         return False
     try:
-        address = ipaddress.ip_address(text)
+        address = ipaddress.ip_address(plain(text))
     except ValueError:
         return False
     return not (address.is_loopback or address.is_link_local or address.is_unspecified or address.is_multicast)
 
 
+def plain(address: str) -> str:
+    """An address or name as it is compared: sockets of both families say ::ffff:192.0.2.1."""
+    return address.lower().removeprefix("::ffff:") if "." in address else address.lower()
+
+
 def logins(ground: Ground, hosts: Iterable[str], known: dict[str, str]) -> tuple[list[Login], list[Login]]:
-    """The logins from and to these hosts: from another host of the fleet, and from elsewhere (source is the address)."""
+    """The logins from and to these hosts: from another host of the fleet, and from elsewhere (source is the address).
+
+    Times are by the fleet's clock, as far as that of the host logged in to is known.
+    """
     ours = set(hosts)
-    from_them = [(address,) for address, key in sorted(known.items()) if key in ours]
+    from_them = [(form,) for address, key in sorted(known.items()) if key in ours for form in (address, f"::ffff:{address}")]
     sources = ground.engine.take("login_sources", {"remote": "string"}, from_them)
     targets = ground.engine.take("login_targets", {"host": "string"}, [(key,) for key in sorted(ours)])
-    rows = with_rows(ground, ground.state.filter(_.query == "logins")).filter(_.remote != "")
-    chosen = rows.select("host", "remote", "username", "logged_in_at")
+    chosen = _told(ground)
     near = chosen.semi_join(sources, "remote").union(chosen.semi_join(targets, "host"), distinct=True)
-    inside: list[Login] = []
-    outside: list[Login] = []
+    inside: set[Login] = set()
+    outside: set[Login] = set()
     for row in ground.engine.fetch(near):
-        source = known.get(row["remote"])
+        source = known.get(plain(row["remote"]))
         time = whole_number(row["logged_in_at"]) or 0
         time = time if 0 <= time <= LAST_TIME else 0
         if source == row["host"]:
             continue
-        (inside if source else outside).append(Login(source or row["remote"], row["host"], row["username"], time))
+        time = max(0, time - ground.hosts[row["host"]].clock_ahead) if time else 0
+        (inside if source else outside).add(Login(source or plain(row["remote"]), row["host"], row["username"], time))
     return sorted(inside, key=lambda login: (login.time, login)), sorted(outside, key=lambda login: (login.time, login))
+
+
+def _told(ground: Ground) -> ir.Table:
+    """(host, remote, username, logged_in_at) of wtmp's logins, and of those that the log of failed ones has beside them.
+
+    Newer distributions have no wtmp.
+    """
+    rows = with_rows(ground, ground.state.filter(_.query.isin(["logins", "login_failures"])))
+    parts = [
+        rows.filter((rows.query == "logins") & (rows.remote != "")).select("host", "remote", "username", "logged_in_at"),
+        *(
+            rows.filter((rows.query == "login_failures") & (rows.remote_address != "") & ~rows[time].isin(["", "0"])).select(
+                "host", "username", remote=rows.remote_address, logged_in_at=rows[time]
+            )
+            for time in ("first_success", "last_success")
+        ),
+    ]
+    return ibis.union(*(part.select("host", "remote", "username", "logged_in_at") for part in parts), distinct=True)

@@ -17,7 +17,7 @@ def _address(host: str, address: str) -> dict[str, Any]:
 
 
 def _login(host: str, remote: str, when: int) -> dict[str, Any]:
-    return line("logins", 0, T + 9 * DAY, "snapshot", host, remote=remote, username="root", logged_in_at=str(when))
+    return line("logins", 0, T + 3 * DAY, "snapshot", host, remote=remote, username="root", logged_in_at=str(when))
 
 
 def test_an_order_heeds_who_was_reached_from_whom() -> None:
@@ -41,6 +41,19 @@ def test_logins_of_before_are_no_spread(tmp_path: Path, names: Names) -> None:
     lines += [_address("one", "10.0.0.1"), _address("other", "10.0.0.2"), _login("other", "10.0.0.1", T - 20 * DAY)]
     (campaign,) = (report := reported(tmp_path, names, lines))["campaigns"]
     assert told(report) == [["other", "one"]] and campaign["logins"] == []
+
+
+def test_logins_are_also_told_by_names_and_by_the_log_of_failed_ones(tmp_path: Path, names: Names) -> None:
+    lines = [miner(host, T + n * HOUR, wallet="4w") for n, host in enumerate(("first", "second.example", "third"))]
+    lines += [_address("first", "::ffff:10.0.0.1"), _address("second.example", "10.0.0.2")]
+    lines.append(_login("third", "second.example", T + 2 * HOUR - 60))
+    failed = {"remote_address": "10.0.0.1", "username": "root", "failures": "3", "first_success": str(T + HOUR - 60)}
+    lines.append(line("login_failures", 0, T + DAY, "snapshot", "second.example", **failed, last_success="0"))
+    (campaign,) = reported(tmp_path, names, lines)["campaigns"]
+    assert [(login["from"], login["to"]) for login in campaign["logins"]] == [
+        ("first", "second.example"),
+        ("second.example", "third"),
+    ]
 
 
 def test_only_addresses_from_which_nobody_else_is_logged_in_to_are_an_attackers(tmp_path: Path, names: Names) -> None:
