@@ -112,8 +112,8 @@ class Campaign:
         return [(kind, single[kind]) for kind in _HUNTED if single[kind] >= least]
 
     def indicators(self) -> list[Shared]:
-        """What to block and to hunt for: the wallets, pools, addresses, hashes and keys, also those of one host only."""
-        kinds = ("wallet", "pool", "address", "hash", "key", "image")
+        """What to block and to hunt for: the wallets, pools, addresses, hashes, keys …, also those of one host only."""
+        kinds = ("wallet", "pool", "address", "hash", "key", "image", "module")
         return sorted(
             (thing for thing in self.things if thing.kind in kinds), key=lambda each: (kinds.index(each.kind), each.value)
         )

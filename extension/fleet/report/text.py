@@ -17,7 +17,7 @@ from extension.report.values import shown
 
 _WIDTH = 120
 _STYLES = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "cyan"}
-_CAMPAIGNS, _INCIDENTS, _RARE, _NEXT, _SILENT = 20, 20, 20, 20, 40
+_CAMPAIGNS, _LOGINS, _INCIDENTS, _RARE, _NEXT, _SILENT = 20, 20, 20, 20, 20, 40
 
 
 def render(document: Document, language: str) -> str:
@@ -62,6 +62,12 @@ def write(console: Console, document: Document, language: str) -> None:
             _line(
                 console, w["variants"], w["comma"].join(f"{w[each['kind']]} ({each['different']})" for each in one["variants"]), w
             )
+        if one["logins"]:
+            steps = w["comma"].join(f"{value(each['from'])} → {value(each['to'])}" for each in one["logins"][:_LOGINS])
+            _line(console, w["logins"], steps, w)
+        if one["outside"]:
+            sources = dict.fromkeys(value(each["address"]) for each in one["outside"])
+            _line(console, w["outside"], w["comma"].join(list(sources)[:_LOGINS]), w)
         names = w["comma"].join(
             value(each["host"]) + (f" ({w['over_since']} {when(each['ended'])})" if each["ended"] else "")
             for each in one["hosts"][:12]
