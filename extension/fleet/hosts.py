@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 # What machines without a serial number of their own say (DMI product_uuid of boards and clones).
@@ -104,24 +104,24 @@ def _short(name: str) -> str:
 
 
 def _apart(key: str, members: Sequence[Sender]) -> Iterable[tuple[str, list[Sender], str]]:
-    """The hosts that share a key: names that were heard at the same time for long are clones, one after the other a new name.
+    """The hosts that share a key: machines that run side by side have one UUID, clones, and containers of one machine.
 
-    Clones of one name too are told apart by the identifiers that osquery made up on each.
+    Identifiers that somebody gave tell them apart; names that were heard at the same time do, one after the other it is a new
+    name; and so do identifiers that osquery made up on each.
     """
     if key.startswith("name:"):
         yield key, list(members), ""
         return
-    by_name: dict[str, list[Sender]] = defaultdict(list)
-    for sender in members:
-        by_name[_short(_name(sender))].append(sender)
-    parts = {_name(part[0]): part for part in by_name.values()}
-    if _is_one(parts.values()):
-        parts = {"": list(members)}
+    given = {sender.identifier for sender in members if _is_given(sender, key)}
+    if len(given) > 1:
+        parts = _by(members, lambda sender: sender.identifier if sender.identifier in given else _name(sender))
+    else:
+        parts = _by(members, lambda sender: _short(_name(sender)))
+        parts = {_name(part[0]): part for part in parts.values()} if not _is_one(parts.values()) else {"": list(members)}
     for name, part in sorted(parts.items()):
-        made_up: dict[str, list[Sender]] = defaultdict(list)
-        for sender in part:
-            if _is_uuid(sender.identifier) and sender.identifier.lower() != key:
-                made_up[sender.identifier].append(sender)
+        made_up = _by(
+            (s for s in part if _is_uuid(s.identifier) and s.identifier.lower() != key), lambda sender: sender.identifier
+        )
         if len(made_up) > 1 and not _is_one(made_up.values()) and sum(map(len, made_up.values())) == len(part):
             for identifier, ours in sorted(made_up.items()):
                 yield f"{key}/{identifier}", ours, "shared_uuid"
@@ -129,10 +129,26 @@ def _apart(key: str, members: Sequence[Sender]) -> Iterable[tuple[str, list[Send
             yield (f"{key}/{name}", part, "shared_uuid") if name else (key, part, "")
 
 
+def _by(senders: Iterable[Sender], label: Callable[[Sender], str]) -> dict[str, list[Sender]]:
+    parts: dict[str, list[Sender]] = defaultdict(list)
+    for sender in senders:
+        parts[label(sender)].append(sender)
+    return parts
+
+
+def _is_given(sender: Sender, key: str) -> bool:
+    """Whether osquery was told the identifier (--specified_identifier): it is neither its UUID nor its name nor made up."""
+    identifier = sender.identifier.lower()
+    return bool(identifier) and identifier != key and not _is_uuid(identifier) and _short(identifier) != _short(_name(sender))
+
+
 def _is_one(parts: Iterable[Sequence[Sender]]) -> bool:
-    """Whether these were heard one after the other."""
+    """Whether these were heard one after the other; late lines may make it look like a little at the same time."""
     spans = sorted((min(s.first for s in part), max(s.last for s in part)) for part in parts)
-    return all(after[0] >= before[1] - _HOUR for before, after in zip(spans, spans[1:]))
+    return all(
+        after[0] >= before[1] - min(_HOUR, (before[1] - before[0]) // 2, (after[1] - after[0]) // 2)
+        for before, after in zip(spans, spans[1:])
+    )
 
 
 def _follow(hosts: dict[str, Host]) -> None:

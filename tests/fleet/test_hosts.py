@@ -82,6 +82,18 @@ def test_clones_of_one_uuid_and_one_name_are_told_by_their_instances() -> None:
     assert set(_named(_sender(one, 0, DAY, **told), _sender("a", 0, DAY, **told))) == {"u"}
 
 
+def test_containers_of_one_machine_are_told_by_the_names_and_identifiers_that_they_were_given() -> None:
+    """As when several osqueryds run on one machine for some minutes, side by side or one after the other."""
+    by_name = [_sender(name, n, 600 + n, host_uuid="u", hostname=name) for n, name in enumerate(("a", "b", "c"))]
+    assert set(_named(*by_name)) == {"u/a", "u/b", "u/c"}
+    for pause in (0, 700):
+        given = [_sender(f"host-{n}", n * pause, n * pause + 600, host_uuid="u", hostname="box") for n in range(3)]
+        assert set(_named(*given)) == {"u/host-0", "u/host-1", "u/host-2"}
+    # What one host calls itself in two pipelines, and before its decorations are there.
+    one = [_sender("u", host_uuid="u", hostname="box"), _sender("box.example", host_uuid="u", hostname="box")]
+    assert set(_named(*one)) == {"u"}
+
+
 def test_a_name_with_and_without_its_domain_is_one_name() -> None:
     assert _named(_sender("a", host_uuid="u", hostname="a"), _sender("a", host_uuid="u", hostname="a.example.org")) == {"u": []}
 
