@@ -108,14 +108,13 @@ def rare(ground: Ground, roles: dict[str, str], infected: Collection[str]) -> li
     edges = ground.state.join(things, ["query", "row_key"])
     # Distinct pairs are counted, since what Ibis calls nunique is an estimate on some engines.
     pairs = ground.engine.keep("stacked", edges.select("host", "query", "thing").distinct())
-    reporting = {
-        STACKS.get(row["query"], ANY_STACK).kind or row["query"]: row["hosts"]
-        for row in ground.engine.fetch(pairs.select("host", "query").distinct().group_by("query").agg(hosts=_.count()))
-    }
+    # A query without rows is not logged: who reports any of them reports all.
+    by_query = pairs.select("host", "query").distinct().group_by("query").agg(hosts=_.count())
+    reporting = max((row["hosts"] for row in ground.engine.fetch(by_query)), default=0)
     if not reporting:
         return []
     counts = pairs.group_by("query", "thing").agg(hosts=_.count())
-    least = max(FEW, min(_MANY, max(reporting.values()) // ONE_OF))
+    least = max(FEW, min(_MANY, reporting // ONE_OF))
     texts = things.filter(_.row_key == _.thing).select("query", "thing", "kind", "text")
     few = ground.engine.keep("few", counts.filter(_.hosts <= least).join(texts, ["query", "thing"]))
     # The same on two hosts says more than anything that one host alone has, of which every fleet is full.
@@ -138,8 +137,9 @@ def rare(ground: Ground, roles: dict[str, str], infected: Collection[str]) -> li
             by_thing[row["kind"], without_names(row["text"], ground.hosts[row["host"]].names)][row["host"]] = row
     by_hosts: dict[frozenset[str], list[tuple[str, str]]] = defaultdict(list)
     for thing, holders in by_thing.items():
-        # Only the hosts' own names had made it rare.
-        if len(holders) <= least and not all(key in infected for key in holders):
+        # Only the hosts' own names had made it rare; and of a few hosts most have what all have.
+        is_rare = len(holders) <= least and len(holders) * 2 <= reporting
+        if is_rare and not all(key in infected for key in holders):
             by_hosts[frozenset(holders)].append(thing)
     found = []
     sizes = _sizes(ground, roles)
@@ -161,7 +161,7 @@ def _rarity(
     things: list[tuple[tuple[str, str], dict[str, Row]]],
     roles: dict[str, str],
     sizes: dict[str, int],
-    reporting: dict[str, int],
+    reported: int,
 ) -> Rarity:
     rows = [row for _thing, by_host in things for row in by_host.values()]
     kinds = {roles.get(key, "") for key in holders}
@@ -179,7 +179,6 @@ def _rarity(
     )
     is_new = not any(row["is_base"] for row in rows)
     times = [row["first_time"] for row in rows]
-    reported = max(reporting[thing.kind] for thing in listed)
     size = sizes[role] if role else reported
     score = _score(listed, len(holders), size, is_new, max(times) - min(times))
     return Rarity(tuple(ground.hosts[key] for key in holders), listed, min(times), is_new, role, size, reported, round(score, 2))

@@ -42,3 +42,20 @@ def test_an_image_is_as_odd_as_a_program_that_no_package_owns(tmp_path: Path, na
     lines += [line("startup_files", 1, T + DAY + n, "added", f"h{n + 9}", path="/etc/pam.d/odd") for n in range(3)]
     kinds = [one["things"][0]["kind"] for one in reported(tmp_path, names, lines)["rare"]]
     assert kinds == ["containers", "start-up file"]
+
+
+def test_what_most_of_a_few_hosts_have_is_not_rare(tmp_path: Path, names: Names) -> None:
+    lines = [line("kernel_modules", 0, T, "added", f"h{n}", module=module) for n in range(4) for module in ("ext4", "xfs")]
+    lines.append(line("kernel_modules", 1, T + DAY, "added", "h2", module="odd"))
+    assert [one["things"][0]["text"].strip() for one in reported(tmp_path, names, lines)["rare"]] == ["odd"]
+
+
+def test_what_nobody_else_has_anything_of_is_as_rare_as_any(tmp_path: Path, names: Names) -> None:
+    """A query whose answer is empty is not logged: few hosts have an rc.local, and so does the one that is looked for."""
+    lines = [line("kernel_modules", 0, T, "added", f"h{n}", module="ext4") for n in range(90)]
+    lines += [line("kernel_modules", 1, T + n * DAY, "added", f"h{n}", module="usb_storage") for n in range(5)]
+    lines += [
+        line("rc_local_commands_present", 1, T + DAY + n, "added", f"h{n}", command="/usr/local/bin/tune") for n in range(3)
+    ]
+    first = reported(tmp_path, names, lines)["rare"][0]
+    assert (first["things"][0]["kind"], first["reported"]) == ("rc.local", 90)
