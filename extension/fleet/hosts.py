@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 _NO_UUID = re.compile(
     r"0*|f*|03000200040005000006000700080009|4c4c4544000000000000000000000000|123456781234567812345678123456789?[0-9a-f]*"
 )
+# Names that say nothing of which host it is.
+NAMELESS = frozenset(["", "localhost", "debian", "ubuntu", "centos", "rocky", "raspberrypi", "kali"])
 _DAY = 86400
 _HOUR = 3600
 # A clock that is so much ahead of everybody's is wrong.
@@ -152,14 +154,19 @@ def _is_one(parts: Iterable[Sequence[Sender]]) -> bool:
 
 
 def _follow(hosts: dict[str, Host]) -> None:
-    """A name under identifiers of osquery's own making, heard one after the other, is one host that was given new ones."""
+    """A name under UUIDs that were heard one after the other is one host: osquery made a new one up, or it was set up anew."""
     named: dict[str, list[Host]] = defaultdict(list)
     for key, host in hosts.items():
-        if _is_uuid(key) and host.decorations.get("hostname") and not host.decorations.get("host_uuid"):
+        if (
+            not key.startswith("name:")
+            and "/" not in key
+            and host.decorations.get("hostname")
+            and _short(host.name) not in NAMELESS
+        ):
             named[host.name].append(host)
     for same in named.values():
         same.sort(key=lambda host: (host.first, host.key))
-        if len(same) > 1 and all(after.first >= before.last - _HOUR for before, after in zip(same, same[1:])):
+        if len(same) > 1 and all(after.first >= before.last for before, after in zip(same, same[1:])):
             newest = same[-1]
             for before in same[:-1]:
                 del hosts[before.key]

@@ -12,11 +12,9 @@ import ibis.expr.types as ir
 from ibis import _
 
 from extension.fleet.answers import Ground, with_rows
+from extension.fleet.hosts import NAMELESS
 from extension.fleet.reading import LAST_TIME
 from tables.schema import whole_number
-
-# Names that say nothing of which host it is.
-_EVERYBODY = frozenset(["localhost", "localhost.localdomain", "debian", "ubuntu", "centos", "rocky", ""])
 
 
 class Login(NamedTuple):
@@ -40,8 +38,10 @@ def addresses(ground: Ground) -> dict[str, str]:
             if is_own(host.decorations.get(name, "")):
                 owners[plain(host.decorations[name])].add(host.key)
         # Where sshd looks up names, wtmp has those.
-        for called in {part.lower() for name in host.names for part in (name, name.partition(".")[0])} - _EVERYBODY:
-            owners[called].add(host.key)
+        for name in host.names:
+            called = name.lower()
+            for part in {called, called.partition(".")[0]} if called.partition(".")[0] not in NAMELESS else ():
+                owners[part].add(host.key)
     return {address: next(iter(keys)) for address, keys in owners.items() if len(keys) == 1}
 
 

@@ -19,8 +19,8 @@ MANY = 5
 _MANY_HOSTS, _ONE_OF = 10, 50
 # Stages of which a program of the site's own may have a finding.
 _ORDINARY = frozenset(["execution", "persistence"])
-# What came to a host so soon after or before something else may have come with it.
-_SOON = 6 * 3600
+# What came to a host so soon after or before something else may have come with it; what did so nowhere, by far, has not.
+_SOON, _FAR = 6 * 3600, 48 * 3600
 
 
 def is_rolled_out(
@@ -34,6 +34,7 @@ def is_rolled_out(
     uniform: dict[str, frozenset[str]] = {}
     telling: set[str] = set()
     close: set[str] = set()
+    near: set[str] = set()
     for one in owners:
         found = carriers[id(one)]
         names = {finding.query.name for finding in found}
@@ -49,12 +50,16 @@ def is_rolled_out(
             uniform[one.host.key] = files[id(one)]
         else:
             telling.add(one.host.key)
-            if any(each in part or _is_soon(each, found) for each in beyond):
+            if any(each in part or _is_within(_SOON, each, found) for each in beyond):
                 close.add(one.host.key)
+            if any(each in part or _is_within(_FAR, each, found) for each in beyond):
+                near.add(one.host.key)
     # Attackers draw a path or two anew for each host; whoever installs a package does not.
     common = Counter(uniform.values()).most_common(1)
     if common and common[0][1] * 10 >= len(uniform) * 9 and len(uniform) >= max(_MANY_HOSTS, fleet // _ONE_OF):
         return len(uniform) > len(telling)
+    if plain and telling and not near and not uniform:
+        return True
     return len(plain) >= MANY and not uniform and len(close) * 2 <= len(telling)
 
 
@@ -72,6 +77,6 @@ def _is_ordinary(finding: Finding) -> bool:
     return finding.stage in _ORDINARY and finding.query.severity != "critical"
 
 
-def _is_soon(finding: Finding, others: Iterable[Finding]) -> bool:
+def _is_within(seconds: int, finding: Finding, others: Iterable[Finding]) -> bool:
     time = happened(finding)
-    return time is not None and any(abs(time - (happened(other) or 0)) <= _SOON for other in others)
+    return time is not None and any(abs(time - (happened(other) or 0)) <= seconds for other in others)

@@ -20,7 +20,7 @@ from extension.fleet.columns import SHARED
 from extension.fleet.hosts import Host
 from extension.fleet.incidents import HostIncident
 from extension.fleet.normalise import families, is_distinct, normalised
-from extension.fleet.roll_outs import MANY, is_rolled_out, part_of
+from extension.fleet.roll_outs import is_rolled_out, part_of
 from extension.incidents import Finding
 from extension.incidents.things import names_miner
 from tables.indicators.pools import builtin_pool_names
@@ -120,7 +120,7 @@ def _most_clean(thing: Shared, owners: int) -> int:
 
 def _is_the_sites(thing: Shared, owners: list[tuple[HostIncident, Carried]], fleet: int) -> bool:
     """Whether a roll-out or a misfiring detection put the thing there; nobody's wallet or pool is a roll-out's."""
-    if len(owners) < MANY or thing.kind in ("wallet", "pool"):
+    if thing.kind in ("wallet", "pool"):
         return False
     carriers = {id(one): carried[thing] for one, carried in owners}
     files = {

@@ -68,6 +68,15 @@ def test_an_identifier_that_is_made_anew_at_each_start_is_one_host() -> None:
     ]
     (host,) = identify(starts).values()
     assert (host.name, host.first, host.last, len(host.senders)) == ("a", T, T + 2 * DAY, 3)
+    # So is one that was set up anew, but of those that nobody named nobody knows.
+    (host,) = identify(
+        [_sender("x", 0, 100, host_uuid="u-1", hostname="a"), _sender("x", 200, 300, host_uuid="u-2", hostname="a")]
+    ).values()
+    assert (host.key, host.notes) == ("u-2", ["new_identifier"])
+    nameless = {"hostname": "localhost"}
+    assert (
+        len(_named(_sender("x", 0, 100, host_uuid="u-1", **nameless), _sender("x", 200, 300, host_uuid="u-2", **nameless))) == 2
+    )
     # Heard together they are two machines of one name.
     assert len(_named(_sender(one, 0, DAY, hostname="a"), _sender(two, 0, DAY, hostname="a"))) == 2
 

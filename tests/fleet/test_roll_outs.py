@@ -35,6 +35,16 @@ def test_a_job_that_came_with_miners_joins_also_the_hosts_on_which_none_was_seen
     assert [len(hosts) for hosts in told(reported(tmp_path, names, lines))] == [9]
 
 
+def test_what_came_days_before_anything_else_on_two_hosts_and_with_nothing_elsewhere_is_not_the_attackers(
+    tmp_path: Path, names: Names
+) -> None:
+    changed = {"path": "/usr/bin/sudo", "package": "sudo", "sha256": "b" * 64, "evidence": "x"}
+    lines = [line("packaged_program_changed", 1, T + n, "added", f"h{n}", **changed) for n in range(3)]
+    assert told(reported(tmp_path, names, [*lines, miner("h0", T + 3 * DAY)])) == []
+    (tmp_path / "with").mkdir()
+    assert told(reported(tmp_path / "with", names, [*lines, miner("h0", T + 3600)])) == [["h0", "h1", "h2"]]
+
+
 def _agent(host: str, when: int, program: str) -> list[dict[str, Any]]:
     process = {"pid": "9", "start_time": str(when), "process_name": "a", "exe_path": program, "evidence": "x"}
     unit = {

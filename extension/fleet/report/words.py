@@ -96,7 +96,7 @@ _WORDS = {
     "shared_uuid": ("another host has the same UUID", "与另一台主机 UUID 相同"),
     "clock_ahead": ("its clock is ahead", "时钟超前"),
     "clock_behind": ("its clock is behind", "时钟落后"),
-    "new_identifier": ("sends under a new identifier after each start", "每次启动后以新的标识符上报"),
+    "new_identifier": ("sends under another identifier than before", "上报所用标识符与以前不同"),
     "clock_changed": ("its clock was set by a long way", "时钟被大幅调整"),
     "enrolled_again": ("began anew (reinstalled or enrolled again)", "重新开始上报（重装或重新注册）"),
     "old_version": ("older version of minehunt", "minehunt 版本较旧"),
