@@ -12,10 +12,10 @@ from extension.fleet.incidents import HostIncident, happened
 from extension.fleet.joining import joined
 from extension.fleet.logins import Login
 from extension.fleet.order import in_order
-from extension.fleet.roll_outs import MANY
+from extension.fleet.roll_outs import MANY, surely_mines
 from extension.fleet.shared_things import Bonds, Shared
 from extension.incidents import Finding
-from extension.pack.parts import GRAVE, SEVERITIES, WEAKNESS, Query
+from extension.pack.parts import SEVERITIES, WEAKNESS, Query
 
 # By so much hosts' clocks, and the times at which they look, may differ without anybody noticing (seconds).
 _CLOCKS = 86400
@@ -208,17 +208,11 @@ def _is_campaign(members: list[HostIncident]) -> bool:
     """Whether it is more than a new program that a detection or two take for something else, wherever it is put."""
     if not any(one.incident.is_compromise for one in members):
         return False
-    if any(_mines(one) or one.incident.severity == "critical" for one in members):
+    if any(one.incident.severity == "critical" or any(map(surely_mines, one.incident.findings)) for one in members):
         return True
     stages = {stage for one in members for stage in one.incident.chain}
     detections = frozenset().union(*(one.detections for one in members))
     return len(detections) > 1 and len(stages) > 1 and any(one.incident.severity == "high" for one in members)
-
-
-def _mines(one: HostIncident) -> bool:
-    """Whether it is sure that something mines there; a program that is only busy may be anybody's."""
-    mining = one.incident.chain.get("mining", ())
-    return any(finding.query.severity in GRAVE or finding.row.get("wallet") or finding.row.get("pool") for finding in mining)
 
 
 def _counted(indexes: Iterable[int], incidents: list[HostIncident], bonds: Bonds) -> dict[Shared, int]:

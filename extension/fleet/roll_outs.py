@@ -41,7 +41,7 @@ def is_rolled_out(
         part = part_of(one, found[0])
         rest = [each for each in one.incident.findings if each.query.name not in names and _is_grave(each)]
         beyond = [each for each in rest if each not in part or not _is_ordinary(each)]
-        if any(not _is_ordinary(each) for each in found if each.query.severity == "critical" or each.stage == "mining"):
+        if any(each.query.severity == "critical" or surely_mines(each) for each in found):
             # What carries it says enough by itself.
             return False
         if not rest:
@@ -61,6 +61,12 @@ def is_rolled_out(
     if plain and telling and not near and not uniform:
         return True
     return len(plain) >= MANY and not uniform and len(close) * 2 <= len(telling)
+
+
+def surely_mines(finding: Finding) -> bool:
+    """Whether it is sure that something mines there; a program that is only busy may be anybody's."""
+    is_sure = finding.query.severity in GRAVE or finding.row.get("wallet") or finding.row.get("pool")
+    return finding.stage == "mining" and bool(is_sure)
 
 
 def part_of(one: HostIncident, finding: Finding) -> tuple[Finding, ...]:

@@ -79,6 +79,12 @@ def test_a_gpu_cluster_at_work_is_no_campaign(tmp_path: Path, names: Names) -> N
     busy = [line("gpu_busy_suspect", 1, T, "added", f"h{n}", **row) for n in range(4)]
     homes = [line("hidden_home_program", 1, T, "added", f"h{n}", **row) for n in range(2)]
     assert told(reported(tmp_path, names, busy + homes)) == []
+    # Nor where others of its hosts have something else, or are taken by it for what it is not.
+    (tmp_path / "more").mkdir()
+    more = [line("gpu_busy_suspect", 1, T, "added", f"h{n}", **row) for n in range(12)]
+    assert (
+        told(reported(tmp_path / "more", names, [*more, miner("h3", T + 3 * DAY, wallet="4w"), miner("h4", T + 4 * DAY)])) == []
+    )
     (tmp_path / "mines").mkdir()
     mines = [line("gpu_busy_suspect", 1, T, "added", f"h{n}", **row) for n in range(4)] + [
         miner("h0", T, **row),
