@@ -35,10 +35,12 @@ def is_rolled_out(
     telling: set[str] = set()
     close: set[str] = set()
     near: set[str] = set()
+    is_grave = False
     for one in owners:
         found = carriers[id(one)]
         names = {finding.query.name for finding in found}
         part = part_of(one, found[0])
+        is_grave = is_grave or any(map(_is_grave, found))
         rest = [each for each in one.incident.findings if each.query.name not in names and _is_grave(each)]
         beyond = [each for each in rest if each not in part or not _is_ordinary(each)]
         if any(each.query.severity == "critical" or surely_mines(each) for each in found):
@@ -60,7 +62,9 @@ def is_rolled_out(
         return len(uniform) > len(telling)
     if plain and telling and not near and not uniform:
         return True
-    return len(plain) >= MANY and not uniform and len(close) * 2 <= len(telling)
+    # What nobody would take for an attack by itself is one where it often goes with more.
+    often = len(close) * 2 > len(telling) and (is_grave or len(close) * 4 >= len(plain))
+    return len(plain) >= MANY and not uniform and not often
 
 
 def surely_mines(finding: Finding) -> bool:

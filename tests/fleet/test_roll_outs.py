@@ -85,6 +85,9 @@ def test_a_gpu_cluster_at_work_is_no_campaign(tmp_path: Path, names: Names) -> N
     assert (
         told(reported(tmp_path / "more", names, [*more, miner("h3", T + 3 * DAY, wallet="4w"), miner("h4", T + 4 * DAY)])) == []
     )
+    (tmp_path / "chance").mkdir()
+    by_chance = line("odd_place_program", 1, T + 60, "added", "h3", pid="8", exe_path="/tmp/build/conftest", evidence="x")
+    assert told(reported(tmp_path / "chance", names, [*more, by_chance])) == []
     (tmp_path / "mines").mkdir()
     mines = [line("gpu_busy_suspect", 1, T, "added", f"h{n}", **row) for n in range(4)] + [
         miner("h0", T, **row),
