@@ -6,65 +6,92 @@ nothing more; here and there one of them is infected as well, by something that 
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 
 from extension.fleet.incidents import HostIncident, happened
 from extension.incidents import Finding
+from extension.incidents.things import FILE
 from extension.pack.parts import GRAVE, WEAKNESS
 
 # So many hosts with one finding and no other are told as one.
 MANY = 5
 # A program that is found in two ways must be on more hosts, and on this share of the fleet, to be the site's own.
 _MANY_HOSTS, _ONE_OF = 10, 50
+# A detection that is sure of itself must be alone on so many, and on the same share, to be taken for a misfire.
+_MOST_HOSTS = 20
+# Whose they are a detection does not mistake.
+_OWN = ("wallet", "wallets", "pool", "pools", "feed", "fingerprint")
 # Stages of which a program of the site's own may have a finding.
 _ORDINARY = frozenset(["execution", "persistence"])
 # What came to a host so soon after or before something else may have come with it; what did so nowhere, by far, has not.
 _SOON, _FAR = 6 * 3600, 48 * 3600
 
 
-def is_rolled_out(
-    owners: Iterable[HostIncident], carriers: Mapping[int, Sequence[Finding]], files: Mapping[int, frozenset[str]], fleet: int
-) -> bool:
-    """Whether a thing of these incidents is a roll-out's; `carriers` has the findings with it and `files` their part's files.
+@dataclass
+class _Hosts:
+    """Hosts that have a thing, by what else they have: nothing grave, other findings of one program, or more than that.
 
-    Both by the incident's id.
+    `close` and `near` are those of the last on which that came at the same time.
     """
-    plain: set[str] = set()
-    uniform: dict[str, frozenset[str]] = {}
-    telling: set[str] = set()
-    close: set[str] = set()
-    near: set[str] = set()
-    is_grave = False
-    for one in owners:
-        found = carriers[id(one)]
-        names = {finding.query.name for finding in found}
-        part = part_of(one, found[0])
-        is_grave = is_grave or any(map(_is_grave, found))
-        rest = [each for each in one.incident.findings if each.query.name not in names and _is_grave(each)]
-        beyond = [each for each in rest if each not in part or not _is_ordinary(each)]
-        if any(each.query.severity == "critical" or surely_mines(each) for each in found):
-            # What carries it says enough by itself.
+
+    plain: set[str] = field(default_factory=set)
+    uniform: dict[str, frozenset[str]] = field(default_factory=dict)
+    telling: set[str] = field(default_factory=set)
+    close: set[str] = field(default_factory=set)
+    near: set[str] = field(default_factory=set)
+
+
+class RollOuts:
+    """Tells what was rolled out from what else stands on its hosts."""
+
+    def __init__(self, incidents: Iterable[HostIncident], fleet: int) -> None:
+        self._fleet = fleet
+        self._grave: dict[str, list[Finding]] = defaultdict(list)
+        for one in incidents:
+            self._grave[one.host.key] += filter(_is_grave, one.incident.findings)
+
+    def has(self, carriers: Sequence[tuple[HostIncident, Sequence[Finding]]]) -> bool:
+        """Whether a thing is a roll-out's or a misfire's, by the incidents that have it and their findings with it."""
+        findings = [finding for _one, found in carriers for finding in found]
+        if any(finding.row.get(column) for finding in findings for column in _OWN):
             return False
-        if not rest:
-            plain.add(one.host.key)
-        elif not beyond:
-            uniform[one.host.key] = files[id(one)]
-        else:
-            telling.add(one.host.key)
-            if any(each in part or _is_within(_SOON, each, found) for each in beyond):
-                close.add(one.host.key)
-            if any(each in part or _is_within(_FAR, each, found) for each in beyond):
-                near.add(one.host.key)
-    # Attackers draw a path or two anew for each host; whoever installs a package does not.
-    common = Counter(uniform.values()).most_common(1)
-    if common and common[0][1] * 10 >= len(uniform) * 9 and len(uniform) >= max(_MANY_HOSTS, fleet // _ONE_OF):
-        return len(uniform) > len(telling)
-    if plain and telling and not near and not uniform:
-        return True
-    # What nobody would take for an attack by itself is one where it often goes with more.
-    often = len(close) * 2 > len(telling) and (is_grave or len(close) * 4 >= len(plain))
-    return len(plain) >= MANY and not uniform and not often
+        hosts = self._by_evidence(carriers)
+        many = max(_MANY_HOSTS, self._fleet // _ONE_OF)
+        if any(finding.query.severity == "critical" or surely_mines(finding) for finding in findings):
+            is_one = len({finding.query.name for finding in findings}) == 1
+            return is_one and not hosts.uniform and not hosts.telling and len(hosts.plain) >= max(many, _MOST_HOSTS)
+        # Attackers draw a path or two anew for each host; whoever installs a package does not.
+        common = Counter(hosts.uniform.values()).most_common(1)
+        if common and common[0][1] * 10 >= len(hosts.uniform) * 9 and len(hosts.uniform) >= many:
+            return len(hosts.uniform) > len(hosts.telling)
+        if hosts.uniform:
+            return False
+        if hosts.plain and hosts.telling and not hosts.near:
+            return True
+        # What nobody would take for an attack by itself is one where it often goes with more.
+        often = len(hosts.close) * 2 > len(hosts.telling)
+        often = often and (any(map(_is_grave, findings)) or len(hosts.close) * 4 >= len(hosts.plain))
+        return len(hosts.plain) >= MANY and not often
+
+    def _by_evidence(self, carriers: Iterable[tuple[HostIncident, Sequence[Finding]]]) -> _Hosts:
+        hosts = _Hosts()
+        for one, found in carriers:
+            key, part = one.host.key, _part_of(one, found[0])
+            names = {finding.query.name for finding in found}
+            rest = [each for each in self._grave[key] if each.query.name not in names]
+            beyond = [each for each in rest if each not in part or not _is_ordinary(each)]
+            if not rest:
+                hosts.plain.add(key)
+            elif not beyond:
+                hosts.uniform[key] = frozenset(thing.value for each in part for thing in each.things if thing.kind == FILE)
+            else:
+                hosts.telling.add(key)
+                for seconds, having in ((_SOON, hosts.close), (_FAR, hosts.near)):
+                    if any(each in part or _is_within(seconds, each, found) for each in beyond):
+                        having.add(key)
+        return hosts
 
 
 def surely_mines(finding: Finding) -> bool:
@@ -73,7 +100,7 @@ def surely_mines(finding: Finding) -> bool:
     return finding.stage == "mining" and bool(is_sure)
 
 
-def part_of(one: HostIncident, finding: Finding) -> tuple[Finding, ...]:
+def _part_of(one: HostIncident, finding: Finding) -> tuple[Finding, ...]:
     """Those of an incident's findings that share things with this one."""
     parts = (one.incident.linked, *one.incident.others)
     return next((part for part in parts if finding in part), one.incident.linked)

@@ -20,7 +20,7 @@ from extension.fleet.columns import SHARED
 from extension.fleet.hosts import Host
 from extension.fleet.incidents import HostIncident
 from extension.fleet.normalise import families, is_distinct, normalised
-from extension.fleet.roll_outs import is_rolled_out, part_of
+from extension.fleet.roll_outs import RollOuts
 from extension.incidents import Finding
 from extension.incidents.things import names_miner
 from tables.indicators.pools import builtin_pool_names
@@ -31,6 +31,8 @@ _WORTH = {"wallet": 1.0, "hash": 1.0, "key": 1.0, "command": 1.0, "image": 1.0, 
 _COMMANDS = ("command", "cmdline")
 _NORMALISED = ("command", "unit")
 _MAX_CLEAN = 2
+# No roll-out has these.
+_NOBODY_ELSES = ("wallet", "pool")
 # What others are told to block, also where only one host has it.
 _TOLD = ("address", "hash", "key", "image")
 
@@ -80,11 +82,11 @@ def bonds(ground: Ground, incidents: list[HostIncident]) -> Bonds:
     told = {thing: owners for thing, owners in found.having().items() if thing in having or thing.kind in _TOLD}
     found.clean = clean_hosts(ground, _owners(told, incidents), {one.host.key for one in incidents if one.incident.is_compromise})
     honest = {thing for thing in told if thing not in having and found.clean.get(thing, 0) > _MAX_CLEAN}
+    roll_outs = RollOuts(incidents, found.fleet)
     for thing, owners in having.items():
         clean = found.clean.get(thing, 0)
-        if clean > _most_clean(thing, len(owners)) or _is_the_sites(
-            thing, [(incidents[i], carried[i]) for i in owners], found.fleet
-        ):
+        carriers = [(incidents[index], carried[index][thing]) for index in owners]
+        if clean > _most_clean(thing, len(owners)) or (thing.kind not in _NOBODY_ELSES and roll_outs.has(carriers)):
             honest.add(thing)
             continue
         # The address of a pool that is on the lists is as public as the pool, and says the same.
@@ -116,20 +118,6 @@ def _owners(having: Mapping[Shared, Iterable[int]], incidents: list[HostIncident
 def _most_clean(thing: Shared, owners: int) -> int:
     # What hosts connect to or are logged in to from is also where hosts that nothing was found on yet went.
     return max(_MAX_CLEAN, owners if thing.kind == "address" else owners // 10)
-
-
-def _is_the_sites(thing: Shared, owners: list[tuple[HostIncident, Carried]], fleet: int) -> bool:
-    """Whether a roll-out or a misfiring detection put the thing there; nobody's wallet or pool is a roll-out's."""
-    if thing.kind in ("wallet", "pool"):
-        return False
-    carriers = {id(one): carried[thing] for one, carried in owners}
-    files = {
-        id(one): frozenset(
-            each.value for finding in part_of(one, carried[thing][0]) for each in finding.things if each.kind == "file"
-        )
-        for one, carried in owners
-    }
-    return is_rolled_out([one for one, _carried in owners], carriers, files, fleet)
 
 
 def _in_families(carried: list[Carried]) -> list[Carried]:

@@ -74,6 +74,25 @@ def test_a_program_that_lies_elsewhere_on_each_host_is_no_agent(tmp_path: Path, 
     assert [len(hosts) for hosts in told(reported(tmp_path, names, lines))] == [20]
 
 
+def test_a_detection_that_misfires_alone_on_a_large_part_of_the_fleet_finds_no_campaign(tmp_path: Path, names: Names) -> None:
+    """However sure it is of itself: a rootkit or a miner is found in more than one way."""
+    for folder, query, row in (
+        ("module", "hidden_kernel_module", {"module": "edr_hook"}),
+        ("hash", "miner_process", {"exe_sha256": "c" * 64}),
+    ):
+        same = [
+            line(query, 1, T + n, "added", f"h{n}", pid="7", exe_path="/usr/sbin/edrd", evidence="x", **row) for n in range(30)
+        ]
+        (tmp_path / folder).mkdir()
+        report = reported(tmp_path / folder, names, same)
+        assert told(report) == [] and [len(alike["hosts"]) for alike in report["alike"]] == [30]
+        (tmp_path / folder / "few").mkdir()
+        assert [len(hosts) for hosts in told(reported(tmp_path / folder / "few", names, same[:12]))] == [12]
+        (tmp_path / folder / "more").mkdir()
+        more = [line("unseen_cpu_use", 1, T + n, "added", f"h{n}", unseen_cores="7", evidence="x") for n in range(20)]
+        assert [len(hosts) for hosts in told(reported(tmp_path / folder / "more", names, same + more))] == [30]
+
+
 def test_a_gpu_cluster_at_work_is_no_campaign(tmp_path: Path, names: Names) -> None:
     row = {"pid": "9", "start_time": str(T), "exe_path": "/opt/train/run", "image": "registry.example/train:1", "evidence": "x"}
     busy = [line("gpu_busy_suspect", 1, T, "added", f"h{n}", **row) for n in range(4)]
