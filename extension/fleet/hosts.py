@@ -55,6 +55,7 @@ class Host:
     senders: tuple[int, ...]
     notes: list[str] = field(default_factory=list)
     clock_ahead: int = 0
+    identifier: str = ""
 
     @property
     def version(self) -> str:
@@ -74,7 +75,7 @@ def identify(senders: Iterable[Sender]) -> dict[str, Host]:
             names = tuple(dict.fromkeys(_name(sender) for sender in sorted(part, key=lambda each: -each.last)))
             host = Host(
                 key, names[0], names, newest.decorations, min(s.first for s in part), max(s.last for s in part),
-                tuple(s.sender for s in part), [note] if note else [],
+                tuple(s.sender for s in part), [note] if note else [], identifier=newest.identifier,
             )  # fmt: skip
             if len({_short(name) for name in names}) > 1:
                 host.notes.append("renamed")
@@ -195,8 +196,14 @@ def _mark_twins(hosts: dict[str, Host]) -> None:
     for host in hosts.values():
         by_name[host.name].append(host)
     for same in by_name.values():
-        for host in same if len(same) > 1 else ():
+        if len(same) < 2:
+            continue
+        # Where each was given an identifier, that is what it is called.
+        given = {host.identifier for host in same if host.identifier and not _is_uuid(host.identifier)}
+        for host in same:
             host.notes.append("shared_name")
+            if len(given) == len(same):
+                host.name, host.names = host.identifier, tuple(dict.fromkeys((host.identifier, *host.names)))
 
 
 def fleet_now(hosts: Iterable[Host], wall_clock: float) -> int:

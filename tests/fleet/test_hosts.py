@@ -97,7 +97,7 @@ def test_containers_of_one_machine_are_told_by_the_names_and_identifiers_that_th
     assert set(_named(*by_name)) == {"u/a", "u/b", "u/c"}
     for pause in (0, 700):
         given = [_sender(f"host-{n}", n * pause, n * pause + 600, host_uuid="u", hostname="box") for n in range(3)]
-        assert set(_named(*given)) == {"u/host-0", "u/host-1", "u/host-2"}
+        assert {key: host.name for key, host in identify(given).items()} == {f"u/host-{n}": f"host-{n}" for n in range(3)}
     # What one host calls itself in two pipelines, and before its decorations are there.
     one = [_sender("u", host_uuid="u", hostname="box"), _sender("box.example", host_uuid="u", hostname="box")]
     assert set(_named(*one)) == {"u"}
