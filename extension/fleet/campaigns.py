@@ -191,7 +191,9 @@ def _alike(others: list[tuple[HostIncident, frozenset[Shared]]]) -> list[Alike]:
     """Detections that have found something on many hosts, and no others there, the widest first."""
     by_detections: dict[frozenset[str], list[tuple[HostIncident, frozenset[Shared]]]] = defaultdict(list)
     for one, things in others:
-        by_detections[one.detections].append((one, things))
+        # Whoever has a wallet or a pool there is no mistake.
+        if not any(thing.kind in ("wallet", "pool") for thing in things):
+            by_detections[one.detections].append((one, things))
     found = []
     for _names, members in sorted(by_detections.items(), key=lambda each: sorted(each[0])):
         hosts = {one.host.key: one.host for one, _things in members}

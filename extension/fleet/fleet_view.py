@@ -58,7 +58,9 @@ def look(engine: Engine, names: Names, step: Callable[[str], None] = lambda _: N
     told = {id(member) for campaign in found for member in campaign.members}
     incidents = [one for one in incidents if one.ended is None or id(one) in told]
     inside, outside = _told_logins(ground, found, compromised)
-    following = next_hosts(ground, found, compromised, inside)
+    # What looks like a roll-out or a misfire does not keep anybody from being next.
+    alone = {host.key for one in alike for host in one.hosts} - {host.key for campaign in found for host in campaign.hosts}
+    following = next_hosts(ground, found, compromised - alone, inside)
     step("rare")
     kinds = roles(ground)
     rarities = rare(ground, kinds, compromised)

