@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Optional
 
 from extension.fleet.hosts import Host
@@ -39,21 +40,27 @@ class Campaign:
     ways: dict[str, tuple[Finding, ...]]
     logins: tuple[Login, ...] = ()
 
+    @cached_property
+    def _starts(self) -> dict[str, Optional[int]]:
+        starts: dict[str, Optional[int]] = {}
+        for one in self.members:
+            known, time = starts.get(one.host.key), self.times[id(one)]
+            starts[one.host.key] = min(known, time) if known and time else known or time
+        return starts
+
     def began_on(self, key: str) -> Optional[int]:
         """When it came to a host, by the fleet's clock."""
-        return min((time for one in self.members if one.host.key == key and (time := self.times[id(one)])), default=None)
+        return self._starts.get(key)
 
     @property
     def hosts(self) -> tuple[Host, ...]:
         """Its hosts in the order in which they fell; who was logged in to from another of them came after that one."""
         by_key = {member.host.key: member.host for member in self.members}
-        began = {key: self.began_on(key) for key in by_key}
+        began = self._starts
         ranked = sorted(by_key, key=lambda key: (began[key] is None, began[key], key))
-        return tuple(by_key[key] for key in in_order(ranked, [(login.source, login.to) for login in self._steps(began)]))
-
-    def _steps(self, began: Mapping[str, Optional[int]]) -> list[Login]:
-        """The logins by which hosts can have fallen: not those that came when they had."""
-        return [login for login in self.logins if login.time <= (began[login.to] or login.time) + _CLOCKS]
+        # A login to where it already was is no step.
+        steps = [(login.source, login.to) for login in self.logins if login.time <= (began[login.to] or login.time) + _CLOCKS]
+        return tuple(by_key[key] for key in in_order(ranked, steps))
 
     @property
     def first(self) -> HostIncident:
@@ -97,7 +104,7 @@ class Campaign:
 
     def spread(self) -> list[tuple[int, int]]:
         """(unix seconds, hosts so far) for each further host."""
-        times = sorted(time for host in self.hosts if (time := self.began_on(host.key)))
+        times = sorted(time for time in self._starts.values() if time)
         return [(time, count) for count, time in enumerate(times, 1)]
 
     def shared(self) -> list[tuple[Shared, int]]:

@@ -31,7 +31,8 @@ _HOUR = 3600
 # What came to its hosts within so many seconds came by one hand.
 _TOGETHER = ((6 * _HOUR, 1.6), (36 * _HOUR, 1.4), (96 * _HOUR, 1.2))
 # Homes are full of what their owners keep there; what is hidden in them is odd.
-_IMAGES = ("containers", "static_pods")
+# Of what stands here nothing says which package it is of.
+_UNOWNED = ("containers", "static_pods", "kernel module")
 _ODD_PLACE = re.compile(r"^(/tmp|/var/tmp|/dev/shm|/root|/opt|/usr/local|/srv|/var/lib)/|/\.[^/]")
 
 
@@ -194,8 +195,7 @@ def _score(things: tuple[RareThing, ...], hosts: int, size: int, is_new: bool, s
     several = math.log2(1 + min(hosts, 8)) if hosts > 1 else 0.4
     odd = 1.0
     for thing in things:
-        # No package owns an image.
-        if (thing.program and not thing.is_packaged) or thing.kind in _IMAGES:
+        if (thing.program and not thing.is_packaged) or thing.kind in _UNOWNED:
             odd += 0.8
         if thing.reasons:
             odd += 1.0

@@ -35,13 +35,14 @@ def test_a_scheme_is_what_several_hosts_are_named_by() -> None:
     )
 
 
-def test_an_image_is_as_odd_as_a_program_that_no_package_owns(tmp_path: Path, names: Names) -> None:
+def test_images_and_modules_are_as_odd_as_programs_that_no_package_owns(tmp_path: Path, names: Names) -> None:
     lines = [line("kernel_modules", 0, T, "added", f"h{n}", module="ext4") for n in range(60)]
     lines += [line("containers", 0, T, "added", f"h{n}", image="registry.example/shop:1", command="/run") for n in range(60)]
     lines += [line("containers", 1, T + DAY + n, "added", f"h{n}", image="ghcr.io/jk/metricd:2", command="/m") for n in range(3)]
+    lines += [line("kernel_modules", 1, T + DAY + n, "added", f"h{n + 5}", module="odd") for n in range(3)]
     lines += [line("startup_files", 1, T + DAY + n, "added", f"h{n + 9}", path="/etc/pam.d/odd") for n in range(3)]
     kinds = [one["things"][0]["kind"] for one in reported(tmp_path, names, lines)["rare"]]
-    assert kinds == ["containers", "start-up file"]
+    assert kinds == ["containers", "kernel module", "start-up file"]
 
 
 def test_what_most_of_a_few_hosts_have_is_not_rare(tmp_path: Path, names: Names) -> None:
