@@ -13,6 +13,7 @@ from ibis import _
 from extension.fleet.answers import Ground, with_rows
 from extension.fleet.forms import STATUS
 from extension.fleet.hosts import Host
+from extension.fleet.names import LOADED
 from tables.schema import whole_number
 
 _HOUR, _DAY = 3600, 86400
@@ -25,7 +26,6 @@ _HEALTH = {
 }
 # What is asked each hour and was not heard for so long has no rows any more.
 _FAILS = 3 * _HOUR + 600
-_LOADED = "minehunt_loaded"
 _DENYLISTED = "minehunt_query_denylisted"
 _KINDS = ("detection", "inventory", "policy")
 
@@ -60,6 +60,7 @@ def coverage(ground: Ground) -> Coverage:
     """Work it out from what each host reported and when."""
     silence = max(_LEAST_SILENCE, int(ground.usual_gap * 1.5))
     heard = _heard(ground)
+    _learn_versions(ground)
     hosts = {key: _host(ground, host, heard.get(key, {}), silence) for key, host in ground.hosts.items()}
     newest = max((_version(host.version) for host in ground.hosts.values() if host.version), default=())
     for one in hosts.values():
@@ -102,6 +103,17 @@ def _host(ground: Ground, host: Host, heard: Mapping[str, Any], silence: int) ->
     return one
 
 
+def _learn_versions(ground: Ground) -> None:
+    """Take minehunt's version from its heartbeat where a host's decorations do not tell it."""
+    untold = {key for key, host in ground.hosts.items() if not host.version}
+    if untold:
+        rows = with_rows(ground, ground.state.filter(_.query == LOADED)).filter(_.version != "")
+        for row in ground.engine.fetch(rows.select("host", "version").distinct().order_by(["host", "version"])):
+            if row["host"] in untold:
+                host = ground.hosts[row["host"]]
+                host.decorations = {**host.decorations, "minehunt_version": row["version"]}
+
+
 def _heard(ground: Ground) -> dict[str, dict[str, Any]]:
     """When each host was last heard of each kind of query, and of those that tell of its health; None for never."""
     believable = ibis.ifelse(_.unix_time <= ground.now + _DAY, _.unix_time, ibis.null("int64"))
@@ -110,7 +122,7 @@ def _heard(ground: Ground) -> dict[str, dict[str, Any]]:
     which = {
         **{kind: last["query"].isin(list(ground.names.of_extension(kind))) for kind in _KINDS},
         **{query: last["query"] == query for query in _HEALTH},
-        "loaded": last["query"].endswith(_LOADED),
+        "loaded": last["query"] == LOADED,
     }
     times = {name: ibis.ifelse(condition, last["time"], ibis.null("int64")).max() for name, condition in which.items()}
     times["believable"] = last["believable"].max()

@@ -10,8 +10,10 @@ from extension.fleet.forms import STATUS
 from extension.pack.model import Pack, Query
 from tables import modules
 
+# What says hourly that the extension is there, and of which version (build/osquery_pack.py).
+LOADED = "minehunt_loaded"
 # Evidence whose rows the fleet view reads; of all other queries only that, and when, a host reported them.
-EVIDENCE = ("logins", "login_failures", "open_ports", "tcp_connections", "packages", STATUS)
+EVIDENCE = ("logins", "login_failures", "open_ports", "tcp_connections", "packages", LOADED, STATUS)
 # What stands before it: nothing, Fleet's pack/Global/ or pack/team-7/, or a pack of this name or minehunt's; a query of
 # the same name in another pack is another query.
 _SCHEDULERS = re.compile(r"pack.(?:Global|team-[0-9]+)[/_:.|-]")
@@ -33,11 +35,11 @@ class Names:
 
     def bare(self, logged: str) -> str:
         """The pack's name in a logged one: X of `pack_cryptominer_triage_X`, `pack/Global/cryptominer_triage_X` and `X`."""
-        if logged in self.queries or logged == STATUS:
+        if logged in self.queries or logged in (STATUS, LOADED):
             return logged
         # From the left, so that the longest name wins: hidden_processes is none of `processes`.
         for index, sign in enumerate(logged):
-            if sign in _DELIMITERS and logged[index + 1 :] in self.queries:
+            if sign in _DELIMITERS and (logged[index + 1 :] in self.queries or logged[index + 1 :] == LOADED):
                 before = logged[:index]
                 is_ours = before.endswith(self.packs) or _SCHEDULERS.fullmatch(logged[: index + 1])
                 return logged[index + 1 :] if is_ours else logged
@@ -46,7 +48,7 @@ class Names:
     def kind(self, name: str) -> str:
         """detection, inventory, policy, evidence, or "" for a query of another pack."""
         query = self.queries.get(name)
-        return query.kind if query else "evidence" if name == STATUS else ""
+        return query.kind if query else "evidence" if name in (STATUS, LOADED) else ""
 
     def has_read_rows(self, name: str) -> bool:
         """Whether the fleet view looks into the query's rows."""

@@ -63,3 +63,19 @@ def test_a_clock_that_jumped_there_and_back_is_not_silent(grounded: Grounded) ->
     told = _told(grounded(*others, *jumping, *silent))
     assert told["jumping"][0] == "reporting" and ("clock_changed", "") in told["jumping"][1]
     assert told["silent"][0] == "silent"
+
+
+def test_a_version_is_also_told_by_the_heartbeat(grounded: Grounded) -> None:
+    """Also as Fleet names it; another pack's query of the name is another."""
+    old, new, other = (
+        _beats(host, 9, version=version) for host, version in (("old", "0.1.0"), ("new", "0.2.0"), ("other", "0.0.1"))
+    )
+    for each in old:
+        each["name"] = "pack/team-7/cryptominer_triage_minehunt_loaded"
+    for each in other:
+        each["name"] = "pack_theirs_minehunt_loaded"
+    for each in (*old, *new, *other):
+        each["decorations"].pop("minehunt_version", None)
+    told = _told(grounded(*old, *new, *other))
+    assert told["old"] == ("reporting", [("old_version", "0.1.0")]) and told["new"] == ("reporting", [])
+    assert told["other"] == ("blind", [("no_extension", "")])
