@@ -112,7 +112,7 @@ def _apart(key: str, members: Sequence[Sender]) -> Iterable[tuple[str, list[Send
     Identifiers that somebody gave tell them apart; names that were heard at the same time do, one after the other it is a new
     name; and so do identifiers that osquery made up on each.
     """
-    if key.startswith("name:"):
+    if key.startswith("name:") or len({(sender.identifier, sender.decorations.get("hostname")) for sender in members}) == 1:
         yield key, list(members), ""
         return
     given = {sender.identifier for sender in members if _is_given(sender, key)}
