@@ -14,8 +14,9 @@ import ibis.expr.types as ir
 from ibis import _
 
 from extension.fleet import state as states
+from extension.fleet.clocks import AHEAD, fleet_now, mark_clocks
 from extension.fleet.engines import Engine
-from extension.fleet.hosts import AHEAD, Host, Sender, fleet_now, identify, mark_clocks
+from extension.fleet.hosts import Host, Sender, identify
 from extension.fleet.names import Names
 from extension.fleet.normalise import naming_schemes, normal_texts
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from extension.fleet.hosts import Host, Sender, fleet_now, identify, mark_clocks
+from extension.fleet.clocks import fleet_now, mark_clocks
+from extension.fleet.hosts import Host, Sender, identify
 
 T, DAY, HOUR = 1795436552, 86400, 3600
 _number = iter(range(10**6))
