@@ -24,6 +24,8 @@ _SLOWEST = 10
 _PEERS = {"chkrootkit": ["-q"], "rkhunter": ["--check", "--skip-keypress", "--nocolors", "--report-warnings-only"]}
 _PEER_STATUSES = tuple(range(256))
 _PEER_SECONDS = 1200.0
+# It runs in its own folder only.
+_UAC = 'cd "$(dirname "$0")" && exec ./uac -p ir_triage -f none "$1"'
 _PACKAGED_PROGRAMS = "cd / && grep -hE ' (usr/)?s?bin/[^/]*$' /var/lib/dpkg/info/*.md5sums | md5sum --check --quiet"
 _TRIED = (
     "Tried: the walk and the sweep in as many processes as cores; packages' contents, pending updates, start-up commands and the "
@@ -111,6 +113,6 @@ def _peers(options: Options) -> list[Series]:
         if shutil.which(name)
     }
     if uac := os.environ.get("UAC"):
-        command = [uac, "-p", "ir_triage", "-f", "none", str(options.folder)]
+        command = ["sh", "-c", _UAC, uac, str(options.folder)]
         subjects["UAC, profile ir_triage"] = program(command, _PEER_SECONDS, statuses=_PEER_STATUSES)
     return [] if options.quick else compare(subjects, 1)
