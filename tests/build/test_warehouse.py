@@ -44,12 +44,13 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Rows]:
         engine.ready()
         ground = look(engine, engine.names).ground
         state = engine.fetch(ground.state.group_by("host", "query").agg(rows=ground.state.count()))
+        # Spark unpacks by libraries of the machine's own.
         engine.run(f"""
             COPY (SELECT host::VARCHAR AS host, query::VARCHAR AS query, epoch, counter, unix_time, action::VARCHAR AS action,
                     row_key::VARCHAR AS row_key, row_json::VARCHAR AS text
                 FROM told JOIN numbered USING (number) JOIN owners USING (sender) LEFT JOIN contents USING (number, row_key)
                 WHERE row_key IS NOT NULL OR action = 'empty')
-            TO '{folder}/raw.parquet'""")
+            TO '{folder}/raw.parquet' (FORMAT parquet, COMPRESSION uncompressed)""")
     finally:
         engine.close()
     return folder / "raw.parquet", sorted((row["host"], row["query"], row["rows"]) for row in state)
@@ -105,7 +106,9 @@ def _number(value: Any) -> Any:
 
 def test_spark_says_the_same(small: tuple[Path, Rows], answers: dict[str, Rows]) -> None:
     sql = pytest.importorskip("pyspark.sql", reason="pyspark is half a gigabyte and needs Java 17: pip install 'minehunt[spark]'")
-    session = sql.SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false").getOrCreate()
+    builder = sql.SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false")
+    # Two hundred parts of a view of views are more than the memory that Java takes by itself.
+    session = builder.config("spark.sql.shuffle.partitions", "2").config("spark.driver.memory", "2g").getOrCreate()
     try:
         frame = session.read.parquet(str(small[0]))
         frame = frame.selectExpr("* EXCEPT (text)", "from_json(text, 'MAP<STRING, STRING>') AS columns").createOrReplaceTempView(
