@@ -154,8 +154,8 @@ class Row:
         # A dataclass keeps its fields by name; dataclasses.fields would choose them anew for each row.
         for name in self.__dataclass_fields__:
             value = values[name]
-            if value is not None and value != "":
-                wire[name] = wire_value(value)
+            if value is not None and (text := wire_value(value)):
+                wire[name] = text
         return wire
 
 

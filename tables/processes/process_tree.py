@@ -111,7 +111,7 @@ class _Parents:
     """Whether the parents that processes name are shown by /proc as everybody sees it."""
 
     def __init__(self, visibility: Visibility, tree: ProcessTree) -> None:
-        self._visibility = visibility
+        self.visibility = visibility
         self._tree = tree
         self._shown: set[int] = set()
 
@@ -120,7 +120,7 @@ class _Parents:
         pid = stat.ppid
         if pid <= 0 or pid == stat.pid:
             return None
-        if pid in self._shown or self._visibility.shows(pid):
+        if pid in self._shown or self.visibility.shows(pid):
             self._shown.add(pid)
             return True
         held = hold(pid)
@@ -130,7 +130,7 @@ class _Parents:
             child = self._tree.procfs.process(stat.pid)
             if child is None or child.stat.ppid != pid:
                 return None
-            shown = self._visibility.shows(pid)
+            shown = self.visibility.shows(pid)
             return shown if held.is_alive or shown else None
         finally:
             held.close()
@@ -243,12 +243,11 @@ def process_tree(host: Host, query: QueryContext) -> Iterator[ProcessInTree]:
     tree = ProcessTree.take(procfs)
     origins = _Origins(tree)
     now_ticks = int(time.clock_gettime(time.CLOCK_BOOTTIME) * CLOCK_TICKS)
-    visibility = Visibility(host)
-    parents = _Parents(visibility, tree)
+    parents = None if hides else _Parents(Visibility(host), tree)
     commands = host.state(_TABLE, RunningCommands)
     for stat in tree:
         query.check_time()
-        row = _row(tree, origins, Process(procfs, stat), None if hides else (visibility, parents), now_ticks, commands)
+        row = _row(tree, origins, Process(procfs, stat), parents, now_ticks, commands)
         if row is not None:
             yield row
 
@@ -257,11 +256,11 @@ def _row(
     tree: ProcessTree,
     origins: _Origins,
     process: Process,
-    shown: Optional[tuple[Visibility, _Parents]],
+    parents: Optional[_Parents],
     now_ticks: int,
     commands: RunningCommands,
 ) -> Optional[ProcessInTree]:
-    """The row of a process, None when it ended meanwhile; `shown` is None where nobody can say what /proc shows."""
+    """The row of a process, None when it ended meanwhile; `parents` is None where nobody can say what /proc shows."""
     stat = process.stat
     exe_path, argv, cwd = process.exe_path, process.argv, process.cwd
     parent = tree.parent(stat)
@@ -272,7 +271,7 @@ def _row(
     orphaned_from = origins.orphaned_from(stat, now_ticks)
     reasons = commands.reasons(exe_path or process.name, argv)
     # After all else was read: what /proc shows under this number and start is still this process.
-    is_shown = shown is not None and shown[0].shows(*process.identity)
+    is_shown = parents is not None and parents.visibility.shows(*process.identity)
     if not is_shown and not process.is_same_process():
         return None
     return ProcessInTree(
@@ -286,8 +285,8 @@ def _row(
         effective_uid=effective,
         parent=stat.ppid,
         parent_name=os.fsdecode(parent.comm) if parent else None,
-        is_hidden=shown is not None and not is_shown,
-        parent_visible=shown[1].is_shown(stat) if shown else None,
+        is_hidden=parents is not None and not is_shown,
+        parent_visible=parents.is_shown(stat) if parents else None,
         ancestry=tree.ancestry(stat),
         depth=tree.depth(stat),
         session_id=stat.session,

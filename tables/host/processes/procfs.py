@@ -343,16 +343,11 @@ class Procfs:
 
     def process(self, pid: int) -> Optional[Process]:
         """The process `pid`, or None when its status cannot be read (gone, hidden, or covered by a mount)."""
+        data = self.try_read_once(f"{pid}/stat", 4096)
         try:
-            fd = os.open(f"{pid}/stat", _FLAGS, dir_fd=self.fd)
-        except OSError:
+            return None if data is None else Process(self, parse_stat(data))
+        except ValueError:
             return None
-        try:
-            return Process(self, parse_stat(os.read(fd, 4096)))
-        except (OSError, ValueError):
-            return None
-        finally:
-            os.close(fd)
 
     def processes(self) -> list[Process]:
         """Every listed process whose status can be read."""
