@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Optional
@@ -63,7 +63,7 @@ def prepare(engine: Engine, names: Names, step: Callable[[str], None] = lambda _
     step("state")
     results = engine.table("logged").join(owners, "sender").drop("sender")
     batches = engine.keep("batches", states.batches(results))
-    gap = usual_gap(engine, results, list(hosts))
+    gap = usual_gap(engine, results, hosts)
     jumping = mark_clocks(list(hosts.values()), now, gap)
     clocks = engine.take("clocks", {"host": "string", "is_jumping": "boolean"}, [(host.key, True) for host in jumping])
     runs = engine.keep("runs", states.runs(batches))
@@ -86,7 +86,7 @@ def prepare(engine: Engine, names: Names, step: Callable[[str], None] = lambda _
     )
 
 
-def usual_gap(engine: Engine, results: ir.Table, hosts: Sequence[str]) -> int:
+def usual_gap(engine: Engine, results: ir.Table, hosts: Collection[str]) -> int:
     """The longest silence that nine of ten hosts have between two hours in which they were heard (seconds)."""
     # Of many hosts some tell it as well, and their hours are a great part of what there is to sort.
     some = sorted(hosts)[:: 1 + len(hosts) // _ENOUGH]

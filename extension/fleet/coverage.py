@@ -13,7 +13,7 @@ from ibis import _
 from extension.fleet.answers import Ground, with_rows
 from extension.fleet.forms import STATUS
 from extension.fleet.hosts import Host
-from extension.fleet.names import LOADED
+from extension.fleet.names import DENYLISTED, LOADED
 from tables.schema import whole_number
 
 _HOUR, _DAY = 3600, 86400
@@ -26,7 +26,6 @@ _HEALTH = {
 }
 # What is asked each hour and was not heard for so long has no rows any more.
 _FAILS = 3 * _HOUR + 600
-_DENYLISTED = "minehunt_query_denylisted"
 _KINDS = ("detection", "inventory", "policy")
 
 
@@ -140,11 +139,11 @@ def _lost(ground: Ground, hosts: dict[str, HostCoverage]) -> None:
 
 def _failing(ground: Ground, hosts: dict[str, HostCoverage]) -> dict[str, int]:
     """Queries that failed, were cut, needed root or are denylisted, with the number of hosts; noted at each host."""
-    rows = with_rows(ground, ground.state.filter(_.query.isin([STATUS, _DENYLISTED])))
+    rows = with_rows(ground, ground.state.filter(_.query.isin([STATUS, DENYLISTED])))
     told = rows.select("host", "query", "failed_query", "query_name", "why").distinct()
     failing: dict[str, set[str]] = defaultdict(set)
     for row in ground.engine.fetch(told.order_by(["host", "failed_query", "query_name", "why"])):
-        is_denylisted = row["query"] == _DENYLISTED
+        is_denylisted = row["query"] == DENYLISTED
         name = ground.names.bare(row["query_name"] if is_denylisted else row["failed_query"])
         if row["host"] not in hosts:
             continue

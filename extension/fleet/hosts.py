@@ -70,7 +70,7 @@ def identify(senders: Iterable[Sender]) -> dict[str, Host]:
                 key, names[0], names, newest.decorations, min(s.first for s in part), max(s.last for s in part),
                 tuple(s.sender for s in part), [note] if note else [], identifier=newest.identifier,
             )  # fmt: skip
-            if len({_short(name) for name in names}) > 1:
+            if len({short_name(name) for name in names}) > 1:
                 host.notes.append("renamed")
             hosts[key] = host
     _follow(hosts)
@@ -94,8 +94,8 @@ def _name(sender: Sender) -> str:
     return sender.decorations.get("hostname") or sender.identifier
 
 
-def _short(name: str) -> str:
-    """What a host is called whether or not its domain is told."""
+def short_name(name: str) -> str:
+    """What a host is called whether or not its domain is told: what stands before the first dot, in small letters."""
     return name.lower().partition(".")[0]
 
 
@@ -112,7 +112,7 @@ def _apart(key: str, members: Sequence[Sender]) -> Iterable[tuple[str, list[Send
     if len(given) > 1:
         parts = _by(members, lambda sender: sender.identifier if sender.identifier in given else _name(sender))
     else:
-        parts = _by(members, lambda sender: _short(_name(sender)))
+        parts = _by(members, lambda sender: short_name(_name(sender)))
         parts = {_name(part[0]): part for part in parts.values()} if not _is_one(parts.values()) else {"": list(members)}
     for name, part in sorted(parts.items()):
         made_up = _by(
@@ -135,7 +135,12 @@ def _by(senders: Iterable[Sender], label: Callable[[Sender], str]) -> dict[str, 
 def _is_given(sender: Sender, key: str) -> bool:
     """Whether osquery was told the identifier (--specified_identifier): it is neither its UUID nor its name nor made up."""
     identifier = sender.identifier.lower()
-    return bool(identifier) and identifier != key and not _is_uuid(identifier) and _short(identifier) != _short(_name(sender))
+    return (
+        bool(identifier)
+        and identifier != key
+        and not _is_uuid(identifier)
+        and short_name(identifier) != short_name(_name(sender))
+    )
 
 
 def _is_one(parts: Iterable[Sequence[Sender]]) -> bool:
@@ -155,7 +160,7 @@ def _follow(hosts: dict[str, Host]) -> None:
             not key.startswith("name:")
             and "/" not in key
             and host.decorations.get("hostname")
-            and _short(host.name) not in NAMELESS
+            and short_name(host.name) not in NAMELESS
         ):
             named[host.name].append(host)
     for same in named.values():

@@ -12,6 +12,7 @@ from ibis import _
 
 from extension.fleet.answers import Ground
 from extension.fleet.hosts import Host
+from extension.fleet.names import DENYLISTED
 from extension.incidents import Finding, Incident, group
 from extension.incidents.things import ADDRESS, POOL, PROCESS, WALLET
 from extension.pack.parts import WEAKNESS
@@ -20,7 +21,6 @@ from extension.pack.parts import WEAKNESS
 MAX_FINDINGS = 5000
 _MAX_GONE = 1000
 _MONTH = 30 * 86400
-_NOT_FOUND = "minehunt_query_denylisted"
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +100,7 @@ def _findings(ground: Ground) -> tuple[_Found, _Found, Mapping[tuple[str, str], 
     A finding's time is that of its first line of all, also before its host began anew.
     """
     queries = ground.names.queries
-    detections = [name for name in ground.names.of_kind("detection") if name != _NOT_FOUND]
+    detections = [name for name in ground.names.of_kind("detection") if name != DENYLISTED]
     told = ground.results.filter(_.query.isin(detections) & _.row_key.notnull()).group_by("host", "query", "row_key")
     lines = ground.engine.keep("told_findings", told.agg(first=_.unix_time.min(), last=_.unix_time.max()))
     there = ground.state.filter(_.query.isin(detections))

@@ -12,8 +12,9 @@ import ibis.expr.types as ir
 from ibis import _
 
 from extension.fleet.answers import Ground, with_rows
-from extension.fleet.hosts import NAMELESS
+from extension.fleet.hosts import NAMELESS, short_name
 from extension.fleet.reading import LAST_TIME
+from tables.host.logins.log import plain_address
 from tables.schema import whole_number
 
 
@@ -39,9 +40,9 @@ def addresses(ground: Ground) -> dict[str, str]:
                 owners[plain(host.decorations[name])].add(host.key)
         # Where sshd looks up names, wtmp has those.
         for name in host.names:
-            called = name.lower()
-            for part in {called, called.partition(".")[0]} if called.partition(".")[0] not in NAMELESS else ():
-                owners[part].add(host.key)
+            short = short_name(name)
+            for called in {name.lower(), short} if short not in NAMELESS else ():
+                owners[called].add(host.key)
     return {address: next(iter(keys)) for address, keys in owners.items() if len(keys) == 1}
 
 
@@ -59,7 +60,7 @@ def is_own(text: str) -> bool:
 
 def plain(address: str) -> str:
     """An address or name as it is compared: sockets of both families say ::ffff:192.0.2.1."""
-    return address.lower().removeprefix("::ffff:") if "." in address else address.lower()
+    return (plain_address(address) or address).lower()
 
 
 def logins(ground: Ground, hosts: Iterable[str], known: dict[str, str]) -> tuple[list[Login], list[Login]]:

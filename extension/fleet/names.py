@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -12,6 +13,10 @@ from tables import modules
 
 # What says hourly that the extension is there, and of which version (build/osquery_pack.py).
 LOADED = "minehunt_loaded"
+# The detection that a query of ours is denylisted, which is a matter of coverage.
+DENYLISTED = "minehunt_query_denylisted"
+# Known beside the pack's queries.
+_BESIDE = (STATUS, LOADED)
 # Evidence whose rows the fleet view reads; of all other queries only that, and when, a host reported them.
 EVIDENCE = ("logins", "login_failures", "open_ports", "tcp_connections", "packages", LOADED, STATUS)
 # What stands before it: nothing, Fleet's pack/Global/ or pack/team-7/, or a pack of this name or minehunt's; a query of
@@ -35,7 +40,7 @@ class Names:
 
     def bare(self, logged: str) -> str:
         """The pack's name in a logged one: X of `pack_cryptominer_triage_X`, `pack/Global/cryptominer_triage_X` and `X`."""
-        if logged in self.queries or logged in (STATUS, LOADED):
+        if logged in self.queries or logged in _BESIDE:
             return logged
         # From the left, so that the longest name wins: hidden_processes is none of `processes`.
         for index, sign in enumerate(logged):
@@ -48,7 +53,7 @@ class Names:
     def kind(self, name: str) -> str:
         """detection, inventory, policy, evidence, or "" for a query of another pack."""
         query = self.queries.get(name)
-        return query.kind if query else "evidence" if name in (STATUS, LOADED) else ""
+        return query.kind if query else "evidence" if name in _BESIDE else ""
 
     def has_read_rows(self, name: str) -> bool:
         """Whether the fleet view looks into the query's rows."""
@@ -60,9 +65,13 @@ class Names:
 
     def of_extension(self, *kinds: str) -> Iterable[str]:
         """The names of the queries of these kinds that only a host with minehunt's extension answers."""
-        own = frozenset(modules())
-        return [name for name in self.of_kind(*kinds) if self.queries[name].tables & own]
+        return [name for name in self.of_kind(*kinds) if self.queries[name].tables & _own_tables()]
 
     def of_kind(self, *kinds: str) -> Iterable[str]:
         """The names of all queries of these kinds."""
         return [name for name, query in self.queries.items() if query.kind in kinds]
+
+
+@functools.cache
+def _own_tables() -> frozenset[str]:
+    return frozenset(modules())

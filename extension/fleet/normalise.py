@@ -151,10 +151,14 @@ def normalised(text: str, names: Iterable[str] = ()) -> str:
 
 def without_names(text: str, names: Iterable[str]) -> str:
     """The text with HOST for the host's own names, also for what stands before their first dot."""
-    parts = {part for name in names for part in (name, name.partition(".")[0]) if len(part) >= _NAME}
-    for part in sorted(parts, key=lambda each: (-len(each), each)):
+    for part in sorted(_spellings(names), key=lambda each: (-len(each), each)):
         text = text.replace(part, "HOST")
     return text
+
+
+def _spellings(names: Iterable[str]) -> set[str]:
+    """Names with and without their domain, but for those too short to be looked for."""
+    return {part for name in names for part in (name, name.partition(".")[0]) if len(part) >= _NAME}
 
 
 def families(commands: Iterable[str]) -> dict[str, str]:
@@ -192,8 +196,7 @@ def naming_schemes(names: Iterable[str]) -> list[str]:
 
     None where hosts are named by no scheme; a name that only one host has is told from a text by `without_names`.
     """
-    parts = {part for name in names for part in (name, name.partition(".")[0]) if len(part) >= _NAME}
-    counts = Counter(map(normalised, parts))
+    counts = Counter(map(normalised, _spellings(names)))
     schemes = [scheme for scheme, count in counts.items() if count > 1 and len(scheme) >= _NAME and "#" in scheme]
     return sorted(schemes, key=lambda each: (-len(each), each)) if len(schemes) <= _SCHEMES else []
 

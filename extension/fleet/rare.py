@@ -30,9 +30,9 @@ Row = dict[str, Any]
 _HOUR = 3600
 # What came to its hosts within so many seconds came by one hand.
 _TOGETHER = ((6 * _HOUR, 1.6), (36 * _HOUR, 1.4), (96 * _HOUR, 1.2))
-# Homes are full of what their owners keep there; what is hidden in them is odd.
 # Of what stands here nothing says which package it is of.
 _UNOWNED = ("containers", "static_pods", "kernel module")
+# Homes are full of what their owners keep there; what is hidden in them is odd.
 _ODD_PLACE = re.compile(r"^(/tmp|/var/tmp|/dev/shm|/root|/opt|/usr/local|/srv|/var/lib)/|/\.[^/]")
 
 

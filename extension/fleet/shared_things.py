@@ -50,7 +50,7 @@ Carried = dict[Shared, list[Finding]]
 
 @dataclass
 class Bonds:
-    """The things of each incident (by its index), what each thing is worth, and how many hosts there are in all.
+    """The things of each incident (by its index), and what each thing is worth.
 
     `honest` has the ids of findings that are about nothing but what honest hosts have too, `sites` the things of each incident
     that stand in no other findings, `lent` the programs that mine and where they mine, which may be somebody else's.
@@ -59,7 +59,6 @@ class Bonds:
     things: list[frozenset[Shared]]
     worth: dict[Shared, float] = field(default_factory=dict)
     clean: dict[Shared, int] = field(default_factory=dict)
-    fleet: int = 0
     honest: frozenset[int] = frozenset()
     sites: list[frozenset[Shared]] = field(default_factory=list)
     lent: frozenset[Shared] = frozenset()
@@ -77,12 +76,14 @@ def bonds(ground: Ground, incidents: list[HostIncident]) -> Bonds:
     """The things of all incidents, weighed by how common they are on hosts without one."""
     images, public = _images(ground, incidents), _public_pools(incidents)
     carried = _in_families([_carried(one, images) for one in incidents])
-    found = Bonds([frozenset(each) for each in carried], fleet=len(ground.hosts))
-    having = {thing: owners for thing, owners in found.having().items() if len({incidents[i].host.key for i in owners}) > 1}
-    told = {thing: owners for thing, owners in found.having().items() if thing in having or thing.kind in _TOLD}
-    found.clean = clean_hosts(ground, _owners(told, incidents), {one.host.key for one in incidents if one.incident.is_compromise})
+    found = Bonds([frozenset(each) for each in carried])
+    everything = found.having()
+    hosts = {thing: {incidents[index].host.key for index in owners} for thing, owners in everything.items()}
+    told = {thing: keys for thing, keys in hosts.items() if len(keys) > 1 or thing.kind in _TOLD}
+    having = {thing: owners for thing, owners in everything.items() if len(hosts[thing]) > 1}
+    found.clean = clean_hosts(ground, told, {one.host.key for one in incidents if one.incident.is_compromise})
     honest = {thing for thing in told if thing not in having and found.clean.get(thing, 0) > _MAX_CLEAN}
-    roll_outs = RollOuts(incidents, found.fleet)
+    roll_outs = RollOuts(incidents, len(ground.hosts))
     for thing, owners in having.items():
         clean = found.clean.get(thing, 0)
         carriers = [(incidents[index], carried[index][thing]) for index in owners]
@@ -109,10 +110,6 @@ def bonds(ground: Ground, incidents: list[HostIncident]) -> Bonds:
         for each in carried
     ]
     return found
-
-
-def _owners(having: Mapping[Shared, Iterable[int]], incidents: list[HostIncident]) -> dict[Shared, set[str]]:
-    return {thing: {incidents[index].host.key for index in owners} for thing, owners in having.items()}
 
 
 def _most_clean(thing: Shared, owners: int) -> int:

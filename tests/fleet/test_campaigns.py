@@ -13,16 +13,11 @@ import pytest
 from extension.fleet import incidents
 from extension.fleet.names import Names
 from extension.fleet.reading import Loaded
-from extension.fleet.report.document import Document, document
-from tests.fleet.looking import line, looked_at
+from extension.fleet.report.document import document
+from tests.fleet.looking import line, looked_at, miner, reported, told
 
 T = 1795436552
 POOL = {"protocol": "tcp", "remote_port": "10128", "feed": "minehunt", "pool": "gulf.moneroocean.stream:10128"}
-
-
-def _report(tmp_path: Path, names: Names, lines: list[dict[str, Any]]) -> Document:
-    (tmp_path / "osqueryd.results.log").write_text("".join(json.dumps(each) + "\n" for each in lines))
-    return looked_at([str(tmp_path)], names)[1]
 
 
 def _quiet(count: int, **columns: str) -> list[dict[str, Any]]:
@@ -30,30 +25,18 @@ def _quiet(count: int, **columns: str) -> list[dict[str, Any]]:
     return [line("startup_commands", 0, T, "added", f"quiet{n}", mechanism="init", **columns) for n in range(count)]
 
 
-def _miner(host: str, when: int, **columns: str) -> dict[str, Any]:
-    row = {
-        "pid": "77",
-        "start_time": str(when),
-        "process_name": host,
-        "exe_path": f"/tmp/.{host}/x",
-        "evidence": "mines",
-        **columns,
-    }
-    return line("miner_process", 1, when, "added", host, **row)
-
-
 def test_a_public_pool_joins_nobody(tmp_path: Path, names: Names) -> None:
-    lines = [_miner(f"h{n}", T + n, wallet=f"4{n}", **POOL, matched=POOL["pool"], remote_address="192.0.2.9") for n in range(4)]
-    report = _report(tmp_path, names, lines + _quiet(3))
+    lines = [miner(f"h{n}", T + n, wallet=f"4{n}", **POOL, matched=POOL["pool"], remote_address="192.0.2.9") for n in range(4)]
+    report = reported(tmp_path, names, lines + _quiet(3))
     assert report["summary"]["compromised"] == 4 and report["campaigns"] == []
 
 
 def test_a_wallet_joins_and_what_honest_hosts_have_does_not(tmp_path: Path, names: Names) -> None:
-    one = [_miner(f"a{n}", T + 100 * n, wallet="4wallet", exe_sha256=f"{n}" * 64) for n in range(3)]
+    one = [miner(f"a{n}", T + 100 * n, wallet="4wallet", exe_sha256=f"{n}" * 64) for n in range(3)]
     # The same unpackaged tool on victims and on others is the site's own.
-    other = [_miner(f"b{n}", T + n, wallet=f"4own{n}", exe_sha256="e" * 64) for n in range(2)]
-    report = _report(tmp_path, names, one[::-1] + other + _quiet(30, sha256="e" * 64, command="/opt/tool"))
-    assert [[host["host"] for host in campaign["hosts"]] for campaign in report["campaigns"]] == [["a0", "a1", "a2"]]
+    other = [miner(f"b{n}", T + n, wallet=f"4own{n}", exe_sha256="e" * 64) for n in range(2)]
+    report = reported(tmp_path, names, one[::-1] + other + _quiet(30, sha256="e" * 64, command="/opt/tool"))
+    assert told(report) == [["a0", "a1", "a2"]]
 
 
 def test_a_new_program_that_two_detections_see_everywhere_is_no_campaign(tmp_path: Path, names: Names) -> None:
@@ -65,7 +48,7 @@ def test_a_new_program_that_two_detections_see_everywhere_is_no_campaign(tmp_pat
         process = {"pid": "9", "start_time": str(when), "process_name": "agent", "exe_path": agent, "reason": "renamed"}
         lines.append(line("systemd_unpackaged_system_program", 1, when, "added", host, **unit))
         lines.append(line("program_file_mismatch", 1, when, "added", host, **process))
-    report = _report(tmp_path, names, lines + _quiet(5))
+    report = reported(tmp_path, names, lines + _quiet(5))
     assert report["summary"]["compromised"] == 8, "two stages of the chain"
     assert report["campaigns"] == []
     (alike,) = report["alike"]
@@ -74,13 +57,13 @@ def test_a_new_program_that_two_detections_see_everywhere_is_no_campaign(tmp_pat
 
 def test_a_worms_first_host_is_the_one_that_nobody_logged_in_to(tmp_path: Path, names: Names) -> None:
     """Its clock is behind, so that by time alone another would be the first."""
-    lines = [_miner("first", T + 500, wallet="4w"), _miner("second", T + 100, wallet="4w"), _miner("third", T + 900, wallet="4w")]
+    lines = [miner("first", T + 500, wallet="4w"), miner("second", T + 100, wallet="4w"), miner("third", T + 900, wallet="4w")]
     for number, host in enumerate(("first", "second", "third")):
         address = f"10.0.0.{number + 1}"
         lines.append(line("tcp_connections", 0, T, "snapshot", host, local_address=address, remote_address="10.0.0.250"))
     lines.append(line("logins", 0, T + 950, "snapshot", "second", remote="10.0.0.1", username="root", logged_in_at=str(T + 90)))
     lines.append(line("logins", 0, T + 950, "snapshot", "third", remote="10.0.0.2", username="root", logged_in_at=str(T + 890)))
-    (campaign,) = _report(tmp_path, names, lines)["campaigns"]
+    (campaign,) = reported(tmp_path, names, lines)["campaigns"]
     assert campaign["hosts"][0]["host"] == "first"
     assert [(login["from"], login["to"]) for login in campaign["logins"]] == [("first", "second"), ("second", "third")]
 
@@ -89,7 +72,7 @@ def test_a_host_of_too_many_findings_says_how_many_were_left_out(
     tmp_path: Path, names: Names, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(incidents, "MAX_FINDINGS", 3)
-    lines = [_miner("h", T, pid=str(number), wallet="4w") for number in range(10, 18)]
+    lines = [miner("h", T, pid=str(number), wallet="4w") for number in range(10, 18)]
     (tmp_path / "osqueryd.results.log").write_text("".join(json.dumps(each) + "\n" for each in lines))
     view, report = looked_at([str(tmp_path)], names)
     # Told again it is the same.
@@ -107,7 +90,7 @@ def test_findings_of_the_events_pack_are_findings(tmp_path: Path, names: Names) 
     }
     one, other = (line("event_miner_command", 1, T + number, "added", f"h{number}", **row) for number in range(2))
     one["name"] = "pack_cryptominer_events_event_miner_command"
-    report = _report(tmp_path, names, [one, other])
+    report = reported(tmp_path, names, [one, other])
     assert report["summary"]["compromised"] == 2
     assert {(each["severity"], each["is_mining"]) for each in report["incidents"]} == {("critical", True)}
 

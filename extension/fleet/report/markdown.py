@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from extension.fleet.report.document import Document
-from extension.fleet.report.times import when
+from extension.fleet.report.times import over_since, when
 from extension.fleet.report.words import words
 from extension.report.markdown import cell, code
 from extension.report.values import shown
@@ -39,8 +39,7 @@ def _lines(d: Document, language: str) -> Iterator[str]:
         for each in one["variants"]:
             yield f"- {w['variants']}{w['colon']}{w[each['kind']]} ({each['different']})"
         yield f"- {w['hosts']}{w['colon']}" + w["comma"].join(
-            value(each["host"]) + (f" ({w['over_since']} {when(each['ended'])})" if each["ended"] else "")
-            for each in one["hosts"][:_ROWS]
+            value(each["host"]) + over_since(each["ended"], w) for each in one["hosts"][:_ROWS]
         )
         for each in one["logins"][:_ROWS]:
             yield f"- {w['logins']}{w['colon']}{value(each['from'])} → {value(each['to'])} {when(each['time'])}"

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from extension.fleet.report.document import Document
-from extension.fleet.report.times import when
+from extension.fleet.report.times import over_since, when
 from extension.fleet.report.words import words
 from extension.report.values import shown
 
@@ -68,10 +68,7 @@ def write(console: Console, document: Document, language: str) -> None:
         if one["outside"]:
             sources = dict.fromkeys(value(each["address"]) for each in one["outside"])
             _line(console, w["outside"], w["comma"].join(list(sources)[:_LOGINS]), w)
-        names = w["comma"].join(
-            value(each["host"]) + (f" ({w['over_since']} {when(each['ended'])})" if each["ended"] else "")
-            for each in one["hosts"][:12]
-        )
+        names = w["comma"].join(value(each["host"]) + over_since(each["ended"], w) for each in one["hosts"][:12])
         _line(console, w["hosts"], names + (f" +{len(one['hosts']) - 12}" if len(one["hosts"]) > 12 else ""), w)
     _incidents(console, document, language, w)
     _next(console, document, w)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Optional
 
 from extension.triage import iso_time
@@ -18,3 +19,8 @@ def as_time(seconds: Optional[int]) -> Optional[str]:
 def when(moment: Optional[str]) -> str:
     """A time of the document as people read it, "" where it is not known."""
     return (moment or "").replace("T", " ").replace("Z", "")
+
+
+def over_since(ended: Optional[str], words: Mapping[str, str]) -> str:
+    """What stands behind a host on which it is over, "" while it lasts."""
+    return f" ({words['over_since']} {when(ended)})" if ended else ""
