@@ -54,6 +54,8 @@ COLUMNS = (
     "is_masked",
     "enabled",
 )
+# Of these queries, of which every connection of every host is another row, no other columns are read.
+NARROW = {"tcp_connections": ("local_address", "remote_address")}
 # The table of results that a warehouse has: a line for each logged row (dist/warehouse/README.md).
 RAW = {
     "host": "string", "query": "string", "epoch": "int64", "counter": "int64", "unix_time": "int64", "action": "string",

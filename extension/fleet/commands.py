@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
 import gc
 import json
@@ -36,6 +37,8 @@ class _Fleet(click.Group):
         # Nothing here leaves cycles that matter before it ends, and to look for them takes a tenth of Python's time.
         is_collecting = gc.isenabled()
         gc.disable()
+        # Nor as the process ends, when all of it goes anyway.
+        atexit.register(gc.freeze)
         try:
             return super().invoke(ctx)
         except ModuleNotFoundError as error:

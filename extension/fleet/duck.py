@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from typing import Any
 
 import ibis
 import ibis.expr.types as ir
 
-from extension.fleet.columns import COLUMNS
+from extension.fleet.columns import COLUMNS, NARROW
 from extension.fleet.duck_files import MEMORY, DuckFiles
 from extension.fleet.engines import texts
 from extension.fleet.names import Names
+from extension.fleet.reading import quoted
 
 _LOGGED = {"query": "string", "epoch": "int64", "counter": "int64", "unix_time": "int64", "action": "string", "row_key": "uint64"}
 _SCHEMAS = {
@@ -42,16 +44,24 @@ class Duck(DuckFiles):
             CREATE TYPE query_names AS ENUM (SELECT query FROM queries ORDER BY number);
             CREATE VIEW numbered AS SELECT number, query::query_names AS query FROM queries;
             CREATE VIEW logged AS SELECT * EXCLUDE (number) FROM told JOIN numbered USING (number)""")
-        structure = json.dumps(dict.fromkeys(COLUMNS, "VARCHAR"))
-        columns = ", ".join(f"coalesce(c.{name}, '') AS {name}" for name in COLUMNS)
-        self.run(f"""
-            CREATE OR REPLACE TABLE rows AS SELECT query, row_key, {columns}
-            FROM (SELECT number, row_key, json_transform(row_json, '{structure}') AS c FROM contents)
-            JOIN numbered USING (number)""")  # noqa: S608
+        parts = [self._widen("wide", COLUMNS, f"query NOT IN ({', '.join(map(quoted, NARROW))})")]
+        parts += [self._widen(query, columns, f"query = {quoted(query)}") for query, columns in NARROW.items()]
+        self.run(f"CREATE OR REPLACE VIEW rows AS {' UNION ALL '.join(parts)}")
         self.run("""
             CREATE OR REPLACE TABLE spans AS
             SELECT sender, min(unix_time) AS first_time, max(unix_time) AS last_time, count(*) AS lines
             FROM told GROUP BY sender""")
+
+    def _widen(self, table: str, columns: Collection[str], condition: str) -> str:
+        """Keep these columns of the queries that the condition names in a table; SQL of its rows with all columns."""
+        structure = json.dumps(dict.fromkeys(columns, "VARCHAR"))
+        chosen = ", ".join(f"coalesce(c.{name}, '') AS {name}" for name in columns)
+        self.run(f"""
+            CREATE OR REPLACE TABLE "rows of {table}" AS SELECT query, row_key, {chosen}
+            FROM (SELECT number, row_key, json_transform(row_json, '{structure}') AS c FROM contents)
+            JOIN numbered USING (number) WHERE number IN (SELECT number FROM queries WHERE {condition})""")  # noqa: S608
+        every = ", ".join(name if name in columns else f"'' AS {name}" for name in COLUMNS)
+        return f'SELECT query, row_key, {every} FROM "rows of {table}"'  # noqa: S608  # names of our own
 
     def has_results(self) -> bool:
         """Whether anything was loaded."""

@@ -35,7 +35,7 @@ class DuckFiles:
         except duckdb.Error:
             shutil.rmtree(self.folder, ignore_errors=True)
             raise
-        self._keeper: Callable[[], int] = self._keep
+        self._keeper: Callable[[], None] = self._keep
         self._is_plain = True
         self.run("""
             CREATE TYPE actions AS ENUM ('added', 'removed', 'snapshot', 'empty', 'other');
@@ -72,17 +72,18 @@ class DuckFiles:
         """Write a file's results, as osquery's own lines, into Parquet files `day=…/NAME_….parquet` below `folder`."""
         loaded = Loaded()
 
-        def write() -> int:
+        def write() -> None:
             self.run(f"""
                 COPY (
                     SELECT name, identifier AS hostIdentifier, unix_time AS unixTime, epoch, counter, action, columns,
                         decorations, snapshot, diff AS diffResults,
                         strftime(make_timestamp(unix_time * 1000000), '%Y-%m-%d') AS day
-                    FROM stage WHERE name IS NOT NULL
+                    FROM (SELECT name, epoch, action, columns, snapshot, diff, unnest(lines, recursive := true) FROM stage
+                        WHERE name IS NOT NULL)
+                    JOIN (SELECT sent_by, identifier, decorations FROM stage WHERE sent_by IS NOT NULL) USING (sent_by)
                 ) TO {quoted(str(folder))} (
                     FORMAT parquet, COMPRESSION zstd, PARTITION_BY (day), FILENAME_PATTERN '{name}_{{uuid}}', APPEND
                 )""")  # noqa: S608  # SQL of our own making
-            return int(self.run("SELECT count(*) FROM stage")[0][0])
 
         self._keeper, keeper = write, self._keeper
         try:
@@ -96,11 +97,17 @@ class DuckFiles:
             for source in batch:
                 self._slowly(source, loaded)
             return
+        again: list[Source] = []
         try:
             if batch[0].form == PARQUET:
                 self._stage(self._parquet(batch))
             else:
                 self._stage_lines(batch)
+                odd = [batch[number] for (number,) in self.run("SELECT DISTINCT odd FROM stage WHERE odd IS NOT NULL")]
+                again = [source for source in odd if "://" not in source.path]
+                rest = [source for source in batch if source not in again]
+                if again and rest:
+                    self._stage_lines(rest)
         except (duckdb.Error, ValueError) as error:
             if len(batch) > 1:
                 for source in batch:
@@ -111,13 +118,15 @@ class DuckFiles:
                 loaded.broken += 1
                 loaded.problems.append(Problem(batch[0].path, str(error).splitlines()[0]))
             return
-        odd = [number for (number,) in self.run("SELECT DISTINCT file FROM stage WHERE name IS NULL OR no_row")]
-        again = [number for number in odd if batch[0].form == LINES and "://" not in batch[number].path]
-        if again:
-            self.run("DELETE FROM stage WHERE list_contains(?, file)", [again])
-        loaded.lines += self._keeper()
-        for number in again:
-            self._slowly(batch[number], loaded)
+        if len(again) < len(batch):
+            loaded.lines += self._lines()
+            self._keeper()
+        for source in again:
+            self._slowly(source, loaded)
+
+    def _lines(self, condition: str = "true") -> int:
+        """How many lines are staged."""
+        return int(self.run(f"SELECT coalesce(sum(len(lines)), 0) FROM stage WHERE {condition}")[0][0])  # noqa: S608
 
     def _parquet(self, batch: Sequence[Source]) -> str:
         """A reader of Parquet files with osquery's columns, whichever of them there are and whatever type they have."""
@@ -141,7 +150,7 @@ class DuckFiles:
         loaded.problems += reading.problems
         if rewritten.stat().st_size:
             self._stage(reader([Source(str(rewritten), LINES, "", 0)]))
-            lost = reading.results - int(self.run("SELECT count(*) FROM stage WHERE name IS NOT NULL AND NOT no_row")[0][0])
+            lost = reading.results - self._lines("odd IS NULL")
             if lost:
                 loaded.broken += lost
                 loaded.problems.append(Problem(source.path, f"{lost} results that DuckDB does not read"))
@@ -151,34 +160,31 @@ class DuckFiles:
     def _stage_lines(self, batch: list[Source]) -> None:
         if self._is_plain:
             self._stage(reader(batch, is_plain=True), PLAIN)
-            odd = self.run(f"SELECT count(*) FROM stage WHERE name IS NOT NULL AND ({IS_PLAIN}) IS NOT TRUE")  # noqa: S608
             # Whatever wrote these wrote more of the kind.
-            self._is_plain = not odd[0][0]
+            self._is_plain = not self.run("SELECT count(*) FROM stage WHERE name IS NOT NULL AND NOT is_plain")[0][0]
         if not self._is_plain:
             self._stage(reader(batch))
 
     def _stage(self, reader: str, numbers: Mapping[str, str] = ANY) -> None:
         # Not replaced, which would keep the last batch until this one is read.
         self.run("DROP TABLE IF EXISTS stage")
-        self.run(f"""
-            CREATE TEMP TABLE stage AS
-            SELECT *, hash(identifier, decorations) AS sent_by, columns IS NULL AND snapshot IS NULL AND diff IS NULL AS no_row
-            FROM (
-                SELECT name, coalesce(hostIdentifier, '') AS identifier, coalesce(decorations, '{{}}') AS decorations,
-                    {", ".join(f"{sql} AS {name}" for name, sql in {**numbers, **ROWS}.items())}, action, file_index AS file
-                FROM {reader})""")  # noqa: S608  # a reader of our own making
+        lines = f"""
+            SELECT name, coalesce(hostIdentifier, '') AS identifier, coalesce(decorations, '{{}}') AS decorations,
+                {", ".join(f"{sql} AS {name}" for name, sql in {**numbers, **ROWS}.items())}, action, file_index AS file
+            FROM {reader}"""  # noqa: S608  # a reader of our own making
+        self.run(f"CREATE TEMP TABLE stage AS {staged.gather(lines)}")
 
-    def _keep(self) -> int:
-        """Take what is staged into the tables; the lines that were staged."""
+    def _keep(self) -> None:
+        """Take what is staged into the tables."""
         self._name()
         # A quick hash will do: whoever could find two senders of one can as well call itself another host.
         self.run(f"""
-            CREATE OR REPLACE TEMP TABLE heard AS SELECT *, {staged.key("identifier || decorations")} AS sender
-            FROM (SELECT sent_by, min(identifier) AS identifier, min(decorations) AS decorations
-                FROM stage WHERE name IS NOT NULL GROUP BY sent_by)""")  # noqa: S608  # SQL of our own making
+            CREATE OR REPLACE TEMP TABLE heard AS
+            SELECT sent_by, identifier, decorations, {staged.key("identifier || decorations")} AS sender
+            FROM stage WHERE sent_by IS NOT NULL""")  # noqa: S608  # SQL of our own making
         self.run("INSERT INTO senders SELECT sender, identifier, decorations FROM heard ANTI JOIN senders USING (sender)")
-        has_events, has_snapshots, has_batches, lines = self.run(
-            "SELECT count(columns) > 0, count(snapshot) > 0, count(diff) > 0, count(*) FROM stage"
+        has_events, has_snapshots, has_batches = self.run(
+            "SELECT count(columns) > 0, count(snapshot) > 0, count(diff) > 0 FROM stage"
         )[0]
         if has_events:
             staged.take_events(self.run)
@@ -186,7 +192,6 @@ class DuckFiles:
             staged.take_snapshots(self.run)
         if has_batches:
             staged.take_batches(self.run)
-        return int(lines)
 
     def _name(self) -> None:
         """Learn what queries the names in the stage are."""
