@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Optional
 
@@ -38,7 +38,12 @@ class Ground:
     runs: ir.Table
     state: ir.Table
     usual_gap: int
-    resets: dict[str, int] = field(default_factory=dict)
+    began_anew: ir.Table
+
+    @cached_property
+    def resets(self) -> dict[str, int]:
+        """When osquery began anew, of the hosts where it did (states.resets)."""
+        return {row["host"]: row["reset_time"] for row in self.engine.fetch(self.began_anew)}
 
     @cached_property
     def normal(self) -> ir.Table:
@@ -72,18 +77,7 @@ def prepare(engine: Engine, names: Names, step: Callable[[str], None] = lambda _
     latest = engine.keep("latest", states.latest_snapshots(taken))
     read = results.filter(_.row_key.notnull() | (_.action == "empty"))
     state = engine.keep("state", states.state(read, runs, resets, latest, clocks))
-    return Ground(
-        engine,
-        names,
-        hosts,
-        now,
-        results,
-        batches,
-        runs,
-        state,
-        gap,
-        {row["host"]: row["reset_time"] for row in engine.fetch(resets)},
-    )
+    return Ground(engine, names, hosts, now, results, batches, runs, state, gap, resets)
 
 
 def usual_gap(engine: Engine, results: ir.Table, hosts: Collection[str]) -> int:

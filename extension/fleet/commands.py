@@ -8,7 +8,9 @@ import gc
 import json
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional
 
@@ -188,21 +190,25 @@ def load(sources: tuple[str, ...], into: Path, memory: str, folder: Optional[Pat
 
 
 def _document(sources: tuple[str, ...], engine: str, memory: str, folder: Optional[Path]) -> Document:
-    from extension.fleet.fleet_view import look
     from extension.fleet.open_engine import is_url, open_engine
-    from extension.fleet.report.document import document
 
     files, problems = ([Source(name, TABLE, "", 0) for name in sources], []) if is_url(engine) else _discovered(sources)
-    with _told_errors(), closing(open_engine(engine, _names(folder), memory)) as opened:
+    with _told_errors(), closing(open_engine(engine, _names(folder), memory)) as opened, ThreadPoolExecutor(1) as beside:
+        # Ibis takes as long to import as many a file to read.
+        imported = [beside.submit(import_module, f"extension.fleet.{name}") for name in ("fleet_view", "duck", "report.document")]
         with _progress(sum(source.size for source in files)) as advance:
             loaded = opened.load(files, advance)
         loaded.problems[:0] = problems
         if not opened.has_results():
             why = f"; {loaded.problems[0]}" if loaded.problems else ""
             raise CannotRunError(f"no result of osquery in what was read ({loaded.files} files, {loaded.lines} lines){why}")
-        opened.ready()
+        for each in imported:
+            each.result()
+        from extension.fleet.fleet_view import look
+        from extension.fleet.report.document import document
+
         with Console(stderr=True).status("") as status:
-            return document(look(opened, opened.names, status.update), loaded)
+            return document(look(opened.ready(), opened.names, status.update), loaded)
 
 
 @contextmanager
@@ -237,12 +243,12 @@ def _discovered(sources: tuple[str, ...]) -> tuple[list[Source], list[Problem]]:
 @contextmanager
 def _progress(total: int) -> Iterator[Callable[[int], None]]:
     """A bar on the terminal's standard error while files are read; nothing where there is none."""
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
-
     console = Console(stderr=True)
     if not console.is_terminal:
         yield lambda _done: None
         return
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
     with Progress(
         TextColumn("reading"), BarColumn(), DownloadColumn(), TimeRemainingColumn(), console=console, transient=True
     ) as bar:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -166,6 +167,7 @@ def _without_removed(ground: Ground) -> tuple[str, ...]:
     return tuple(row["query"] for row in suspects if ground.names.kind(row["query"]) == "")
 
 
+@functools.cache
 def _version(text: str) -> tuple[int, ...]:
     parts = map(whole_number, text.split("+")[0].split("-")[0].split("."))
     return tuple(part for part in parts if part is not None)

@@ -8,11 +8,11 @@ from typing import Any
 
 import ibis
 import ibis.expr.types as ir
+from ibis import duckdb as backend
 
 from extension.fleet.columns import COLUMNS, NARROW
-from extension.fleet.duck_files import MEMORY, DuckFiles
+from extension.fleet.duck_files import DuckFiles
 from extension.fleet.engines import texts
-from extension.fleet.names import Names
 from extension.fleet.reading import quoted
 
 _LOGGED = {"query": "string", "epoch": "int64", "counter": "int64", "unix_time": "int64", "action": "string", "row_key": "uint64"}
@@ -25,29 +25,26 @@ _SCHEMAS = {
 _TYPES = {"string": "VARCHAR", "int64": "BIGINT", "uint64": "UBIGINT", "boolean": "BOOLEAN"}
 
 
-class Duck(DuckFiles):
+class Duck:
     """DuckDB with the results of files in it, as engines.Engine asks."""
 
     name = "DuckDB"
     _knows_hosts = False
 
-    def __init__(self, names: Names, memory: str = MEMORY) -> None:
-        super().__init__(names, memory)
-        self.ibis = ibis.duckdb.from_connection(self.connection)
+    def __init__(self, files: DuckFiles) -> None:
+        self.files = files
+        self._compiler = backend.from_connection(files.connection)
         # Told rather than asked for: Ibis reads the names of a type of ten thousand hosts one by one.
         self._schemas = dict(_SCHEMAS)
-
-    def ready(self) -> None:
-        """Make the tables of the contract from what was loaded."""
         # Joined and counted by number, read as the names that they stand for.
-        self.run("""
+        self.files.begin("""
             CREATE TYPE query_names AS ENUM (SELECT query FROM queries ORDER BY number);
             CREATE VIEW numbered AS SELECT number, query::query_names AS query FROM queries;
             CREATE VIEW logged AS SELECT * EXCLUDE (number) FROM told JOIN numbered USING (number)""")
         parts = [self._widen("wide", COLUMNS, f"query NOT IN ({', '.join(map(quoted, NARROW))})")]
         parts += [self._widen(query, columns, f"query = {quoted(query)}") for query, columns in NARROW.items()]
-        self.run(f"CREATE OR REPLACE VIEW rows AS {' UNION ALL '.join(parts)}")
-        self.run("""
+        self.files.begin(f"CREATE OR REPLACE VIEW rows AS {' UNION ALL '.join(parts)}")
+        self.files.begin("""
             CREATE OR REPLACE TABLE spans AS
             SELECT sender, min(unix_time) AS first_time, max(unix_time) AS last_time, count(*) AS lines
             FROM told GROUP BY sender""")
@@ -56,24 +53,20 @@ class Duck(DuckFiles):
         """Keep these columns of the queries that the condition names in a table; SQL of its rows with all columns."""
         structure = json.dumps(dict.fromkeys(columns, "VARCHAR"))
         chosen = ", ".join(f"coalesce(c.{name}, '') AS {name}" for name in columns)
-        self.run(f"""
+        self.files.begin(f"""
             CREATE OR REPLACE TABLE "rows of {table}" AS SELECT query, row_key, {chosen}
             FROM (SELECT number, row_key, json_transform(row_json, '{structure}') AS c FROM contents)
             JOIN numbered USING (number) WHERE number IN (SELECT number FROM queries WHERE {condition})""")  # noqa: S608
         every = ", ".join(name if name in columns else f"'' AS {name}" for name in COLUMNS)
         return f'SELECT query, row_key, {every} FROM "rows of {table}"'  # noqa: S608  # names of our own
 
-    def has_results(self) -> bool:
-        """Whether anything was loaded."""
-        return bool(self.run("SELECT count(*) FROM told")[0][0])
-
     def table(self, name: str) -> ir.Table:
         """A table of the database."""
         return ibis.table(self._schemas[name], name=name)
 
     def keep(self, name: str, expression: ir.Table) -> ir.Table:
-        """The expression's result as a table of the database."""
-        self.run(f'CREATE OR REPLACE TABLE "{name}" AS {self.ibis.compile(expression)}')  # names of our own
+        """The expression's result as a table of the database, which is worked out while Python goes on."""
+        self.files.begin(f'CREATE OR REPLACE TABLE "{name}" AS {self._compiler.compile(expression)}')  # names of our own
         self._schemas[name] = expression.schema()
         return self.table(name)
 
@@ -81,23 +74,25 @@ class Duck(DuckFiles):
         """A table made of rows of Python's."""
         values = [list(column) for column in zip(*rows)] if rows else [[] for _ in columns]
         if "host" in columns and not self._knows_hosts:
-            self.run("CREATE TYPE hosts AS ENUM (SELECT DISTINCT unnest(?::VARCHAR[]))", [values[list(columns).index("host")]])
+            self.files.begin(
+                "CREATE TYPE hosts AS ENUM (SELECT DISTINCT unnest(?::VARCHAR[]))", [values[list(columns).index("host")]]
+            )
             self._knows_hosts = True
         kinds = {column: "hosts" if column == "host" else _TYPES[kind] for column, kind in columns.items()}
         chosen = ", ".join(f'unnest(?::{kind}[]) AS "{column}"' for column, kind in kinds.items())
-        self.run(f'CREATE OR REPLACE TABLE "{name}" AS SELECT {chosen}', values)  # names of our own
+        self.files.begin(f'CREATE OR REPLACE TABLE "{name}" AS SELECT {chosen}', values)  # names of our own
         self._schemas[name] = ibis.schema(columns)
         return self.table(name)
 
     def fetch(self, expression: ir.Table) -> list[dict[str, Any]]:
         """The rows of a small table."""
         names = expression.columns
-        return [dict(zip(names, row)) for row in self.run(str(self.ibis.compile(expression)))]
+        return [dict(zip(names, row)) for row in self.files.run(str(self._compiler.compile(expression)))]
 
     def rows_of(self, state: ir.Table) -> list[tuple[str, str, int, dict[str, str]]]:
         """(host, query, first time, all columns) of the rows that a small part of the state names."""
         self.keep("wanted", state)
-        told = self.run("""
+        told = self.files.run("""
             SELECT host, query, first_time, row_json
             FROM wanted JOIN numbered USING (query) JOIN contents USING (number, row_key)""")
         return sorted(

@@ -9,22 +9,27 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 
 from extension.fleet import staged
 from extension.fleet.lines import Reading, rewrite
 from extension.fleet.names import Names
-from extension.fleet.reading import ANY, IS_PLAIN, JSON, PLAIN, ROWS, TEXT, Loaded, batches, paths, quoted, reader
+from extension.fleet.reading import ANY, JSON, PLAIN, ROWS, TEXT, Loaded, batches, paths, quoted, reader
 from extension.fleet.sources import DOCUMENT, LINES, PARQUET, Problem, Source
 
+if TYPE_CHECKING:
+    from extension.fleet.duck import Duck
+
 MEMORY = "1GB"
+_Rows = list[tuple[Any, ...]]
 
 
 class DuckFiles:
-    """One database in a temporary folder of its own, gone after `close`."""
+    """One database in a temporary folder of its own, gone after `close`; a thread of its own runs all statements in order."""
 
     def __init__(self, names: Names, memory: str = MEMORY) -> None:
         self.names = names
@@ -35,6 +40,8 @@ class DuckFiles:
         except duckdb.Error:
             shutil.rmtree(self.folder, ignore_errors=True)
             raise
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="duckdb")
+        self._begun: list[Future[_Rows]] = []
         self._keeper: Callable[[], None] = self._keep
         self._is_plain = True
         self.run("""
@@ -48,14 +55,36 @@ class DuckFiles:
             )""")
 
     def close(self) -> None:
-        """Close the database and remove its folder."""
+        """Close the database and remove its folder; a statement that is still running is ended."""
+        self.connection.interrupt()
+        self._worker.shutdown(cancel_futures=True)
         self.connection.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def run(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    def begin(self, sql: str, values: Sequence[Any] = ()) -> None:
+        """Have a statement run after those before it, and do not wait for it; `run` tells what went wrong with it."""
+        self._begun.append(self._worker.submit(self._execute, sql, values))
+
+    def run(self, sql: str, values: Sequence[Any] = ()) -> _Rows:
         """The rows of a statement."""
-        rows: list[tuple[Any, ...]] = self.connection.execute(sql, list(values) or None).fetchall()
+        self.begin(sql, values)
+        begun, self._begun = self._begun, []
+        return [each.result() for each in begun][-1]
+
+    def _execute(self, sql: str, values: Sequence[Any]) -> _Rows:
+        rows: _Rows = self.connection.execute(sql, list(values) or None).fetchall()
         return rows
+
+    def has_results(self) -> bool:
+        """Whether anything was loaded."""
+        return bool(self.run("SELECT count(*) FROM told")[0][0])
+
+    def ready(self) -> Duck:
+        """The engine, with the tables of its contract made from what was loaded."""
+        # Ibis takes as long to import as many a file to read.
+        from extension.fleet.duck import Duck
+
+        return Duck(self)
 
     def load(self, sources: Iterable[Source], progress: Callable[[int], None] = lambda _: None) -> Loaded:
         """Read files, telling `progress` the bytes done after each batch; a broken file or line stops nothing."""
@@ -110,8 +139,9 @@ class DuckFiles:
                     self._stage_lines(rest)
         except (duckdb.Error, ValueError) as error:
             if len(batch) > 1:
-                for source in batch:
-                    self._batch([source], loaded)
+                half = len(batch) // 2
+                self._batch(batch[:half], loaded)
+                self._batch(batch[half:], loaded)
             elif batch[0].form == LINES and "://" not in batch[0].path:
                 self._slowly(batch[0], loaded)
             else:

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Protocol
 
-import ibis.expr.types as ir
+from extension.fleet.names import Names
+from extension.fleet.reading import Loaded
+from extension.fleet.sources import Source
+
+if TYPE_CHECKING:
+    # Whatever reads the results needs no Ibis yet.
+    import ibis.expr.types as ir
 
 
 class Engine(Protocol):
@@ -35,6 +42,28 @@ class Engine(Protocol):
 
     def rows_of(self, state: ir.Table) -> list[tuple[str, str, int, dict[str, str]]]:
         """(host, query, first time, all columns) of the rows that a small part of the state names."""
+        ...
+
+
+class Results(Protocol):
+    """Reads sources into an engine."""
+
+    names: Names
+
+    def load(self, sources: Iterable[Source], progress: Callable[[int], None] = ...) -> Loaded:
+        """Read sources, telling `progress` how much of them is done."""
+        ...
+
+    def has_results(self) -> bool:
+        """Whether anything was loaded."""
+        ...
+
+    def ready(self) -> Engine:
+        """The engine, with the tables of its contract made from what was loaded."""
+        ...
+
+    def close(self) -> None:
+        """End it, and with it the engine."""
         ...
 
 

@@ -15,7 +15,7 @@ from extension.fleet.incidents import HostIncident, host_incidents
 from extension.fleet.logins import Login, addresses, logins
 from extension.fleet.names import Names
 from extension.fleet.next_hosts import Next, next_hosts
-from extension.fleet.rare import Rarity, rare
+from extension.fleet.rare import Rarity, rare, stacked
 from extension.fleet.roles import roles
 from extension.fleet.shared_things import Shared, bonds, clean_hosts
 
@@ -46,6 +46,8 @@ class FleetView:
 def look(engine: Engine, names: Names, step: Callable[[str], None] = lambda _: None, now: Optional[int] = None) -> FleetView:
     """Answer everything about the results in the engine, telling `step` what is being done."""
     ground = prepare(engine, names, step, now)
+    # Asked first, since Ibis takes longest over it, and the state is still being worked out.
+    stacks = stacked(ground)
     step("coverage")
     covered = coverage(ground)
     step("incidents")
@@ -63,7 +65,7 @@ def look(engine: Engine, names: Names, step: Callable[[str], None] = lambda _: N
     following = next_hosts(ground, found, compromised - alone, inside)
     step("rare")
     kinds = roles(ground)
-    rarities = rare(ground, kinds, compromised)
+    rarities = rare(ground, stacks, kinds, compromised)
     return FleetView(
         ground, covered, tuple(incidents), compromised, tuple(found), tuple(alike), tuple(rarities), tuple(following),
         tuple(outside), kinds,

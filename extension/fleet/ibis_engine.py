@@ -64,8 +64,8 @@ class IbisEngine:
         with self._asked():
             return self._raw is not None and bool(self._raw.limit(1).count().execute())
 
-    def ready(self) -> None:
-        """Make the tables of the contract from what was loaded: a host there is a sender here."""
+    def ready(self) -> IbisEngine:
+        """The engine, with the tables of its contract made from what was loaded: a host there is a sender here."""
         assert self._raw is not None
         raw = self._raw.rename(sender="host")
         told = raw.filter(_.row_key.notnull())
@@ -76,6 +76,7 @@ class IbisEngine:
         self._tables["contents"] = told.group_by("query", "row_key").agg(columns=_["columns"].arbitrary())
         columns = {column: told["columns"].get(column, "") for column in COLUMNS}
         self._tables["rows"] = self.keep("rows", told.select("query", "row_key", **columns).distinct())
+        return self
 
     def table(self, name: str) -> ir.Table:
         """A table by its name."""

@@ -36,8 +36,9 @@ def addresses(ground: Ground) -> dict[str, str]:
             owners[plain(row["local_address"])].add(row["host"])
     for host in ground.hosts.values():
         for name in ("ip", "ip_address", "primary_ip", "address"):
-            if is_own(host.decorations.get(name, "")):
-                owners[plain(host.decorations[name])].add(host.key)
+            address = host.decorations.get(name)
+            if address and is_own(address):
+                owners[plain(address)].add(host.key)
         # Where sshd looks up names, wtmp has those.
         for name in host.names:
             short = short_name(name)
@@ -48,9 +49,6 @@ def addresses(ground: Ground) -> dict[str, str]:
 
 def is_own(text: str) -> bool:
     """Whether the text is an address that a host can be reached by."""
-    # Most hosts' decorations have none.
-    if not text:
-        return False
     try:
         address = ipaddress.ip_address(plain(text))
     except ValueError:

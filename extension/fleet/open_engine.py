@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Union
+from typing import TYPE_CHECKING
 
 from extension.fleet.names import Names
 
 if TYPE_CHECKING:
-    from extension.fleet.duck import Duck
-    from extension.fleet.ibis_engine import IbisEngine
-    from extension.fleet.spark import Spark
+    from extension.fleet.duck_files import DuckFiles
+    from extension.fleet.engines import Results
 
 
 class EngineRefusedError(Exception):
@@ -21,8 +20,8 @@ def is_url(name: str) -> bool:
     return "://" in name and not name.startswith("spark://")
 
 
-def open_engine(name: str, names: Names, memory: str) -> Union[Duck, Spark, IbisEngine]:
-    """The engine by its name: duckdb, spark (of this machine), spark://HOST:PORT or a URL; EngineRefusedError for another."""
+def open_engine(name: str, names: Names, memory: str) -> Results:
+    """What reads for an engine: duckdb, spark (of this machine), spark://HOST:PORT or a URL; EngineRefusedError for another."""
     if name == "duckdb":
         return open_duck(names, memory)
     if name == "spark" or name.startswith(("spark://", "local[")):
@@ -36,13 +35,13 @@ def open_engine(name: str, names: Names, memory: str) -> Union[Duck, Spark, Ibis
     raise EngineRefusedError(f"no engine {name!r}; there are duckdb, spark, spark://HOST:PORT and the URLs of Ibis's backends")
 
 
-def open_duck(names: Names, memory: str) -> Duck:
+def open_duck(names: Names, memory: str) -> DuckFiles:
     """DuckDB with so much memory; EngineRefusedError where it does not start with that."""
     import duckdb
 
-    from extension.fleet.duck import Duck
+    from extension.fleet.duck_files import DuckFiles
 
     try:
-        return Duck(names, memory)
+        return DuckFiles(names, memory)
     except duckdb.Error as error:
         raise EngineRefusedError(f"--memory {memory}: {str(error).splitlines()[0]}") from None

@@ -11,7 +11,7 @@ import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import ibis
 import ibis.expr.types as ir
@@ -100,15 +100,31 @@ def _joined(parts: list[ir.StringValue]) -> ir.StringValue:
     return text
 
 
-def rare(ground: Ground, roles: dict[str, str], infected: Collection[str]) -> list[Rarity]:
-    """The rarities, what calls most for a look first; hosts with an incident are told elsewhere and left out."""
+class Stacked(NamedTuple):
+    """What is stacked, kept in the engine: `things` of stackable with the thing that a row is (query, thing), and who has which.
+
+    `edges` has a row for each row of a host, `pairs` host, query and thing once.
+    """
+
+    things: ir.Table
+    edges: ir.Table
+    pairs: ir.Table
+
+
+def stacked(ground: Ground) -> Stacked:
+    """Stack the inventories."""
     rows = stackable(ground.engine.table("rows"), ground.names.stacked(), ground.normal)
     # Of a query's rows with one text the first stands for all: numbers are sooner counted than texts.
     first = _.row_key.min().over(ibis.window(group_by=["query", "text"]))
     things = ground.engine.keep("stackable", rows.mutate(thing=first))
     edges = ground.state.join(things, ["query", "row_key"])
     # Distinct pairs are counted, since what Ibis calls nunique is an estimate on some engines.
-    pairs = ground.engine.keep("stacked", edges.select("host", "query", "thing").distinct())
+    return Stacked(things, edges, ground.engine.keep("stacked", edges.select("host", "query", "thing").distinct()))
+
+
+def rare(ground: Ground, stacks: Stacked, roles: dict[str, str], infected: Collection[str]) -> list[Rarity]:
+    """The rarities, what calls most for a look first; hosts with an incident are told elsewhere and left out."""
+    things, edges, pairs = stacks
     # A query without rows is not logged: who reports any of them reports all.
     by_query = pairs.select("host", "query").distinct().group_by("query").agg(hosts=_.count())
     reporting = max((row["hosts"] for row in ground.engine.fetch(by_query)), default=0)
@@ -144,8 +160,8 @@ def rare(ground: Ground, roles: dict[str, str], infected: Collection[str]) -> li
             by_hosts[frozenset(holders)].append(thing)
     found = []
     sizes = _sizes(ground, roles)
-    for together, things in by_hosts.items():
-        found.append(_rarity(ground, sorted(together), [(thing, by_thing[thing]) for thing in things], roles, sizes, reporting))
+    for together, listed in by_hosts.items():
+        found.append(_rarity(ground, sorted(together), [(thing, by_thing[thing]) for thing in listed], roles, sizes, reporting))
     return sorted(found, key=lambda each: (-each.score, each.things[0].kind, each.things[0].text))
 
 

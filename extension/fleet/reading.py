@@ -8,7 +8,7 @@ from typing import Optional
 
 from extension.fleet.sources import PARQUET, Problem, Source
 
-_BATCH = 1024 * 1024 * 1024
+_BATCH = 2 * 1024 * 1024 * 1024
 # Packed, so many bytes of log are about one batch.
 _PACKING = 12
 TEXT = ("name", "hostIdentifier", "unixTime", "calendarTime", "epoch", "counter", "action")
@@ -62,13 +62,18 @@ class Loaded:
 
 def reader(batch: Sequence[Source], is_plain: bool = False) -> str:
     """The table function that reads files of lines, packed in one way; plain ones have whole numbers only, or NULL."""
-    packed = batch[0].packed or "uncompressed"
     kinds = {name: "BIGINT" if is_plain and name in NUMBERS else "VARCHAR" for name in TEXT} | dict.fromkeys(JSON, "JSON")
     columns = "{" + ", ".join(f"'{name}': '{kind}'" for name, kind in kinds.items()) + "}"
     return (
         f"read_json({paths(batch)}, format = 'newline_delimited', columns = {columns}, ignore_errors = true, "
-        f"compression = '{packed}')"
+        f"compression = '{_compression(batch[0])}')"
     )
+
+
+def _compression(source: Source) -> str:
+    """What DuckDB is told of how a file is packed: nothing where the file's name says it."""
+    named = {".gz": "gzip", ".zst": "zstd"}.get(source.path[source.path.rfind(".") :], "")
+    return "auto_detect" if source.packed == named else source.packed or "uncompressed"
 
 
 def paths(batch: Sequence[Source]) -> str:
@@ -82,17 +87,21 @@ def quoted(text: str) -> str:
 
 
 def batches(sources: Iterable[Source]) -> Iterable[list[Source]]:
-    """Files of one form together, so many that a batch fits into memory."""
+    """Files that one reader reads together, so many that a batch is not long to wait for."""
     batch: list[Source] = []
     size = 0
     key: Optional[tuple[str, str]] = None
-    for source in sorted(sources, key=lambda each: (each.form, each.packed)):
+    for source in sorted(sources, key=_reader):
         weight = source.size * (_PACKING if source.packed or source.form == PARQUET else 1)
-        if batch and (key != (source.form, source.packed) or size + weight > _BATCH):
+        if batch and (key != _reader(source) or size + weight > _BATCH):
             yield batch
             batch, size = [], 0
         batch.append(source)
         size += weight
-        key = (source.form, source.packed)
+        key = _reader(source)
     if batch:
         yield batch
+
+
+def _reader(source: Source) -> tuple[str, str]:
+    return source.form, _compression(source)

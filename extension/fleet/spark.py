@@ -98,8 +98,8 @@ class Spark:
         """Whether anything was loaded."""
         return self._lines > 0
 
-    def ready(self) -> None:
-        """Make the tables of the contract from what was loaded."""
+    def ready(self) -> Spark:
+        """The engine, with the tables of its contract made from what was loaded."""
         logged = [row["name"] for row in self._rows("SELECT DISTINCT name FROM staged WHERE name IS NOT NULL")]
         bare = [(name, self.names.bare(name)) for name in logged]
         self.take(
@@ -128,6 +128,7 @@ class Spark:
         columns = ", ".join(f"coalesce(c.{name}, '') AS {name}" for name in COLUMNS)
         parsed = f"SELECT query, row_key, from_json(row_json, '{structure}') AS c FROM contents"  # noqa: S608
         self._keep("rows", f"SELECT query, row_key, {columns} FROM ({parsed})")  # noqa: S608
+        return self
 
     def table(self, name: str) -> ir.Table:
         """A table of the session."""

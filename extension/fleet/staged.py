@@ -71,15 +71,16 @@ def take_snapshots(run: Run) -> None:
                 snapshot LIKE '[{{%' OR json_array_length(snapshot) > 0 AS has_rows
             FROM {_NAMED} WHERE snapshot IS NOT NULL) {_HEARD}""")  # noqa: S608
     run("""
-        INSERT INTO told SELECT sender, number, epoch, counter, unix_time, CASE WHEN has_rows THEN 'snapshot' ELSE 'empty' END, NULL
-        FROM taken""")
+        INSERT INTO told
+        SELECT sender, number, epoch, counter, unix_time, CASE WHEN has_rows THEN 'snapshot' ELSE 'empty' END, NULL FROM taken""")
     run("""
         CREATE OR REPLACE TEMP TABLE sent AS
         WITH ends AS (
             SELECT sender, number, unnest([first_time, last_time]) AS unix_time FROM (
                 SELECT sender, number, min(unix_time) AS first_time, max(unix_time) AS last_time
                 FROM taken WHERE is_read GROUP BY ALL))
-        SELECT body_number, sender, epoch, counter, unix_time FROM taken SEMI JOIN ends USING (sender, number, unix_time) WHERE is_read""")
+        SELECT body_number, sender, epoch, counter, unix_time
+        FROM taken SEMI JOIN ends USING (sender, number, unix_time) WHERE is_read""")
     run(f"""
         CREATE OR REPLACE TEMP TABLE bodies AS SELECT stage.rowid AS body_number, number, is_read, snapshot AS body
         FROM {_NAMED} WHERE snapshot IS NOT NULL AND stage.rowid IN (SELECT body_number FROM sent)""")  # noqa: S608

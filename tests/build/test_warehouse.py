@@ -14,7 +14,7 @@ import duckdb
 import sqlglot
 
 from build import warehouse
-from extension.fleet.duck import Duck
+from extension.fleet.duck_files import DuckFiles
 from extension.fleet.fleet_view import look
 from extension.fleet.names import Names
 from extension.fleet.sources import discover
@@ -38,21 +38,21 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Rows]:
     folder = tmp_path_factory.mktemp("warehouse")
     hosts, truth = fleet(60, 7)
     write(folder / "logs", hosts, 7, truth, beat=43200)
-    engine = Duck(Names.of(load_pack(shipped_pack())))
+    results = DuckFiles(Names.of(load_pack(shipped_pack())))
     try:
-        engine.load(discover([str(folder / "logs" / "*.log*")])[0])
-        engine.ready()
-        ground = look(engine, engine.names).ground
+        results.load(discover([str(folder / "logs" / "*.log*")])[0])
+        engine = results.ready()
+        ground = look(engine, results.names).ground
         state = engine.fetch(ground.state.group_by("host", "query").agg(rows=ground.state.count()))
         # Spark unpacks by libraries of the machine's own.
-        engine.run(f"""
+        results.run(f"""
             COPY (SELECT host::VARCHAR AS host, query::VARCHAR AS query, epoch, counter, unix_time, action::VARCHAR AS action,
                     row_key::VARCHAR AS row_key, row_json::VARCHAR AS text
                 FROM told JOIN numbered USING (number) JOIN owners USING (sender) LEFT JOIN contents USING (number, row_key)
                 WHERE row_key IS NOT NULL OR action = 'empty')
             TO '{folder}/raw.parquet' (FORMAT parquet, COMPRESSION uncompressed)""")
     finally:
-        engine.close()
+        results.close()
     return folder / "raw.parquet", sorted((row["host"], row["query"], row["rows"]) for row in state)
 
 

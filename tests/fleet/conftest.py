@@ -56,20 +56,19 @@ def report(simulated: tuple[Path, Truth], names: Names) -> Document:
 def grounded(tmp_path: Path, names: Names) -> Iterator[Callable[..., Ground]]:
     """The state of lines (dicts or texts) that are written into one file, in the order given."""
     from extension.fleet.answers import prepare
-    from extension.fleet.duck import Duck
+    from extension.fleet.duck_files import DuckFiles
     from extension.fleet.sources import discover
 
-    engines = []
+    opened = []
 
     def make(*lines: Any) -> Ground:
-        path = tmp_path / f"osqueryd.results.log.{len(engines) + 1}"
+        path = tmp_path / f"osqueryd.results.log.{len(opened) + 1}"
         path.write_text("".join((line if isinstance(line, str) else json.dumps(line)) + "\n" for line in lines))
-        engine = Duck(names)
-        engines.append(engine)
-        engine.load(discover([str(path)])[0])
-        engine.ready()
-        return prepare(engine, names)
+        results = DuckFiles(names)
+        opened.append(results)
+        results.load(discover([str(path)])[0])
+        return prepare(results.ready(), names)
 
     yield make
-    for engine in engines:
-        engine.close()
+    for results in opened:
+        results.close()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from extension.fleet.answers import Ground
-from extension.fleet.duck import Duck
+from extension.fleet.duck_files import DuckFiles
 from extension.fleet.fleet_view import FleetView, look
 from extension.fleet.names import Names
 from extension.fleet.report.document import Document, document
@@ -16,15 +16,14 @@ from extension.fleet.sources import discover
 
 def looked_at(sources: list[str], names: Names) -> tuple[FleetView, Document]:
     """The answers about these sources, and their document."""
-    engine = Duck(names)
+    results = DuckFiles(names)
     try:
         files, _problems = discover(sources)
-        loaded = engine.load(files)
-        engine.ready()
-        view = look(engine, names)
+        loaded = results.load(files)
+        view = look(results.ready(), names)
         return view, document(view, loaded)
     finally:
-        engine.close()
+        results.close()
 
 
 def line(query: str, counter: int, time: int, action: str, host: str = "h", epoch: int = 0, **columns: str) -> dict[str, Any]:

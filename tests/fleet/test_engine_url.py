@@ -10,7 +10,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from extension.fleet.duck import Duck
+from extension.fleet.duck_files import DuckFiles
 from extension.fleet.fleet_view import look
 from extension.fleet.ibis_engine import IbisEngine
 from extension.fleet.names import Names
@@ -24,19 +24,18 @@ from tests.fleet.simulate import SAMPLE
 def told(tmp_path_factory: pytest.TempPathFactory, names: Names) -> tuple[Path, Document]:
     """A database with the sample's results as a warehouse has them, and the report on the sample's files."""
     path = tmp_path_factory.mktemp("database") / "warehouse.duckdb"
-    engine = Duck(names)
+    results = DuckFiles(names)
     try:
-        loaded = engine.load(discover([str(SAMPLE)])[0])
-        engine.ready()
-        report = document(look(engine, names), loaded)
-        engine.run(f"ATTACH '{path}' AS warehouse")
-        engine.run("""
+        loaded = results.load(discover([str(SAMPLE)])[0])
+        report = document(look(results.ready(), names), loaded)
+        results.run(f"ATTACH '{path}' AS warehouse")
+        results.run("""
             CREATE TABLE warehouse.osquery_results AS
             SELECT host::VARCHAR AS host, query::VARCHAR AS query, epoch, counter, unix_time, action::VARCHAR AS action,
                 row_key::VARCHAR AS row_key, from_json(row_json, '"MAP(VARCHAR, VARCHAR)"') AS columns
             FROM told JOIN numbered USING (number) JOIN owners USING (sender) LEFT JOIN contents USING (number, row_key)""")
     finally:
-        engine.close()
+        results.close()
     return path, report
 
 
@@ -45,8 +44,7 @@ def test_the_campaigns_are_those_of_the_files(told: tuple[Path, Document], names
     assert isinstance(engine, IbisEngine)
     try:
         loaded = engine.load([Source("osquery_results", TABLE, "", 0)])
-        engine.ready()
-        report = document(look(engine, names), loaded)
+        report = document(look(engine.ready(), names), loaded)
     finally:
         engine.close()
     assert [sorted(host["key"] for host in one["hosts"]) for one in report["campaigns"]] == [

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from extension.fleet.duck import Duck
+from extension.fleet.duck_files import DuckFiles
 from extension.fleet.load import NoDataSetError, load
 from extension.fleet.names import Names
 from extension.fleet.reading import Loaded
@@ -22,7 +22,7 @@ OTHER = json.dumps(line("kernel_modules", 1, T + 1, "added", module="b"))
 
 
 def _loaded(names: Names, *paths: Path) -> tuple[Loaded, list[str]]:
-    engine = Duck(names)
+    engine = DuckFiles(names)
     try:
         loaded = engine.load(discover(map(str, paths))[0])
         rows = engine.run("SELECT row_json->>'module' FROM told JOIN contents USING (number, row_key) ORDER BY 1")
@@ -116,7 +116,7 @@ def test_the_same_file_twice_changes_nothing_in_a_data_set(tmp_path: Path, names
     log, copy, data = tmp_path / "a.log", tmp_path / "b.log", tmp_path / "data"
     log.write_text(f"{GOOD}\nbroken\n{OTHER}\n")
     copy.write_text(log.read_text())
-    engine = Duck(names)
+    engine = DuckFiles(names)
     try:
         first, known = load(engine, discover([str(log)])[0], data)
         assert (first.lines, first.broken, known) == (3, 1, 0)
@@ -132,7 +132,7 @@ def test_the_same_file_twice_changes_nothing_in_a_data_set(tmp_path: Path, names
 
 def test_a_folder_of_other_things_is_no_data_set(tmp_path: Path, names: Names) -> None:
     (tmp_path / "letters.txt").write_text("dear all")
-    engine = Duck(names)
+    engine = DuckFiles(names)
     try:
         with pytest.raises(NoDataSetError, match="neither empty nor a data set"):
             load(engine, [], tmp_path)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from extension.fleet.duck import Duck
-from extension.fleet.engines import Engine
+from extension.fleet.duck_files import DuckFiles
+from extension.fleet.engines import Results
 from extension.fleet.fleet_view import look
 from extension.fleet.names import Names
 from extension.fleet.report.document import Document, document
@@ -15,18 +15,17 @@ from tests.fleet.simulate import SAMPLE
 pytest.importorskip("pyspark", reason="pyspark is half a gigabyte and needs Java 17: pip install 'minehunt[spark]'")
 
 
-def _report(engine: Engine, names: Names) -> Document:
+def _report(results: Results, names: Names) -> Document:
     try:
-        loaded = engine.load(discover([str(SAMPLE)])[0])
-        engine.ready()
-        return document(look(engine, names), loaded)
+        loaded = results.load(discover([str(SAMPLE)])[0])
+        return document(look(results.ready(), names), loaded)
     finally:
-        engine.close()
+        results.close()
 
 
 def test_both_engines_say_the_same(names: Names) -> None:
     from extension.fleet.spark import Spark
 
-    spark, duck = _report(Spark(names, "local[2]"), names), _report(Duck(names), names)
+    spark, duck = _report(Spark(names, "local[2]"), names), _report(DuckFiles(names), names)
     assert {**spark, "engine": ""} == {**duck, "engine": ""}
     assert len(spark["campaigns"]) == 5

@@ -225,12 +225,9 @@ def _rarity(one: Rarity) -> Document:
 def _clean(value: Any, known: dict[str, str]) -> Any:
     """The value with its texts cleaned; `known` are those that were, since most are said of many hosts."""
     if isinstance(value, str):
-        cleaned = known.get(value)
-        if cleaned is None:
-            cleaned = known[value] = clean_text(value)
-        return cleaned
-    if isinstance(value, list):
-        return [_clean(each, known) for each in value]
+        return known.get(value) or known.setdefault(value, clean_text(value))
     if isinstance(value, dict):
-        return {_clean(key, known): _clean(each, known) for key, each in value.items()}
+        return {known.get(key) or _clean(key, known): _clean(each, known) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_clean(each, known) for each in value] if value else value
     return value
