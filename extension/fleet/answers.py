@@ -33,6 +33,7 @@ class Ground:
     names: Names
     hosts: dict[str, Host]
     now: int
+    rows: ir.Table
     results: ir.Table
     batches: ir.Table
     runs: ir.Table
@@ -48,9 +49,8 @@ class Ground:
     @cached_property
     def normal(self) -> ir.Table:
         """(text, normal) of the texts in inventories (normalise.normal_texts)."""
-        rows = self.engine.table("rows")
         schemes = naming_schemes(name for host in self.hosts.values() for name in host.names)
-        return self.engine.keep("normal", normal_texts(rows.filter(_.query.isin(list(self.names.stacked()))), schemes))
+        return self.engine.keep("normal", normal_texts(self.rows.filter(_.query.isin(list(self.names.stacked()))), schemes))
 
     def of_kind(self, *kinds: str) -> ir.Table:
         """The state of the queries of these kinds."""
@@ -61,6 +61,8 @@ def prepare(engine: Engine, names: Names, step: Callable[[str], None] = lambda _
     """Tell hosts apart and reconstruct the state; `step` is told what is being done."""
     step("hosts")
     senders = engine.fetch(engine.table("senders").join(engine.table("spans"), "sender"))
+    # Asked for before it is needed: an engine may make it while hosts are told apart.
+    rows = engine.table("rows")
     hosts = identify(_sender(row) for row in senders)
     now = now or fleet_now(hosts.values(), time.time())
     keys = [(sender, host.key) for host in hosts.values() for sender in host.senders]
@@ -77,7 +79,7 @@ def prepare(engine: Engine, names: Names, step: Callable[[str], None] = lambda _
     latest = engine.keep("latest", states.latest_snapshots(taken))
     read = results.filter(_.row_key.notnull() | (_.action == "empty"))
     state = engine.keep("state", states.state(read, runs, resets, latest, clocks))
-    return Ground(engine, names, hosts, now, results, batches, runs, state, gap, resets)
+    return Ground(engine, names, hosts, now, rows, results, batches, runs, state, gap, resets)
 
 
 def usual_gap(engine: Engine, results: ir.Table, hosts: Collection[str]) -> int:
@@ -114,6 +116,6 @@ def decorations(text: Optional[str]) -> dict[str, str]:
     return {str(key): str(value) for key, value in loaded.items()} if isinstance(loaded, dict) else {}
 
 
-def with_rows(ground: Ground, state: ir.Table) -> ir.Table:
-    """A part of the state with the columns of its rows."""
-    return state.join(ground.engine.table("rows"), ["query", "row_key"])
+def with_rows(ground: Ground, state: ir.Table, *columns: str) -> ir.Table:
+    """A part of the state with these columns of its rows; Ibis goes through each column of each join by itself."""
+    return state.join(ground.rows.select("query", "row_key", *columns), ["query", "row_key"])

@@ -53,6 +53,9 @@ class _Fleet(click.Group):
             raise CannotRunError(f"the fleet view needs {lacks}: pip install 'minehunt[{extra}]'{version}") from None
         finally:
             if is_collecting:
+                # All is old now: what begins to look for cycles again begins with what is new.
+                gc.freeze()
+                gc.unfreeze()
                 gc.enable()
 
 
@@ -207,8 +210,8 @@ def _document(sources: tuple[str, ...], engine: str, memory: str, folder: Option
         from extension.fleet.fleet_view import look
         from extension.fleet.report.document import document
 
-        with Console(stderr=True).status("") as status:
-            return document(look(opened.ready(), opened.names, status.update), loaded)
+        with _steps() as step:
+            return document(look(opened.ready(), opened.names, step), loaded)
 
 
 @contextmanager
@@ -254,6 +257,17 @@ def _progress(total: int) -> Iterator[Callable[[int], None]]:
     ) as bar:
         task = bar.add_task("reading", total=total)
         yield lambda done: bar.update(task, completed=done)
+
+
+@contextmanager
+def _steps() -> Iterator[Callable[[str], None]]:
+    """What is being done, on the terminal's standard error; nothing where there is none."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda _step: None
+        return
+    with console.status("") as status:
+        yield status.update
 
 
 def _render(document: Document, form: str, lang: str) -> str:

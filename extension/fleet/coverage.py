@@ -107,7 +107,7 @@ def _learn_versions(ground: Ground) -> None:
     """Take minehunt's version from its heartbeat where a host's decorations do not tell it."""
     untold = {key for key, host in ground.hosts.items() if not host.version}
     if untold:
-        rows = with_rows(ground, ground.state.filter(_.query == LOADED)).filter(_.version != "")
+        rows = with_rows(ground, ground.state.filter(_.query == LOADED), "version").filter(_.version != "")
         for row in ground.engine.fetch(rows.select("host", "version").distinct().order_by(["host", "version"])):
             if row["host"] in untold:
                 host = ground.hosts[row["host"]]
@@ -140,8 +140,9 @@ def _lost(ground: Ground, hosts: dict[str, HostCoverage]) -> None:
 
 def _failing(ground: Ground, hosts: dict[str, HostCoverage]) -> dict[str, int]:
     """Queries that failed, were cut, needed root or are denylisted, with the number of hosts; noted at each host."""
-    rows = with_rows(ground, ground.state.filter(_.query.isin([STATUS, DENYLISTED])))
-    told = rows.select("host", "query", "failed_query", "query_name", "why").distinct()
+    columns = ("failed_query", "query_name", "why")
+    rows = with_rows(ground, ground.state.filter(_.query.isin([STATUS, DENYLISTED])), *columns)
+    told = rows.select("host", "query", *columns).distinct()
     failing: dict[str, set[str]] = defaultdict(set)
     for row in ground.engine.fetch(told.order_by(["host", "failed_query", "query_name", "why"])):
         is_denylisted = row["query"] == DENYLISTED

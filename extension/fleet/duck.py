@@ -30,6 +30,7 @@ class Duck:
 
     name = "DuckDB"
     _knows_hosts = False
+    _has_rows = False
 
     def __init__(self, files: DuckFiles) -> None:
         self.files = files
@@ -41,13 +42,17 @@ class Duck:
             CREATE TYPE query_names AS ENUM (SELECT query FROM queries ORDER BY number);
             CREATE VIEW numbered AS SELECT number, query::query_names AS query FROM queries;
             CREATE VIEW logged AS SELECT * EXCLUDE (number) FROM told JOIN numbered USING (number)""")
-        parts = [self._widen("wide", COLUMNS, f"query NOT IN ({', '.join(map(quoted, NARROW))})")]
-        parts += [self._widen(query, columns, f"query = {quoted(query)}") for query, columns in NARROW.items()]
-        self.files.begin(f"CREATE OR REPLACE VIEW rows AS {' UNION ALL '.join(parts)}")
         self.files.begin("""
             CREATE OR REPLACE TABLE spans AS
             SELECT sender, min(unix_time) AS first_time, max(unix_time) AS last_time, count(*) AS lines
             FROM told GROUP BY sender""")
+
+    def _make_rows(self) -> None:
+        """The rows' columns, of which hosts are told apart without."""
+        parts = [self._widen("wide", COLUMNS, f"query NOT IN ({', '.join(map(quoted, NARROW))})")]
+        parts += [self._widen(query, columns, f"query = {quoted(query)}") for query, columns in NARROW.items()]
+        self.files.begin(f"CREATE OR REPLACE VIEW rows AS {' UNION ALL '.join(parts)}")
+        self._has_rows = True
 
     def _widen(self, table: str, columns: Collection[str], condition: str) -> str:
         """Keep these columns of the queries that the condition names in a table; SQL of its rows with all columns."""
@@ -62,6 +67,8 @@ class Duck:
 
     def table(self, name: str) -> ir.Table:
         """A table of the database."""
+        if name == "rows" and not self._has_rows:
+            self._make_rows()
         return ibis.table(self._schemas[name], name=name)
 
     def keep(self, name: str, expression: ir.Table) -> ir.Table:

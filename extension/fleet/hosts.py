@@ -65,7 +65,7 @@ def identify(senders: Iterable[Sender]) -> dict[str, Host]:
     for group_key, members in groups.items():
         for key, part, note in _apart(group_key, members):
             newest = max(part, key=lambda sender: (sender.last, sender.lines, sender.sender))
-            names = tuple(dict.fromkeys(_name(sender) for sender in sorted(part, key=lambda each: -each.last)))
+            names = tuple(dict.fromkeys(map(_name, sorted(part, key=lambda each: -each.last))))
             host = Host(
                 key, names[0], names, newest.decorations, min(s.first for s in part), max(s.last for s in part),
                 tuple(s.sender for s in part), [note] if note else [], identifier=newest.identifier,

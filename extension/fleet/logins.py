@@ -17,6 +17,8 @@ from extension.fleet.reading import LAST_TIME
 from tables.host.logins.log import plain_address
 from tables.schema import whole_number
 
+_SUCCESSES = ("first_success", "last_success")
+
 
 class Login(NamedTuple):
     """One login over the network between two hosts of the fleet, by their keys; time in unix seconds."""
@@ -29,7 +31,7 @@ class Login(NamedTuple):
 
 def addresses(ground: Ground) -> dict[str, str]:
     """The host behind each address, and each name of its own, that exactly one host calls its own."""
-    rows = with_rows(ground, ground.state.filter(_.query == "tcp_connections")).filter(_.local_address != "")
+    rows = with_rows(ground, ground.state.filter(_.query == "tcp_connections"), "local_address").filter(_.local_address != "")
     owners: dict[str, set[str]] = defaultdict(set)
     for row in ground.engine.fetch(rows.select("host", "local_address").distinct()):
         if is_own(row["local_address"]):
@@ -90,14 +92,17 @@ def _told(ground: Ground) -> ir.Table:
 
     Newer distributions have no wtmp.
     """
-    rows = with_rows(ground, ground.state.filter(_.query.isin(["logins", "login_failures"])))
+    rows = with_rows(
+        ground, ground.state.filter(_.query.isin(["logins", "login_failures"])),
+        "remote", "remote_address", "username", "logged_in_at", *_SUCCESSES,
+    )  # fmt: skip
     parts = [
         rows.filter((rows.query == "logins") & (rows.remote != "")).select("host", "remote", "username", "logged_in_at"),
         *(
             rows.filter((rows.query == "login_failures") & (rows.remote_address != "") & ~rows[time].isin(["", "0"])).select(
                 "host", "username", remote=rows.remote_address, logged_in_at=rows[time]
             )
-            for time in ("first_success", "last_success")
+            for time in _SUCCESSES
         ),
     ]
     return ibis.union(*(part.select("host", "remote", "username", "logged_in_at") for part in parts), distinct=True)

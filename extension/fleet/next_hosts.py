@@ -68,7 +68,7 @@ def _same_way(ground: Ground, campaigns: list[Campaign]) -> list[tuple[str, str,
     if not ways:
         return []
     wanted = ground.engine.take("ways", {"kind": "string", "campaign": "string", "value": "string"}, sorted(set(ways)))
-    rows = ground.engine.table("rows")
+    rows = ground.rows
     keys = rows.filter(_.fingerprint != "").select("query", "row_key", kind=ibis.literal("key"), value=_.fingerprint)
     services_ = rows.filter(_.query.isin(_EXPOSED) & (_.service != "")).select(
         "query", "row_key", kind=ibis.literal("service"), value=_.service
@@ -86,7 +86,7 @@ def _exposed_there(ground: Ground, campaigns: list[Campaign]) -> dict[str, set[s
     """By campaign, services that ask for nothing on most of its hosts, found or not to be its way in."""
     members = [(campaign.name, host.key) for campaign in campaigns for host in campaign.hosts]
     table = ground.engine.take("campaign_hosts", {"campaign": "string", "host": "string"}, members)
-    exposed = with_rows(ground, ground.state.filter(_.query == _EXPOSED[0])).filter(_.service != "")
+    exposed = with_rows(ground, ground.state.filter(_.query == _EXPOSED[0]), "service").filter(_.service != "")
     having = exposed.join(table, "host").select("campaign", "host", "service").distinct()
     found: dict[str, set[str]] = {campaign.name: set() for campaign in campaigns}
     sizes = {campaign.name: len(campaign.hosts) for campaign in campaigns}

@@ -6,7 +6,9 @@ the hosts of its kind have it, whether it is new, and how odd it is; nothing her
 
 from __future__ import annotations
 
+import functools
 import math
+import operator
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable
@@ -32,6 +34,7 @@ _HOUR = 3600
 _TOGETHER = ((6 * _HOUR, 1.6), (36 * _HOUR, 1.4), (96 * _HOUR, 1.2))
 # Of what stands here nothing says which package it is of.
 _UNOWNED = ("containers", "static_pods", "kernel module")
+_REASONS = ("reasons", "program_reasons", "unit_reasons")
 # Homes are full of what their owners keep there; what is hidden in them is odd.
 _ODD_PLACE = re.compile(r"^(/tmp|/var/tmp|/dev/shm|/root|/opt|/usr/local|/srv|/var/lib)/|/\.[^/]")
 
@@ -72,7 +75,8 @@ def stackable(rows: ir.Table, queries: Iterable[str], normal: ir.Table) -> ir.Ta
         by_stack[STACKS.get(query, ANY_STACK)].append(query)
     parts = []
     for stack, names in by_stack.items():
-        own = rows.filter(_.query.isin(names))
+        columns = {*stack.key, *stack.exact, stack.program, stack.package, *_REASONS} - {""}
+        own = rows.filter(_.query.isin(names)).select("query", "row_key", *sorted(columns))
         keys = []
         for number, column in enumerate(stack.key):
             texts = normal.select(**{f"text_{number}": normal.text, f"normal_{number}": normal.normal})
@@ -87,7 +91,7 @@ def stackable(rows: ir.Table, queries: Iterable[str], normal: ir.Table) -> ir.Ta
                 example=_joined([own[column] for column in (*stack.key, *stack.exact)]),
                 program=own[stack.program] if stack.program else ibis.literal(""),
                 package=own[stack.package] if stack.package else ibis.literal(""),
-                reasons=own.reasons + own.program_reasons + own.unit_reasons,
+                reasons=functools.reduce(operator.add, (own[column] for column in _REASONS)),
             )
         )
     return ibis.union(*parts).filter(_.text.strip() != "")
@@ -113,7 +117,7 @@ class Stacked(NamedTuple):
 
 def stacked(ground: Ground) -> Stacked:
     """Stack the inventories."""
-    rows = stackable(ground.engine.table("rows"), ground.names.stacked(), ground.normal)
+    rows = stackable(ground.rows, ground.names.stacked(), ground.normal)
     # Of a query's rows with one text the first stands for all: numbers are sooner counted than texts.
     first = _.row_key.min().over(ibis.window(group_by=["query", "text"]))
     things = ground.engine.keep("stackable", rows.mutate(thing=first))

@@ -8,7 +8,7 @@ from typing import Optional
 
 from extension.fleet.sources import PARQUET, Problem, Source
 
-_BATCH = 2 * 1024 * 1024 * 1024
+_BATCH = 2048 * 1024 * 1024
 # Packed, so many bytes of log are about one batch.
 _PACKING = 12
 TEXT = ("name", "hostIdentifier", "unixTime", "calendarTime", "epoch", "counter", "action")

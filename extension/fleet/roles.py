@@ -34,7 +34,7 @@ def _decorated(ground: Ground) -> dict[str, str]:
 def _by_packages(ground: Ground) -> dict[str, str]:
     """By the few packages (else units) that split the fleet best, each where those before it do not already say it."""
     for query, column in (("packages", "package"), ("systemd_units", "unit")):
-        rows = with_rows(ground, ground.state.filter(_.query == query))
+        rows = with_rows(ground, ground.state.filter(_.query == query), column)
         pairs = rows.filter(rows[column] != "").select("host", thing=rows[column]).distinct()
         counts = pairs.group_by("thing").agg(hosts=_.count())
         total = len(ground.hosts)
@@ -55,8 +55,13 @@ def _splits(having: dict[str, set[str]], total: int) -> list[str]:
     chosen: list[str] = []
     for thing in sorted(having, key=lambda name: (abs(2 * len(having[name]) - total), name)):
         # Nothing new in what (nearly) the same hosts have as one that is chosen.
-        if all(len(having[thing] ^ having[other]) * 10 > total for other in chosen):
+        if all(_differ(having[thing], having[other]) * 10 > total for other in chosen):
             chosen.append(thing)
         if len(chosen) == _SPLITS:
             break
     return sorted(chosen)
+
+
+def _differ(one: set[str], other: set[str]) -> int:
+    """How many are in one of the two only."""
+    return len(one) + len(other) - 2 * len(one & other)

@@ -188,7 +188,7 @@ def _images(ground: Ground, incidents: list[HostIncident]) -> dict[tuple[str, st
     if not containers:
         return {}
     wanted = ground.engine.take("containers_wanted", {"host": "string", "container_id": "string"}, sorted(set(containers)))
-    rows = with_rows(ground, ground.of_kind("inventory")).filter(_.image != "")
+    rows = with_rows(ground, ground.of_kind("inventory"), "container_id", "image").filter(_.image != "")
     listed = rows.join(wanted, ["host", "container_id"]).select("host", "container_id", "image").distinct()
     return {(row["host"], row["container_id"]): row["image"] for row in ground.engine.fetch(listed)}
 
@@ -206,7 +206,7 @@ def clean_hosts(ground: Ground, owners: Mapping[Shared, set[str]], compromised: 
     excluded = engine.take("compromised", {"host": "string"}, [(key,) for key in sorted(compromised)])
     pairs = [(key, *thing) for thing in wanted for key in sorted(owners[thing] - compromised)]
     owned = engine.take("owned", {"host": "string", "kind": "string", "value": "string"}, pairs)
-    rows = engine.table("rows")
+    rows = ground.rows
     inventories = rows.filter(_.query.isin(list(ground.names.of_kind("inventory"))))
     named = shared_values(inventories, {thing.kind for thing in wanted}, ground.normal)
     if any(thing.kind == "address" for thing in wanted):

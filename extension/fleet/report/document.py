@@ -70,12 +70,13 @@ def document(view: FleetView, loaded: Loaded) -> Document:
 def as_json(document: Document) -> str:
     """The document as JSON text, each host, incident and whatever else is listed on a line of its own."""
     parts = []
+    encode = json.JSONEncoder(ensure_ascii=False).encode
     for name, value in document.items():
         # A call for each line, since Python's encoder is slow where it indents.
         if isinstance(value, list) and value:
-            text = "[\n" + ",\n".join(f"    {json.dumps(each, ensure_ascii=False)}" for each in value) + "\n  ]"
+            text = "[\n" + ",\n".join(f"    {encode(each)}" for each in value) + "\n  ]"
         else:
-            text = json.dumps(value, ensure_ascii=False)
+            text = encode(value)
         parts.append(f"  {json.dumps(name)}: {text}")
     return "{\n" + ",\n".join(parts) + "\n}\n"
 
