@@ -14,7 +14,16 @@ import click
 
 import tables as minehunt_tables
 from extension import __version__
-from extension.command_line import FOUND, CannotRunError, EngineOptions, engine_options, open_embedded, open_pack, pack_option
+from extension.command_line import (
+    FOUND,
+    CannotRunError,
+    EngineOptions,
+    StoppedError,
+    engine_options,
+    open_embedded,
+    open_pack,
+    pack_option,
+)
 from extension.engines import EngineError, ResultRow
 from extension.tabular import as_csv, as_grid
 from extension.terminal import prepare_streams
@@ -50,6 +59,12 @@ class _Commands(click.Group):
             return None
         command: click.Command = getattr(importlib.import_module(module), name)
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise StoppedError("interrupted") from None
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[Optional[str], Optional[click.Command], list[str]]:
         if args and args[0] in COMMANDS and self.get_command(ctx, args[0]) is None:

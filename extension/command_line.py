@@ -72,6 +72,12 @@ class CannotRunError(click.ClickException):
         super().__init__("\n".join(map(clean_text, message.split("\n"))))
 
 
+class StoppedError(click.ClickException):
+    """Somebody interrupted it. Exit status 130: Click's own, 1, says here that something was found."""
+
+    exit_code = INTERRUPTED
+
+
 @dataclass(frozen=True)
 class EngineOptions:
     """Where SQL shall run and with what settings, as the command line says."""

@@ -101,7 +101,7 @@ def _source_options(command: Callable[..., None]) -> Callable[..., None]:
 def report(
     sources: tuple[str, ...], engine: str, memory: str, folder: Optional[Path], form: str, output: Optional[Path], lang: str
 ) -> None:
-    """Report on the fleet: exit 0 = no host is compromised, 1 = some are, 2 = could not run."""
+    """Report on the fleet: exit 0 = no host is compromised, 1 = some are, 2 = could not run, 130 = interrupted."""
     if output is not None:
         to_file(private_file.check, output)
     document = _document(sources, engine, memory, folder)
@@ -225,6 +225,8 @@ def _told_errors() -> Iterator[None]:
         yield
     except EngineRefusedError as error:
         raise CannotRunError(str(error)) from None
+    except duckdb.OutOfMemoryException as error:
+        raise CannotRunError(f"it does not fit into --memory, give it more (DuckDB: {str(error).splitlines()[0]})") from None
     except duckdb.Error as error:
         raise CannotRunError(f"DuckDB: {str(error).splitlines()[0]}") from None
 

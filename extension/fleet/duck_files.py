@@ -6,7 +6,6 @@ identifier with its decorations. All is by the rows' own content, so that a line
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -33,13 +32,11 @@ class DuckFiles:
 
     def __init__(self, names: Names, memory: str = MEMORY) -> None:
         self.names = names
-        self.folder = Path(tempfile.mkdtemp(prefix="minehunt-fleet-"))
+        # Goes by itself where an interrupt comes before `close` is anybody's duty.
+        self._temporary = tempfile.TemporaryDirectory(prefix="minehunt-fleet-")
+        self.folder = Path(self._temporary.name)
         settings = {"memory_limit": memory, "temp_directory": str(self.folder / "spill"), "preserve_insertion_order": "false"}
-        try:
-            self.connection = duckdb.connect(":memory:", config=dict(settings))
-        except duckdb.Error:
-            shutil.rmtree(self.folder, ignore_errors=True)
-            raise
+        self.connection = duckdb.connect(":memory:", config=dict(settings))
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="duckdb")
         self._begun: list[Future[_Rows]] = []
         self._keeper: Callable[[], None] = self._keep
@@ -59,7 +56,7 @@ class DuckFiles:
         self.connection.interrupt()
         self._worker.shutdown(cancel_futures=True)
         self.connection.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self._temporary.cleanup()
 
     def begin(self, sql: str, values: Sequence[Any] = ()) -> None:
         """Have a statement run after those before it, and do not wait for it; `run` tells what went wrong with it."""

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
+import signal
 import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -150,8 +154,6 @@ def test_parquet_of_somebody_elses_with_maps(tmp_path: Path, names: Names) -> No
 
 
 def test_the_command_says_what_is_wrong(tmp_path: Path) -> None:
-    import sys
-
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run([sys.executable, "-m", "extension", "fleet", *arguments], capture_output=True, text=True)
 
@@ -160,3 +162,35 @@ def test_the_command_says_what_is_wrong(tmp_path: Path) -> None:
     assert done.returncode == 2 and "no result of osquery" in done.stderr and "Traceback" not in done.stderr
     done = run("report", "--engine", "abacus", str(tmp_path / "empty.log"))
     assert done.returncode == 2 and "no engine 'abacus'" in done.stderr
+
+
+def test_files_that_are_broken_leave_those_that_are_read_with_them_as_they_are(tmp_path: Path, names: Names) -> None:
+    for number in range(5):
+        text = json.dumps(line("kernel_modules", 0, T, "added", module=f"m{number}")) + "\n"
+        (tmp_path / f"osqueryd.results.log.{number}").write_text(text)
+    (tmp_path / "osqueryd.results.log.2").write_text("broken\n" + text)
+    packed = gzip.compress(text.encode())
+    (tmp_path / "osqueryd.results.log.3.gz").write_bytes(packed[: len(packed) - 12])
+    loaded, modules = _loaded(names, tmp_path)
+    assert modules == ["m0", "m1", "m3", "m4", "m4"]
+    assert (loaded.files, loaded.lines) == (6, 6) and loaded.broken >= 1
+    told = " ".join(str(problem) for problem in loaded.problems)
+    assert "osqueryd.results.log.2:1" in told and "osqueryd.results.log.3.gz" in told
+
+
+def test_a_report_that_is_interrupted_says_so_and_leaves_nothing(tmp_path: Path, simulated: tuple[Path, object]) -> None:
+    command = [sys.executable, "-m", "extension", "fleet", "report", str(simulated[0])]
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    while not list(tmp_path.iterdir()) and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=60)
+    assert (process.returncode, output) == (130, "") and errors.strip() == "Error: interrupted"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_too_little_memory_is_told_with_what_helps(simulated: tuple[Path, object]) -> None:
+    command = [sys.executable, "-m", "extension", "fleet", "report", "--memory", "8MB", str(simulated[0])]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2 and "--memory" in done.stderr and "Traceback" not in done.stderr
