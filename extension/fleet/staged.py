@@ -46,7 +46,7 @@ def gather(lines: str) -> str:
                 list({{'sent_by': sent_by, 'counter': counter, 'unix_time': unix_time}}) AS lines
             FROM lines GROUP BY ALL)
         UNION ALL BY NAME
-        SELECT sent_by, min(identifier) AS identifier, min(decorations) AS decorations
+        SELECT sent_by, any_value(identifier) AS identifier, any_value(decorations) AS decorations
         FROM lines WHERE name IS NOT NULL GROUP BY sent_by"""  # noqa: S608  # SQL of our own making
 
 

@@ -53,6 +53,8 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):
         # As on Ctrl-C, whatever was started or set is undone on the way out.
         signal.signal(number, lambda number, _: sys.exit(128 + number))
+    # An installed package is compiled, whatever this environment wants of its own files.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     load = ", ".join(f"{value:.2f}" for value in os.getloadavg())
     machine = {"kernel": platform.release(), "cpus": os.cpu_count(), "load": load, "python": platform.python_version()}
     print("Linux {kernel}, {cpus} CPUs, load {load}, Python {python}".format(**machine), flush=True)
