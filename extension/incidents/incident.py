@@ -43,7 +43,7 @@ class Finding:
         """What it is about."""
         return things_of(self.query, self.row)
 
-    @property
+    @cached_property
     def strong_things(self) -> tuple[Thing, ...]:
         """What it is about by name, rather than what it only means."""
         return tuple(thing for thing in self.things if not thing.is_weak)
@@ -53,7 +53,7 @@ class Finding:
         """Whether it is about a process that it names."""
         return any(thing.kind == PROCESS for thing in self.strong_things)
 
-    @property
+    @cached_property
     def when(self) -> Optional[int]:
         """When it happened, in unix seconds."""
         for column in _TIMES:
