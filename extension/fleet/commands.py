@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional
 
 import click
-from rich.console import Console
 
 from extension import private_file
 from extension.command_line import FOUND, CannotRunError, language_option, open_pack, pack_option, to_file, write_out
+from extension.fleet import progress
 from extension.fleet.sources import TABLE, NoSourceError, Problem, Source, discover
 from extension.pack.model import shipped_pack
 from extension.tabular import as_csv, as_grid
@@ -181,7 +181,7 @@ def load(sources: tuple[str, ...], into: Path, memory: str, folder: Optional[Pat
     files, problems = _discovered(sources)
     with _told_errors(), closing(open_duck(_names(folder), memory)) as engine:
         try:
-            with _progress(sum(source.size for source in files)) as advance:
+            with progress.bar(sum(source.size for source in files)) as advance:
                 loaded, known = load_into(engine, files, into, advance)
         except NoDataSetError as error:
             raise CannotRunError(str(error)) from None
@@ -199,7 +199,7 @@ def _document(sources: tuple[str, ...], engine: str, memory: str, folder: Option
     with _told_errors(), closing(open_engine(engine, _names(folder), memory)) as opened, ThreadPoolExecutor(1) as beside:
         # Ibis takes as long to import as many a file to read.
         imported = [beside.submit(import_module, f"extension.fleet.{name}") for name in ("fleet_view", "duck", "report.document")]
-        with _progress(sum(source.size for source in files)) as advance:
+        with progress.bar(sum(source.size for source in files)) as advance:
             loaded = opened.load(files, advance)
         loaded.problems[:0] = problems
         if not opened.has_results():
@@ -210,7 +210,7 @@ def _document(sources: tuple[str, ...], engine: str, memory: str, folder: Option
         from extension.fleet.fleet_view import look
         from extension.fleet.report.document import document
 
-        with _steps() as step:
+        with progress.steps() as step:
             return document(look(opened.ready(), opened.names, step), loaded)
 
 
@@ -243,33 +243,6 @@ def _discovered(sources: tuple[str, ...]) -> tuple[list[Source], list[Problem]]:
         return discover(sources)
     except NoSourceError as error:
         raise CannotRunError(str(error)) from None
-
-
-@contextmanager
-def _progress(total: int) -> Iterator[Callable[[int], None]]:
-    """A bar on the terminal's standard error while files are read; nothing where there is none."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield lambda _done: None
-        return
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
-
-    with Progress(
-        TextColumn("reading"), BarColumn(), DownloadColumn(), TimeRemainingColumn(), console=console, transient=True
-    ) as bar:
-        task = bar.add_task("reading", total=total)
-        yield lambda done: bar.update(task, completed=done)
-
-
-@contextmanager
-def _steps() -> Iterator[Callable[[str], None]]:
-    """What is being done, on the terminal's standard error; nothing where there is none."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield lambda _step: None
-        return
-    with console.status("") as status:
-        yield status.update
 
 
 def _render(document: Document, form: str, lang: str) -> str:
