@@ -14,13 +14,18 @@ from tables.schema import clean_text
 
 
 def as_csv(rows: Sequence[Mapping[str, str]]) -> str:
-    """The rows below a header of the first one's names; "" when there is none."""
+    """The rows below a header of the first one's names, no text of them a formula; "" when there is none."""
     buffer = io.StringIO()
     if rows:
         writer = csv.DictWriter(buffer, list(rows[0]))
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows({name: as_cell(value) for name, value in row.items()} for row in rows)
     return buffer.getvalue()
+
+
+def as_cell(text: str) -> str:
+    """A text as a cell of a spreadsheet, which would take some for the beginning of a formula."""
+    return "'" + text if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
 
 
 def as_grid(rows: Sequence[Mapping[str, str]]) -> str:

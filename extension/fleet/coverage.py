@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -62,6 +62,7 @@ def coverage(ground: Ground) -> Coverage:
     heard = _heard(ground)
     _learn_versions(ground)
     hosts = {key: _host(ground, host, heard.get(key, {}), silence) for key, host in ground.hosts.items()}
+    _unscheduled(hosts, {key for key, told in heard.items() if any(told.get(kind) is not None for kind in _KINDS)})
     newest = max((_version(host.version) for host in ground.hosts.values() if host.version), default=())
     for one in hosts.values():
         if one.host.version and _version(one.host.version) < newest:
@@ -101,6 +102,16 @@ def _host(ground: Ground, host: Host, heard: Mapping[str, Any], silence: int) ->
     if host.key in ground.resets:
         one.problems.append(("enrolled_again", str(ground.resets[host.key])))
     return one
+
+
+def _unscheduled(hosts: dict[str, HostCoverage], asked: Collection[str]) -> None:
+    """Note hosts that have the extension and were never heard to be asked anything of the pack, where nearly all others were."""
+    if len(asked) * 10 < len(hosts) * 9:
+        return
+    for key, one in hosts.items():
+        if key not in asked and one.state == "reporting":
+            one.state = "blind"
+            one.problems.append(("no_pack", ""))
 
 
 def _learn_versions(ground: Ground) -> None:

@@ -41,6 +41,7 @@ class DuckFiles:
         self._begun: list[Future[_Rows]] = []
         self._keeper: Callable[[], None] = self._keep
         self._is_plain = True
+        self._is_top_level = False
         self.run("""
             CREATE TYPE actions AS ENUM ('added', 'removed', 'snapshot', 'empty', 'other');
             CREATE TABLE queries (number INTEGER, query VARCHAR);
@@ -92,6 +93,7 @@ class DuckFiles:
             loaded.size += sum(source.size for source in batch)
             progress(loaded.size)
         self.run("DROP TABLE IF EXISTS stage")
+        loaded.problems += self._renamed()
         return loaded
 
     def convert(self, source: Source, folder: Path, name: str) -> Loaded:
@@ -176,7 +178,7 @@ class DuckFiles:
         loaded.broken += reading.broken
         loaded.problems += reading.problems
         if rewritten.stat().st_size:
-            self._stage(reader([Source(str(rewritten), LINES, "", 0)]))
+            self._stage(reader([Source(str(rewritten), LINES, "", 0)], is_top_level=True))
             lost = reading.results - self._lines("odd IS NULL")
             if lost:
                 loaded.broken += lost
@@ -186,11 +188,15 @@ class DuckFiles:
 
     def _stage_lines(self, batch: list[Source]) -> None:
         if self._is_plain:
-            self._stage(reader(batch, is_plain=True), PLAIN)
+            self._stage(reader(batch, True, self._is_top_level), PLAIN)
             # Whatever wrote these wrote more of the kind.
             self._is_plain = not self.run("SELECT count(*) FROM stage WHERE name IS NOT NULL AND NOT is_plain")[0][0]
         if not self._is_plain:
-            self._stage(reader(batch))
+            self._stage(reader(batch, False, self._is_top_level))
+        bare = "SELECT count(*) FROM stage WHERE sent_by IS NOT NULL AND decorations = '{}'"
+        if not self._is_top_level and self.run(bare)[0][0]:
+            self._is_top_level = True
+            self._stage_lines(batch)
 
     def _stage(self, reader: str, numbers: Mapping[str, str] = ANY) -> None:
         # Not replaced, which would keep the last batch until this one is read.
@@ -219,6 +225,13 @@ class DuckFiles:
             staged.take_snapshots(self.run)
         if has_batches:
             staged.take_batches(self.run)
+
+    def _renamed(self) -> list[Problem]:
+        """Packs of other names with queries that are called as ours are."""
+        logged = [name for (name,) in self.run("SELECT logged FROM names JOIN queries ON logged = query ORDER BY logged")]
+        packs = {before for name in logged if (before := self.names.stands_in(name)) is not None}
+        why = "queries of minehunt's pack in a pack of another name are not read: --pack takes a folder of that name"
+        return [Problem(before, why) for before in sorted(packs)]
 
     def _name(self) -> None:
         """Learn what queries the names in the stage are."""

@@ -18,6 +18,7 @@ from extension.export.indicators import Indicator, of_thing
 from extension.export.misp import attribute
 from extension.export.stix import indicator_id, pattern
 from extension.fleet.report.document import Document
+from extension.tabular import as_cell
 
 _SPACE = uuid.UUID("6f1c5b3e-2f0b-5c0e-9a52-9d5a1f0c7e11")
 _FOREVER = "1970-01-01T00:00:00Z"
@@ -41,13 +42,8 @@ def _csv(campaigns: list[Document]) -> str:
     writer.writerow(("campaign", "kind", "indicator", "first_seen", "hosts"))
     for one in campaigns:
         for each in one["indicators"]:
-            writer.writerow((one["name"], each["kind"], _cell(each["value"]), one["began"] or "", len(one["hosts"])))
+            writer.writerow((one["name"], each["kind"], as_cell(each["value"]), one["began"] or "", len(one["hosts"])))
     return buffer.getvalue()
-
-
-def _cell(text: str) -> str:
-    # A spreadsheet takes these for the beginning of a formula.
-    return "'" + text if text[:1] in "=+-@\t\r" else text
 
 
 def _list(campaigns: list[Document]) -> str:

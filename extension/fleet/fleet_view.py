@@ -12,15 +12,12 @@ from extension.fleet.campaigns import Alike, Campaign, campaigns
 from extension.fleet.coverage import Coverage, coverage
 from extension.fleet.engines import Engine
 from extension.fleet.incidents import HostIncident, host_incidents
-from extension.fleet.logins import Login, addresses, logins
+from extension.fleet.logins import BEFORE, Login, addresses, logins
 from extension.fleet.names import Names
 from extension.fleet.next_hosts import Next, next_hosts
 from extension.fleet.rare import Rarity, rare, stacked
 from extension.fleet.roles import roles
 from extension.fleet.shared_things import Shared, bonds, clean_hosts
-
-# So long before its findings a host may have fallen (seconds).
-_BEFORE = 86400
 
 
 @dataclass(frozen=True)
@@ -91,7 +88,7 @@ def _told_logins(ground: Ground, found: list[Campaign], compromised: frozenset[s
         campaign.logins = tuple(
             login
             for login in own[campaign.name]
-            if login.time >= (campaign.began_on(login.source) or 0) - _BEFORE or not login.time
+            if login.time >= (campaign.began_on(login.source) or 0) - BEFORE or not login.time
         )
     hosts: dict[Shared, set[str]] = defaultdict(set)
     for login in outside:

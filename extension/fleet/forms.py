@@ -36,7 +36,7 @@ _CARRIERS = (
     "json",
     "osquery",
 )
-_MAX_DEPTH = 4
+_MAX_DEPTH = 6
 
 
 def records(document: Any, depth: int = 0) -> Iterator[Record]:

@@ -60,6 +60,9 @@ def happened(finding: Finding) -> Optional[int]:
     A time in the row counts where the row was logged soon after it; older ones are the file's past, or set by hand.
     """
     logged, time = finding.time, finding.when
+    if finding.row.get("service"):
+        # What its row tells of is the service, which ran before anybody came.
+        return logged or time
     return time if time and logged and 0 <= logged - time < _MONTH else logged or time
 
 
@@ -85,24 +88,32 @@ def host_incidents(ground: Ground) -> tuple[list[HostIncident], dict[str, int]]:
             if same is not None:
                 before[same] += past.findings
             elif past.is_compromise:
-                ended = max(last[key, finding.query.name] for finding in past.findings)
+                ended = max(_end(ground, last, key, finding.query.name) for finding in past.findings)
                 over.append(HostIncident(host, past, ended=ended - host.clock_ahead))
         lasting += [HostIncident(host, one, tuple(before[number])) for number, one in enumerate(incidents)]
     return lasting + over, cut
 
 
+def _end(ground: Ground, last: Mapping[tuple[str, str], tuple[int, bool]], key: str, query: str) -> int:
+    """When what a detection found on a host was gone: when that was told, else when the host began anew without it."""
+    time, is_told = last[key, query]
+    return time if is_told else max(time, ground.resets.get(key, 0))
+
+
 _Found = dict[str, list[Finding]]
 
 
-def _findings(ground: Ground) -> tuple[_Found, _Found, Mapping[tuple[str, str], int]]:
-    """By host: the findings that last, those that are gone, and by host and detection when something of it was last told gone.
+def _findings(ground: Ground) -> tuple[_Found, _Found, Mapping[tuple[str, str], tuple[int, bool]]]:
+    """By host: the findings that last, those that are gone, and by host and detection the last line of those, and if it said so.
 
     A finding's time is that of its first line of all, also before its host began anew.
     """
     queries = ground.names.queries
     detections = [name for name in ground.names.of_kind("detection") if name != DENYLISTED]
     told = ground.results.filter(_.query.isin(detections) & _.row_key.notnull()).group_by("host", "query", "row_key")
-    lines = ground.engine.keep("told_findings", told.agg(first=_.unix_time.min(), last=_.unix_time.max()))
+    lines = ground.engine.keep(
+        "told_findings", told.agg(first=_.unix_time.min(), last=_.unix_time.max(), is_told=(_.action == "removed").any())
+    )
     there = ground.state.filter(_.query.isin(detections))
     now = there.join(lines, ["host", "query", "row_key"]).select("host", "query", "row_key", first_time=_.first)
     gone = lines.anti_join(there, ["host", "query", "row_key"])
@@ -112,8 +123,8 @@ def _findings(ground: Ground) -> tuple[_Found, _Found, Mapping[tuple[str, str], 
         for host, query, first, row in ground.engine.rows_of(rows):
             by_host[host].append(Finding(queries[query], row, first))
         found.append(by_host)
-    ends = ground.engine.fetch(gone.group_by("host", "query").agg(last=_.last.max()))
-    return found[0], found[1], {(row["host"], row["query"]): row["last"] for row in ends}
+    ends = ground.engine.fetch(gone.group_by("host", "query").agg(last=_.last.max(), is_told=_.is_told.all()))
+    return found[0], found[1], {(row["host"], row["query"]): (row["last"], row["is_told"]) for row in ends}
 
 
 def _is_same(one: Incident, past: Incident) -> bool:

@@ -21,6 +21,7 @@ from extension.fleet.sources import DOCUMENT, Problem, Source
 # One line, or one JSON document, larger than this is no result of osquery (its own logger drops lines over 1 MiB).
 MAX_LINE = 64 * 1024 * 1024
 _NAMED = 20
+_PREFIX = 512
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _CHUNK = 1024 * 1024
 
@@ -78,7 +79,9 @@ def _document(source: Source, output: IO[bytes], reading: Reading) -> None:
 def _write(text: bytes, output: IO[bytes], reading: Reading) -> Iterator[str]:
     """Write the records in one line, yielding what is wrong with it; several JSON values may stand in one line (Firehose)."""
     decoded = text.decode("utf-8", "replace").strip().strip("\x00\x1e\ufeff").strip()
-    position, found = 0, False
+    # Fluentd and syslog write when it was and of what before it.
+    before = decoded[:_PREFIX].find("{")
+    position, found = before if before > 0 and decoded[0] not in '["' else 0, False
     while position < len(decoded):
         try:
             value, position = _DECODER.raw_decode(decoded, position)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import ibis
@@ -17,6 +17,10 @@ from extension.fleet.reading import LAST_TIME
 from tables.host.logins.log import plain_address
 from tables.schema import whole_number
 
+# So long before its findings a host may have fallen (seconds).
+BEFORE = 86400
+# An address that more hosts have is of no site's network: a bridge of containers', or a laptop's at home.
+_SITES = 4
 _SUCCESSES = ("first_success", "last_success")
 
 
@@ -29,8 +33,8 @@ class Login(NamedTuple):
     time: int
 
 
-def addresses(ground: Ground) -> dict[str, str]:
-    """The host behind each address, and each name of its own, that exactly one host calls its own."""
+def addresses(ground: Ground) -> dict[str, set[str]]:
+    """The hosts that call each address, and each name of their own, theirs; sites may use the same private ones."""
     rows = with_rows(ground, ground.state.filter(_.query == "tcp_connections"), "local_address").filter(_.local_address != "")
     owners: dict[str, set[str]] = defaultdict(set)
     for row in ground.engine.fetch(rows.select("host", "local_address").distinct()):
@@ -46,7 +50,7 @@ def addresses(ground: Ground) -> dict[str, str]:
             short = short_name(name)
             for called in {name.lower(), short} if short not in NAMELESS else ():
                 owners[called].add(host.key)
-    return {address: next(iter(keys)) for address, keys in owners.items() if len(keys) == 1}
+    return owners
 
 
 def is_own(text: str) -> bool:
@@ -63,13 +67,17 @@ def plain(address: str) -> str:
     return (plain_address(address) or address).lower()
 
 
-def logins(ground: Ground, hosts: Iterable[str], known: dict[str, str]) -> tuple[list[Login], list[Login]]:
+def logins(ground: Ground, hosts: Iterable[str], known: Mapping[str, set[str]]) -> tuple[list[Login], list[Login]]:
     """The logins from and to these hosts: from another host of the fleet, and from elsewhere (source is the address).
+
+    Of an address that several hosts have it was the one among `hosts`, where there is one; else nobody knows.
 
     Times are by the fleet's clock, as far as that of the host logged in to is known.
     """
     ours = set(hosts)
-    from_them = [(form,) for address, key in sorted(known.items()) if key in ours for form in (address, f"::ffff:{address}")]
+    from_them = [
+        (form,) for address, keys in sorted(known.items()) if not ours.isdisjoint(keys) for form in (address, f"::ffff:{address}")
+    ]
     sources = ground.engine.take("login_sources", {"remote": "string"}, from_them)
     targets = ground.engine.take("login_targets", {"host": "string"}, [(key,) for key in sorted(ours)])
     chosen = _told(ground)
@@ -77,13 +85,15 @@ def logins(ground: Ground, hosts: Iterable[str], known: dict[str, str]) -> tuple
     inside: set[Login] = set()
     outside: set[Login] = set()
     for row in ground.engine.fetch(near):
-        source = known.get(plain(row["remote"]))
+        owners = known.get(plain(row["remote"]), set())
+        likely = owners if len(owners) == 1 else owners & ours if len(owners) <= _SITES else set()
         time = whole_number(row["logged_in_at"]) or 0
         time = time if 0 <= time <= LAST_TIME else 0
-        if source == row["host"]:
+        if row["host"] in owners or (owners and len(likely) != 1):
             continue
         time = max(0, time - ground.hosts[row["host"]].clock_ahead) if time else 0
-        (inside if source else outside).add(Login(source or plain(row["remote"]), row["host"], row["username"], time))
+        source = next(iter(likely), plain(row["remote"]))
+        (inside if likely else outside).add(Login(source, row["host"], row["username"], time))
     return sorted(inside, key=lambda login: (login.time, login)), sorted(outside, key=lambda login: (login.time, login))
 
 

@@ -6,6 +6,7 @@ import functools
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Optional
 
 from extension.fleet.forms import STATUS
 from extension.pack.model import Pack, Query
@@ -36,7 +37,9 @@ class Names:
     def of(cls, *packs: Pack) -> Names:
         """The names that the queries of these packs go by."""
         queries = {query.name: query for pack in packs for query in pack.queries()}
-        return cls(queries, (*(pack.name for pack in packs), "minehunt"))
+        # Queries of events are scheduled as a pack for each of their entries of discovery.
+        parts = (f"{pack.name}_{entry}" for pack in packs for entry in pack.discovery)
+        return cls(queries, (*(pack.name for pack in packs), *parts, "minehunt"))
 
     def bare(self, logged: str) -> str:
         """The pack's name in a logged one: X of `pack_cryptominer_triage_X`, `pack/Global/cryptominer_triage_X` and `X`."""
@@ -45,10 +48,18 @@ class Names:
         # From the left, so that the longest name wins: hidden_processes is none of `processes`.
         for index, sign in enumerate(logged):
             if sign in _DELIMITERS and (logged[index + 1 :] in self.queries or logged[index + 1 :] == LOADED):
-                before = logged[:index]
+                # Whatever --pack_delimiter is, of one sign or of several.
+                before = logged[:index].rstrip(_DELIMITERS)
                 is_ours = before.endswith(self.packs) or _SCHEDULERS.fullmatch(logged[: index + 1])
                 return logged[index + 1 :] if is_ours else logged
         return logged
+
+    def stands_in(self, logged: str) -> Optional[str]:
+        """What stands before a detection or policy of ours in the name of a query of another pack; None for any other name."""
+        for index, sign in enumerate(logged):
+            if sign in _DELIMITERS and self.kind(logged[index + 1 :]) in ("detection", "policy"):
+                return logged[: index + 1] if self.bare(logged) == logged else None
+        return None
 
     def kind(self, name: str) -> str:
         """detection, inventory, policy, evidence, or "" for a query of another pack."""

@@ -12,7 +12,7 @@ from ibis import _
 from extension.fleet.answers import Ground, with_rows
 from extension.fleet.campaigns import Campaign
 from extension.fleet.hosts import Host
-from extension.fleet.logins import Login
+from extension.fleet.logins import BEFORE, Login
 
 _EXPOSED = ("exposed_entry_service", "reachable_entry_services")
 _STRENGTH = {"login": 4, "key": 3, "exposed": 2, "reachable": 1}
@@ -45,17 +45,30 @@ def next_hosts(ground: Ground, campaigns: list[Campaign], compromised: Collectio
     for campaign in campaigns:
         for host in campaign.hosts:
             by_host[host.key].append(campaign.name)
+    began = {(campaign.name, host.key): campaign.began_on(host.key) for campaign in campaigns for host in campaign.hosts}
     for login in logins:
         for name in by_host.get(login.source, ()):
+            if login.time and login.time < (began[name, login.source] or 0) - BEFORE:
+                continue
             add(login.to, "login", name, f"{ground.hosts[login.source].name} ({login.username})")
     for key, kind, name, what in _same_way(ground, campaigns):
         add(key, kind, name, what)
+    for each in found.values():
+        each.reasons.sort()
     return sorted(found.values(), key=lambda each: (-each.strength, each.host.name, each.host.key))
 
 
 def _same_way(ground: Ground, campaigns: list[Campaign]) -> list[tuple[str, str, str, str]]:
     """(host, kind, campaign, what) of hosts with a campaign's key or its exposed service; found in the engine."""
     ways = [("key", campaign.name, thing.value) for campaign in campaigns for thing in campaign.things if thing.kind == "key"]
+    # What stands open is no thing of the campaign's own.
+    ways += [
+        ("key", campaign.name, finding.row["fingerprint"])
+        for campaign in campaigns
+        for findings in campaign.ways.values()
+        for finding in findings
+        if finding.row.get("fingerprint")
+    ]
     exposed = _exposed_there(ground, campaigns)
     for campaign in campaigns:
         services = exposed[campaign.name] | {

@@ -41,6 +41,10 @@ TIME = f"""CASE WHEN try_cast(unixTime AS BIGINT) BETWEEN 0 AND {LAST_TIME} THEN
 COUNTER = f"""CASE WHEN counter IS NULL THEN 0 WHEN try_cast(counter AS BIGINT) BETWEEN 0 AND {_MOST_COUNTED} THEN counter::BIGINT
     ELSE coalesce({counted("try_cast(counter AS DOUBLE)")}, 1) END"""
 ANY = {"unix_time": TIME, "epoch": "coalesce(try_cast(epoch AS BIGINT), 0)", "counter": COUNTER}
+# What --decorations_top_level writes beside osquery's own keys, of all that a site may decorate with what is read here.
+DECORATIONS = ("host_uuid", "hostname", "minehunt_version", "user", "role", "team", "platform", "ip", "ip_address", "primary_ip")
+_TOP_LEVEL = f"""coalesce(decorations,
+    json_merge_patch('{{}}', json_object({", ".join(f"'{name}', {name}" for name in DECORATIONS)})))"""
 # What is of another shape holds no row.
 ROWS = {
     "columns": "CASE WHEN columns LIKE '{%' THEN columns END",
@@ -60,14 +64,20 @@ class Loaded:
     problems: list[Problem] = field(default_factory=list)
 
 
-def reader(batch: Sequence[Source], is_plain: bool = False) -> str:
-    """The table function that reads files of lines, packed in one way; plain ones have whole numbers only, or NULL."""
+def reader(batch: Sequence[Source], is_plain: bool = False, is_top_level: bool = False) -> str:
+    """What reads files of lines, packed in one way; plain ones have whole numbers only, or NULL.
+
+    `is_top_level`: where a line has no decorations they are looked for beside its other keys.
+    """
     kinds = {name: "BIGINT" if is_plain and name in NUMBERS else "VARCHAR" for name in TEXT} | dict.fromkeys(JSON, "JSON")
+    if is_top_level:
+        kinds |= dict.fromkeys(DECORATIONS, "VARCHAR")
     columns = "{" + ", ".join(f"'{name}': '{kind}'" for name, kind in kinds.items()) + "}"
-    return (
+    read = (
         f"read_json({paths(batch)}, format = 'newline_delimited', columns = {columns}, ignore_errors = true, "
         f"compression = '{_compression(batch[0])}')"
     )
+    return f"(SELECT * REPLACE ({_TOP_LEVEL} AS decorations), file_index FROM {read})" if is_top_level else read  # noqa: S608
 
 
 def _compression(source: Source) -> str:

@@ -15,11 +15,12 @@ from extension.fleet.columns import COLUMNS
 from extension.fleet.engines import texts
 from extension.fleet.names import Names
 from extension.fleet.open_engine import EngineRefusedError
-from extension.fleet.reading import Loaded, counted, seconds
+from extension.fleet.reading import DECORATIONS, Loaded, counted, seconds
 from extension.fleet.sources import DOCUMENT, PARQUET, Problem, Source
 
 _DIFF = "STRUCT<removed: ARRAY<STRING>, added: ARRAY<STRING>>"
-_LINE = f"""name STRING, hostIdentifier STRING, unixTime STRING, calendarTime STRING, epoch STRING, counter STRING, action STRING,
+_TOP_LEVEL = ", ".join(f"{name} STRING" for name in DECORATIONS)
+_LINE = f"""{_TOP_LEVEL}, name STRING, hostIdentifier STRING, unixTime STRING, calendarTime STRING, epoch STRING, counter STRING, action STRING,
     columns STRING, decorations STRING, snapshot ARRAY<STRING>, diffResults {_DIFF}"""
 _CALENDAR = "unix_timestamp(regexp_replace(calendarTime, '^\\\\w+ | UTC$', ''), 'MMM d HH:mm:ss yyyy')"
 _LOGGED = """
@@ -67,7 +68,10 @@ class Spark:
         parts = []
         if lines:
             text = self.session.read.text(lines).selectExpr("value", "input_file_name() AS file").where("trim(value) <> ''")
-            parts.append(text.selectExpr(f"from_json(value, '{_LINE}') AS line", "file").selectExpr("line.*", "file"))
+            read = text.selectExpr(f"from_json(value, '{_LINE}') AS line", "file").selectExpr("line.*", "file")
+            # As --decorations_top_level writes them.
+            beside = f"coalesce(decorations, to_json(struct({', '.join(DECORATIONS)}))) AS decorations"
+            parts.append(read.selectExpr(f"* EXCEPT (decorations, {', '.join(DECORATIONS)})", beside))
         parquet = [source.path for source in files if source.form == PARQUET]
         if parquet:
             parts.append(self._parquet(parquet))

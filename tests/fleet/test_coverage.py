@@ -79,3 +79,12 @@ def test_a_version_is_also_told_by_the_heartbeat(grounded: Grounded) -> None:
     told = _told(grounded(*old, *new, *other))
     assert told["old"] == ("reporting", [("old_version", "0.1.0")]) and told["new"] == ("reporting", [])
     assert told["other"] == ("blind", [("no_extension", "")])
+
+
+def test_a_host_on_which_the_pack_is_not_scheduled_is_not_clean(grounded: Grounded) -> None:
+    asked = [line("cron_jobs", 0, T, "added", f"h{n}", command="x") for n in range(20)]
+    told = _told(grounded(*asked, *[each for n in range(20) for each in _beats(f"h{n}", 9)], *_beats("alone", 9)))
+    assert told["alone"] == ("blind", [("no_pack", "")]) and told["h0"] == ("reporting", [])
+    # Where few were heard to be asked, the logs lack what others were.
+    told = _told(grounded(*asked, *[each for n in range(20, 40) for each in _beats(f"h{n}", 9)]))
+    assert told["h30"] == ("reporting", [])

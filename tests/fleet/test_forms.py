@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import base64
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from build.osquery_pack import event_documents, pack_document
 from extension.fleet.forms import STATUS, records
+from extension.fleet.lines import Reading, rewrite
 from extension.fleet.names import Names
+from extension.fleet.sources import LINES, Source
+from extension.pack.model import load_pack, shipped_pack
 from extension.report.json import as_document
 from tests.support.made_triage import hostile
 
@@ -34,6 +39,7 @@ FORMS: dict[str, Any] = {
     },
     "Splunk HEC": {"time": 1795436552, "sourcetype": "fleet:json", "event": LINE},
     "Kinesis": {"Records": [{"Data": base64.b64encode(json.dumps(LINE).encode()).decode()}]},
+    "Elasticsearch's answer": {"took": 1, "hits": {"hits": [{"_id": "1", "_source": {"message": json.dumps(LINE)}}]}},
     "Kafka": {"topic": "osquery", "partition": 0, "value": json.dumps(LINE)},
     "TLS logger": {"node_key": "k", "log_type": "result", "data": [LINE]},
     "Fluentd": {"log": json.dumps(LINE) + "\n", "stream": "stdout"},
@@ -80,7 +86,13 @@ def test_a_saved_triage_is_a_snapshot_of_each_query() -> None:
 
 
 @pytest.mark.parametrize(
-    "document", [{"message": "[" * 100_000}, {"event": {"event": {"event": {"event": {"log": LINE}}}}}, {"name": "x"}, 5]
+    "document",
+    [
+        {"message": "[" * 100_000},
+        {"event": {"event": {"event": {"event": {"event": {"event": {"log": LINE}}}}}}},
+        {"name": "x"},
+        5,
+    ],
 )
 def test_hostile_documents_give_nothing(document: Any) -> None:
     assert list(records(document)) == []
@@ -93,3 +105,31 @@ def test_names_of_queries(names: Names) -> None:
         assert names.bare(logged) == "cron_jobs", logged
     for other in ("pack_it_compliance_accounts", "my_cron_jobs", "pack/Global/other_thing", "cron_jobs_of_ours"):
         assert names.bare(other) == other
+
+
+def test_the_names_of_all_packs_that_are_built_are_ours_behind_any_delimiter(names: Names) -> None:
+    events = event_documents(load_pack(shipped_pack("cryptominer_events")))
+    packs = {"cryptominer_triage": pack_document(load_pack(shipped_pack())), **events}
+    assert len(packs) > 2
+    for pack, document in packs.items():
+        for query in document["queries"]:
+            for sign in ("_", "/", "::", "__"):
+                assert names.bare(f"pack{sign}{pack}{sign}{query}") == query
+
+
+def test_ours_in_a_pack_of_another_name_is_told(names: Names) -> None:
+    assert names.stands_in("pack_mining_hidden_processes") == "pack_mining_"
+    assert names.stands_in("pack_cryptominer_triage_hidden_processes") is None
+    # Half of all packs have a query that is called so.
+    assert names.stands_in("pack_incident-response_kernel_modules") is None
+
+
+def test_a_line_behind_what_fluentd_and_syslog_write_is_read(tmp_path: Path, names: Names) -> None:
+    for number, before in enumerate(("2026-11-23T12:22:32+00:00\tosquery.result\t", "<14>Nov 23 12:22:32 web-1 osqueryd[77]: ")):
+        path = tmp_path / f"{number}.log"
+        path.write_text(f"{before}{json.dumps(LINE)}\n")
+        reading = Reading()
+        with (tmp_path / "out").open("wb") as output:
+            rewrite(Source(str(path), LINES, "", 0), output, reading)
+        assert (reading.results, reading.broken) == (1, 0)
+        assert json.loads((tmp_path / "out").read_text())["columns"] == LINE["columns"]

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from extension.fleet.answers import Ground
 from extension.fleet.clocks import fleet_now, mark_clocks
 from extension.fleet.hosts import Host, Sender, identify
+from tests.fleet.looking import line
 
 T, DAY, HOUR = 1795436552, 86400, 3600
 _number = iter(range(10**6))
@@ -121,3 +125,12 @@ def test_a_clock_that_is_off_from_the_first_line_to_the_last_is_wrong() -> None:
     # One that fell silent, one that came later and one whose log is of another time altogether are only that.
     hosts = _clocks(_sender("silent", 0, 2 * DAY), _sender("new", 3 * DAY, 5 * DAY), _sender("old", -900 * DAY, -899 * DAY))
     assert all(hosts[name].notes == [] and not hosts[name].clock_ahead for name in ("silent", "new", "old"))
+
+
+def test_decorations_beside_the_lines_other_keys_are_read(grounded: Callable[..., Ground]) -> None:
+    """As --decorations_top_level writes them."""
+    lines = [line("cron_jobs", 0, T, "added", f"h{n}", command="x") for n in range(2)]
+    lines[0] |= lines[0].pop("decorations") | {"minehunt_version": "0.2.0"}
+    hosts = grounded(*lines).hosts
+    found = sorted((host.key, host.name, host.version) for host in hosts.values())
+    assert found == [("uuid-h0", "h0", "0.2.0"), ("uuid-h1", "h1", "")]

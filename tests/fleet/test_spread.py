@@ -77,7 +77,8 @@ def test_a_host_that_was_cleaned_is_still_the_first(tmp_path: Path, names: Names
     assert ends[0] is not None and ends[1:] == [None, None]
     # It is not compromised now, and nobody says that it is clean.
     assert report["summary"]["compromised"] == 2
-    assert {host["host"]: host["verdict"] for host in report["hosts"]}["first"] == "suspicious"
+    assert {host["host"]: host["verdict"] for host in report["hosts"]}["first"] == "was_compromised"
+    assert "1 was compromised and shows nothing of it now" in report["sentence"]["en"]
 
 
 def test_what_is_over_on_one_host_alone_is_not_told(tmp_path: Path, names: Names) -> None:
@@ -142,3 +143,41 @@ def test_what_is_given_to_others_can_be_read_by_them(tmp_path: Path, names: Name
     # Neither a page of a site nor a pool's own name for itself is an address.
     assert export.render(report, (), "minehunt").splitlines()[1:] == ["192.0.2.7", "198.51.100.9:3333"]
     assert ("module", "nfx") in {(each["kind"], each["value"]) for each in report["campaigns"][0]["indicators"]}
+
+
+def test_a_service_that_let_somebody_in_ran_before_that(tmp_path: Path, names: Names) -> None:
+    lines = []
+    for number, host in enumerate(("first", "second")):
+        when = T + number * DAY
+        redis = {"service": "redis", "pid": "7", "start_time": str(T - (9 + number) * DAY), "exe_path": "/usr/bin/redis-server"}
+        lines.append(line("database_writes_jobs_or_keys", 1, when, "added", host, **redis, target="/etc/cron.d/x", evidence="x"))
+        lines.append(miner(host, when + 60, wallet="4w"))
+    (campaign,) = reported(tmp_path, names, lines)["campaigns"]
+    assert [host["host"] for host in campaign["hosts"]] == ["first", "second"]
+    assert campaign["began"] == "2026-11-23T12:22:32Z"
+
+
+def test_a_compromise_that_setting_the_host_up_anew_ended_lasted_until_then(tmp_path: Path, names: Names) -> None:
+    lines = [line(query, 0, T, "added", "a", command="x") for query in ("cron_jobs", "startup_commands")]
+    lines += [miner("a", T + HOUR, wallet="4w"), miner("b", T + 2 * HOUR, wallet="4w")]
+    lines += [line(query, 0, T + 2 * DAY, "added", "a", epoch=1, command="x") for query in ("cron_jobs", "startup_commands")]
+    (campaign,) = reported(tmp_path, names, lines)["campaigns"]
+    assert {host["host"]: host["ended"] for host in campaign["hosts"]} == {"a": "2026-11-25T12:22:32Z", "b": None}
+
+
+def test_whoever_has_the_weak_key_by_which_they_came_is_next(tmp_path: Path, names: Names) -> None:
+    weak = {"username": "vagrant", "fingerprint": "SHA256:weak", "path": "/home/vagrant/.ssh/authorized_keys", "evidence": "x"}
+    lines = [line("weak_ssh_key", 0, T - DAY, "added", host, **weak) for host in ("a", "b", "c")]
+    lines += [miner(host, T, wallet="4w") for host in ("a", "b")]
+    (following,) = reported(tmp_path, names, lines)["next"]
+    assert following["host"] == "c" and following["reasons"] == [{"kind": "key", "campaign": "C1", "what": "SHA256:weak"}]
+
+
+def test_an_address_that_two_sites_use_is_that_of_the_host_that_had_fallen(tmp_path: Path, names: Names) -> None:
+    lines = [miner(host, T + n * HOUR, wallet="4w") for n, host in enumerate(("a", "b"))]
+    for host, address in (("a", "10.1.0.2"), ("elsewhere", "10.1.0.2"), ("b", "10.1.0.3")):
+        lines.append(line("tcp_connections", 0, T + DAY, "snapshot", host, local_address=address, remote_address="192.0.2.1"))
+    came = {"remote": "10.1.0.2", "username": "root", "logged_in_at": str(T + HOUR - 60)}
+    lines.append(line("logins", 0, T + DAY, "snapshot", "b", **came))
+    (campaign,) = reported(tmp_path, names, lines)["campaigns"]
+    assert [(each["from"], each["to"]) for each in campaign["logins"]] == [("a", "b")] and campaign["outside"] == []

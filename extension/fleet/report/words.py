@@ -105,6 +105,7 @@ _WORDS = {
     "failing": ("queries that fail or are cut", "查询失败或被截断"),
     "no_root": ("without root", "无 root 权限"),
     "no_extension": ("no minehunt extension", "没有 minehunt 扩展"),
+    "no_pack": ("nothing of the pack was ever heard", "从未收到查询包的任何结果"),
     "unhealthy": ("a table failed, was cut, or is blind (minehunt_healthy)", "有表失败、被截断或无法查看（minehunt_healthy）"),
     "denylisted": ("osquery denylists a query", "有查询被 osquery 列入黑名单"),
     "no_indicators": ("no list of pools is loaded", "未加载矿池清单"),
@@ -133,6 +134,8 @@ def fleet_sentence(summary: dict[str, int], language: str) -> str:
         text += f"，{s['without_findings']:,} 台已上报且无发现"
         if s["suspicious"]:
             text += f"，{s['suspicious']:,} 台仅有弱发现"
+        if s["was_compromised"]:
+            text += f"，{s['was_compromised']:,} 台曾失陷但现已无发现"
         for key, told in (("silent", "台失联"), ("blind", "台未运行 minehunt")):
             text += f"，{s[key]:,} {told}" if s[key] else ""
         return text + "。"
@@ -142,6 +145,9 @@ def fleet_sentence(summary: dict[str, int], language: str) -> str:
     text += f"; {s['without_findings']:,} reported and {'has' if s['without_findings'] == 1 else 'have'} no findings"
     if s["suspicious"]:
         text += f", {s['suspicious']:,} have only weak findings"
+    if s["was_compromised"]:
+        was = "was" if s["was_compromised"] == 1 else "were"
+        text += f", {s['was_compromised']:,} {was} compromised and {'shows' if was == 'was' else 'show'} nothing of it now"
     if s["silent"]:
         text += f"; {s['silent']:,} {'was' if s['silent'] == 1 else 'were'} not heard of"
     if s["blind"]:
