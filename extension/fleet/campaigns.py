@@ -14,14 +14,14 @@ from extension.fleet.joining import joined
 from extension.fleet.logins import Login
 from extension.fleet.order import in_order
 from extension.fleet.roll_outs import MANY, surely_mines
-from extension.fleet.shared_things import Bonds, Shared
+from extension.fleet.shared_things import PAID, Bonds, Shared
 from extension.incidents import Finding
 from extension.pack.parts import SEVERITIES, WEAKNESS, Query
 
 # By so much hosts' clocks, and the times at which they look, may differ without anybody noticing (seconds).
 _CLOCKS = 86400
 # What a hunter can look for, in the order in which it is worth it.
-_HUNTED = ("wallet", "pool", "address", "hash", "key", "image", "command", "unit", "file", "module", "account")
+_HUNTED = (*PAID, "pool", "address", "hash", "key", "image", "command", "unit", "file", "module", "account")
 _MOST = 0.6
 
 
@@ -199,7 +199,7 @@ def _alike(others: list[tuple[HostIncident, frozenset[Shared]]]) -> list[Alike]:
     by_detections: dict[frozenset[str], list[tuple[HostIncident, frozenset[Shared]]]] = defaultdict(list)
     for one, things in others:
         # Whoever has a wallet or a pool there is no mistake.
-        if not any(thing.kind in ("wallet", "pool") for thing in things):
+        if not any(thing.kind in (*PAID, "pool") for thing in things):
             by_detections[one.detections].append((one, things))
     found = []
     for _names, members in sorted(by_detections.items(), key=lambda each: sorted(each[0])):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection
 
-from extension.fleet.shared_things import Bonds, Shared
+from extension.fleet.shared_things import PAID, Bonds, Shared
 from extension.incidents.groups import Groups
 
 _JOINS = 0.999
@@ -18,7 +18,7 @@ def joined(count: int, bonds: Bonds) -> list[list[int]]:
     crews = _Crews(groups, bonds.lent)
     weak = []
     # Wallets first: whoever is paid is who it is.
-    for thing, worth in sorted(bonds.worth.items(), key=lambda each: (each[0].kind != "wallet", each[0])):
+    for thing, worth in sorted(bonds.worth.items(), key=lambda each: (each[0].kind not in PAID, each[0])):
         # Two incidents of one host that share nothing there are two stories, and no third host's thing makes them one.
         owners = having[thing]
         if worth >= _JOINS / 2 and _is_strong(thing, worth):
@@ -37,7 +37,7 @@ def joined(count: int, bonds: Bonds) -> list[list[int]]:
                 lent[roots[0], other].add(thing.kind)
     paid: dict[int, set[str]] = defaultdict(set)
     for index, things in enumerate(bonds.things):
-        paid[groups.of(index)].update(thing.value for thing in things if thing.kind == "wallet")
+        paid[groups.of(index)].update(thing.value for thing in things if thing.kind in PAID)
     for (one, other), kinds in ties.items():
         if crews.are_two(one, other):
             # By one tool or site of somebody else's they are not joined, by two of them they are.
@@ -51,7 +51,7 @@ def joined(count: int, bonds: Bonds) -> list[list[int]]:
 
 
 class _Crews:
-    """Who is paid in each group of incidents, by the wallets that several of its hosts mine for."""
+    """Who is paid in each group of incidents, by the wallets and accounts that several of its hosts mine for."""
 
     def __init__(self, groups: Groups, lent: Collection[Shared]) -> None:
         self._groups = groups
@@ -60,14 +60,14 @@ class _Crews:
 
     def join(self, one: int, other: int, thing: Shared) -> None:
         """Join the groups of two incidents by a thing, unless it is one that two crews may both have from a third."""
-        if thing in self._lent and self.are_two(one, other):
+        if (thing in self._lent or thing.kind == "command") and self.are_two(one, other):
             return
-        paid = self.of(one) | self.of(other) | ({thing.value} if thing.kind == "wallet" else set())
+        paid = self.of(one) | self.of(other) | ({thing.value} if thing.kind in PAID else set())
         self._groups.join(one, other)
         self._wallets[self._groups.of(one)] = paid
 
     def of(self, number: int) -> set[str]:
-        """The wallets of an incident's group."""
+        """The wallets and accounts of an incident's group."""
         return self._wallets.get(self._groups.of(number), set())
 
     def are_two(self, one: int, other: int) -> bool:

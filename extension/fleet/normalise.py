@@ -128,6 +128,16 @@ _TOOLS = frozenset(
         "mining",
         "pool",
         "xmrig",
+        # How a container reaches its host, and what is installed there first.
+        "chroot",
+        "mnt",
+        "hostfs",
+        "docker",
+        "apk",
+        "apt",
+        "yum",
+        "add",
+        "update",
     ]
 )
 _WORD = re.compile(r"[A-Za-z]{3,}")

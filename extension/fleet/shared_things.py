@@ -20,19 +20,22 @@ from extension.fleet.columns import SHARED
 from extension.fleet.hosts import Host
 from extension.fleet.incidents import HostIncident
 from extension.fleet.normalise import families, is_distinct, normalised
+from extension.fleet.pool_accounts import pool_accounts
 from extension.fleet.roll_outs import RollOuts
 from extension.incidents import Finding
-from extension.incidents.things import names_miner
+from extension.incidents.things import common, names_miner
 from tables.indicators.pools import builtin_pool_names
 
 # 1 joins by itself. Others only where two kinds meet: a public pool serves everybody, a path is soon thought of twice.
-_WORTH = {"wallet": 1.0, "hash": 1.0, "key": 1.0, "command": 1.0, "image": 1.0, "address": 1.0, "module": 1.0, "job": 1.0,
-          "pool": 0.5, "unit": 0.5, "file": 0.5, "folder": 0.3, "account": 0.3}  # fmt: skip
+_WORTH = {"wallet": 1.0, "pool_account": 1.0, "hash": 1.0, "key": 1.0, "command": 1.0, "image": 1.0, "address": 1.0,
+          "module": 1.0, "job": 1.0, "pool": 0.5, "unit": 0.5, "file": 0.5, "folder": 0.3, "account": 0.3}  # fmt: skip
 _COMMANDS = ("command", "cmdline")
 _NORMALISED = ("command", "unit")
 _MAX_CLEAN = 2
+# Who is paid.
+PAID = ("wallet", "pool_account")
 # No roll-out has these.
-_NOBODY_ELSES = ("wallet", "pool")
+_NOBODY_ELSES = (*PAID, "pool")
 # What others are told to block, also where only one host has it.
 _TOLD = ("address", "hash", "key", "image")
 
@@ -151,7 +154,8 @@ def _carried(one: HostIncident, images: Mapping[tuple[str, str], str]) -> Carrie
     carried: Carried = defaultdict(list)
     for finding in one.incident.findings:
         image = images.get((one.host.key, finding.row.get("container_id", "")))
-        own = dict.fromkeys((*_of_finding(finding, one.host), *([Shared("image", image)] if image else ())))
+        is_telling = image and not is_base_image(image)
+        own = dict.fromkeys((*_of_finding(finding, one.host), *([Shared("image", image)] if image and is_telling else ())))
         for thing in own:
             carried[thing].append(finding)
     return carried
@@ -161,13 +165,19 @@ def _of_finding(finding: Finding, host: Host) -> Iterable[Shared]:
     if finding.query.stage == "weakness":
         return
     for thing in finding.things:
+        if thing.kind == "image" and is_base_image(thing.value):
+            continue
         if not thing.is_weak and thing.kind in _WORTH and thing.kind not in ("job", "unit"):
             yield Shared(thing.kind, thing.value)
         elif thing.kind == "unit" and not thing.is_weak:
             yield Shared("unit", normalised(thing.value, host.names))
-    for column in SHARED["image"]:
-        if finding.row.get(column):
-            yield Shared("image", finding.row[column])
+    if not is_base_image(finding.row.get("image", "")):
+        for column in SHARED["image"]:
+            if finding.row.get(column):
+                yield Shared("image", finding.row[column])
+    for column in _COMMANDS:
+        for account in pool_accounts(finding.row.get(column, "")):
+            yield Shared("pool_account", account)
     # The command line of a miner is mostly its pool's name; that of an odd program mostly the program's own.
     # That of a service by which somebody came in is the service's.
     is_attackers = finding.query.stage in ("entry", "persistence") and not finding.row.get("service")
@@ -175,6 +185,12 @@ def _of_finding(finding: Finding, host: Host) -> Iterable[Shared]:
         command = normalised(finding.row.get(column, ""), host.names)
         if command and is_distinct(command) and not finding.row.get("package"):
             yield Shared("command", command)
+
+
+def is_base_image(image: str) -> bool:
+    """Whether it is one of those that everybody's images, and anybody's attack, begin with."""
+    name = image.removeprefix("docker.io/").removeprefix("library/")
+    return name.partition("@")[0].partition(":")[0] in common("image")
 
 
 def _images(ground: Ground, incidents: list[HostIncident]) -> dict[tuple[str, str], str]:

@@ -20,7 +20,8 @@ from extension.fleet.sources import DOCUMENT, PARQUET, Problem, Source
 
 _DIFF = "STRUCT<removed: ARRAY<STRING>, added: ARRAY<STRING>>"
 _TOP_LEVEL = ", ".join(f"{name} STRING" for name in DECORATIONS)
-_LINE = f"""{_TOP_LEVEL}, name STRING, hostIdentifier STRING, unixTime STRING, calendarTime STRING, epoch STRING, counter STRING, action STRING,
+_LINE = f"""{_TOP_LEVEL}, name STRING, hostIdentifier STRING, unixTime STRING, calendarTime STRING, epoch STRING,
+    counter STRING, action STRING,
     columns STRING, decorations STRING, snapshot ARRAY<STRING>, diffResults {_DIFF}"""
 _CALENDAR = "unix_timestamp(regexp_replace(calendarTime, '^\\\\w+ | UTC$', ''), 'MMM d HH:mm:ss yyyy')"
 _LOGGED = """

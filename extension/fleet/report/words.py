@@ -82,6 +82,7 @@ _WORDS = {
     "wallet": ("wallet", "钱包"),
     "pool": ("pool", "矿池"),
     "address": ("address", "地址"),
+    "pool_account": ("pool account", "矿池账号"),
     "hash": ("program hash", "程序哈希"),
     "command": ("command", "命令"),
     "image": ("image", "镜像"),

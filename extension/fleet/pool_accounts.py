@@ -1,0 +1,37 @@
+"""The accounts at mining pools for which command lines mine, where those are no wallets."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from tables.indicators.miner_words import miner_words, options
+from tables.indicators.pools import builtin_pool_names
+from tables.indicators.wallets import find_wallets
+
+_POOL = re.compile(r"(?:[a-z0-9+]{2,24}://)?([A-Za-z0-9][A-Za-z0-9.-]{2,252}):[0-9]{2,5}/?")
+# `account.worker`, `account/worker`, `account+difficulty`, `account:password`.
+_ACCOUNT = re.compile(r"([A-Za-z0-9_@-]{5,64})(?:[./+:].*)?")
+# What anybody calls himself.
+_NOBODY = frozenset(["worker", "miner", "default", "anonymous", "username", "wallet", "xmrig"])
+
+
+def pool_accounts(text: str) -> Iterator[str]:
+    """`account@pool` of a command line, the pool by the name that a list has it under, else by its last two labels."""
+    words = [word.strip("'\"") for word in text.split()]
+    given = list(options(words))
+    servers = (_POOL.fullmatch(value) for option, value in given if option in miner_words().pool_options)
+    pool = next((match[1].lower() for match in servers if match), None)
+    if pool is None:
+        return
+    for option, value in given:
+        match = _ACCOUNT.fullmatch(value) if option in miner_words().user_options else None
+        if match and match[1].lower() not in _NOBODY and not find_wallets(value):
+            yield f"{match[1]}@{_site(pool)}"
+
+
+def _site(host: str) -> str:
+    listed = builtin_pool_names().listed_domain(host)
+    if listed is not None:
+        return listed[0]
+    return host if host.replace(".", "").isdigit() else ".".join(host.split(".")[-2:])
