@@ -146,6 +146,8 @@ def _by_wallets(incident: Incident) -> tuple[Incident, ...]:
     mining = [part for part, wallets in zip(parts, paid) if wallets]
     if len(mining) < 2 or sum(map(len, paid)) > len(set().union(*paid)):
         return (incident,)
-    rest = [part for part, wallets in zip(parts, paid) if not wallets]
-    # What neither explains goes with the first, as if it were the only one.
-    return (Incident(mining[0], (*rest, *incident.others)), *(Incident(part) for part in mining[1:]))
+    rest = [part for part, wallets in zip(parts, paid) if not wallets] + list(incident.others)
+    # Whose of the two a job is that either may have written, only other hosts tell; what is no compromise goes with the first.
+    alone = [part for part in map(Incident, rest) if part.is_compromise]
+    weak = tuple(part for part in rest if not Incident(part).is_compromise)
+    return (Incident(mining[0], weak), *(Incident(part) for part in mining[1:]), *alone)
