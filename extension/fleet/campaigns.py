@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Optional
 
+from extension.fleet.fetching import fetched_from
 from extension.fleet.hosts import Host
 from extension.fleet.incidents import HostIncident, happened
 from extension.fleet.joining import joined
@@ -16,7 +17,7 @@ from extension.fleet.order import in_order
 from extension.fleet.roll_outs import MANY, surely_mines
 from extension.fleet.shared_things import PAID, Bonds, Shared
 from extension.incidents import Finding
-from extension.pack.parts import SEVERITIES, WEAKNESS, Query
+from extension.pack.parts import GRAVE, SEVERITIES, WEAKNESS, Query
 
 # By so much hosts' clocks, and the times at which they look, may differ without anybody noticing (seconds).
 _CLOCKS = 86400
@@ -219,9 +220,33 @@ def _is_campaign(members: list[HostIncident]) -> bool:
         return False
     if any(one.incident.severity == "critical" or any(map(surely_mines, one.incident.findings)) for one in members):
         return True
+    if _fetches_from_one_place(members) or _hides_alike(members):
+        return True
     stages = {stage for one in members for stage in one.incident.chain}
     detections = frozenset().union(*(one.detections for one in members))
     return len(detections) > 1 and len(stages) > 1 and any(one.incident.severity == "high" for one in members)
+
+
+def _fetches_from_one_place(members: list[HostIncident]) -> bool:
+    """Whether two hosts are told to run what the same bare address brings."""
+    fetching: dict[str, set[str]] = defaultdict(set)
+    for one in members:
+        for finding in one.incident.findings:
+            for address in fetched_from(finding):
+                fetching[address].add(one.host.key)
+    return any(len(keys) > 1 for keys in fetching.values())
+
+
+def _hides_alike(members: list[HostIncident]) -> bool:
+    """Whether two hosts have the same that hides something."""
+    hiding: dict[str, set[str]] = defaultdict(set)
+    for one in members:
+        for finding in one.incident.chain.get("hiding", ()):
+            if finding.query.severity in GRAVE:
+                for thing in finding.strong_things:
+                    if thing.kind in ("hash", "module"):
+                        hiding[thing.value].add(one.host.key)
+    return any(len(keys) > 1 for keys in hiding.values())
 
 
 def _counted(indexes: Iterable[int], incidents: list[HostIncident], bonds: Bonds) -> dict[Shared, int]:

@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator
 
 from tables.indicators.miner_words import miner_words, options
-from tables.indicators.pools import builtin_pool_names
 from tables.indicators.wallets import find_wallets
 
 _POOL = re.compile(r"(?:[a-z0-9+]{2,24}://)?([A-Za-z0-9][A-Za-z0-9.-]{2,252}):[0-9]{2,5}/?")
@@ -17,7 +16,7 @@ _NOBODY = frozenset(["worker", "miner", "default", "anonymous", "username", "wal
 
 
 def pool_accounts(text: str) -> Iterator[str]:
-    """`account@pool` of a command line, the pool by the name that a list has it under, else by its last two labels."""
+    """`account@pool` of a command line, the pool by the last two labels of its name."""
     words = [word.strip("'\"") for word in text.split()]
     given = list(options(words))
     servers = (_POOL.fullmatch(value) for option, value in given if option in miner_words().pool_options)
@@ -31,7 +30,5 @@ def pool_accounts(text: str) -> Iterator[str]:
 
 
 def _site(host: str) -> str:
-    listed = builtin_pool_names().listed_domain(host)
-    if listed is not None:
-        return listed[0]
+    """A pool whatever its region's server is called."""
     return host if host.replace(".", "").isdigit() else ".".join(host.split(".")[-2:])

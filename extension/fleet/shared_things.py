@@ -7,7 +7,7 @@ names and what a roll-out put everywhere joins nobody.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -17,6 +17,7 @@ from ibis import _
 
 from extension.fleet.answers import Ground, with_rows
 from extension.fleet.columns import SHARED
+from extension.fleet.fetching import fetched_from
 from extension.fleet.hosts import Host
 from extension.fleet.incidents import HostIncident
 from extension.fleet.normalise import families, is_distinct, normalised
@@ -36,6 +37,8 @@ _MAX_CLEAN = 2
 PAID = ("wallet", "pool_account")
 # No roll-out has these.
 _NOBODY_ELSES = (*PAID, "pool")
+# A roll-out ends on more than one of so many hosts.
+_PART = 10
 # What others are told to block, also where only one host has it.
 _TOLD = ("address", "hash", "key", "image")
 
@@ -90,7 +93,8 @@ def bonds(ground: Ground, incidents: list[HostIncident]) -> Bonds:
     for thing, owners in having.items():
         clean = found.clean.get(thing, 0)
         carriers = [(incidents[index], carried[index][thing]) for index in owners]
-        if clean > _most_clean(thing, len(owners)) or (thing.kind not in _NOBODY_ELSES and roll_outs.has(carriers)):
+        is_somebody_elses = thing.kind in _NOBODY_ELSES or _is_fetched_by_few(thing, carriers, len(ground.hosts))
+        if clean > _most_clean(thing, len(owners)) or (not is_somebody_elses and roll_outs.has(carriers)):
             honest.add(thing)
             continue
         # The address of a pool that is on the lists is as public as the pool, and says the same.
@@ -113,6 +117,12 @@ def bonds(ground: Ground, incidents: list[HostIncident]) -> Bonds:
         for each in carried
     ]
     return found
+
+
+def _is_fetched_by_few(thing: Shared, carriers: Sequence[tuple[HostIncident, Sequence[Finding]]], fleet: int) -> bool:
+    """Whether it is a bare address from which a small part of the fleet fetches what it runs."""
+    hosts = {one.host.key for one, found in carriers for each in found if thing.value in fetched_from(each)}
+    return len(hosts) > 1 and (len(hosts) - 1) * _PART < fleet
 
 
 def _most_clean(thing: Shared, owners: int) -> int:

