@@ -157,22 +157,46 @@ def campaigns(incidents: list[HostIncident], bonds: Bonds) -> tuple[list[Campaig
     found: list[Campaign] = []
     members: set[int] = set()
     ways = _ways(incidents, bonds)
-    for group in joined(len(incidents), bonds):
+    for group in _groups(incidents, bonds):
         ours = [incidents[index] for index in group]
         keys = {one.host.key for one in ours}
-        if len(keys) > 1 and _is_campaign(ours):
-            times = {id(one): _began(one, bonds) for one in ours}
-            found.append(
-                Campaign(
-                    "", tuple(ours), _counted(group, incidents, bonds), times, {key: ways[key] for key in keys if key in ways}
-                )
-            )
-            members.update(group)
+        times = {id(one): _began(one, bonds) for one in ours}
+        own = {key: ways[key] for key in keys if key in ways}
+        found.append(Campaign("", tuple(ours), _counted(group, incidents, bonds), times, own))
+        members.update(group)
     found.sort(key=lambda each: (SEVERITIES.index(each.severity), not each.is_mining, -len(each.hosts), each.began or 0))
     for number, campaign in enumerate(found, 1):
         campaign.name = f"C{number}"
     others = [(one, bonds.things[i]) for i, one in enumerate(incidents) if i not in members and one.ended is None]
     return found, _alike(others)
+
+
+def _groups(incidents: list[HostIncident], bonds: Bonds) -> list[list[int]]:
+    """The incidents of each campaign, by number.
+
+    What is none by itself, but that its hosts fetch from one place or hide alike, is of the campaign that most of them are in.
+    """
+    sure: list[list[int]] = []
+    unsure: list[list[int]] = []
+    for group in joined(len(incidents), bonds):
+        ours = [incidents[index] for index in group]
+        if len(_keys(incidents, group)) > 1 and any(one.incident.is_compromise for one in ours):
+            if _is_campaign(ours):
+                sure.append(group)
+            elif _fetches_from_one_place(ours) or _hides_alike(ours):
+                unsure.append(group)
+    for group in unsure:
+        keys = _keys(incidents, group)
+        home = max(sure, key=lambda each: len(keys & _keys(incidents, each)), default=[])
+        if len(keys & _keys(incidents, home)) * 2 >= len(keys):
+            home += group
+        else:
+            sure.append(group)
+    return sure
+
+
+def _keys(incidents: list[HostIncident], group: Iterable[int]) -> set[str]:
+    return {incidents[index].host.key for index in group}
 
 
 def _ways(incidents: list[HostIncident], bonds: Bonds) -> dict[str, tuple[Finding, ...]]:
@@ -216,11 +240,7 @@ def _alike(others: list[tuple[HostIncident, frozenset[Shared]]]) -> list[Alike]:
 
 def _is_campaign(members: list[HostIncident]) -> bool:
     """Whether it is more than a new program that a detection or two take for something else, wherever it is put."""
-    if not any(one.incident.is_compromise for one in members):
-        return False
     if any(one.incident.severity == "critical" or any(map(surely_mines, one.incident.findings)) for one in members):
-        return True
-    if _fetches_from_one_place(members) or _hides_alike(members):
         return True
     stages = {stage for one in members for stage in one.incident.chain}
     detections = frozenset().union(*(one.detections for one in members))

