@@ -71,9 +71,10 @@ def prepare(engine: Engine, names: Names, step: Callable[[str], None] = lambda _
     results = engine.table("logged").join(owners, "sender").drop("sender")
     batches = engine.keep("batches", states.batches(results))
     gap = usual_gap(engine, results, hosts)
-    jumping = mark_clocks(list(hosts.values()), now, gap)
-    clocks = engine.take("clocks", {"host": "string", "is_jumping": "boolean"}, [(host.key, True) for host in jumping])
     runs = engine.keep("runs", states.runs(batches))
+    set_back = {row["host"] for row in engine.fetch(runs.filter(_.set_back > _HOUR).select("host").distinct())}
+    jumping = mark_clocks(list(hosts.values()), now, gap, set_back)
+    clocks = engine.take("clocks", {"host": "string", "is_jumping": "boolean"}, [(host.key, True) for host in jumping])
     resets = engine.keep("resets", states.resets(runs))
     taken = results.left_join(clocks, "host").filter(lambda t: t.is_jumping.isnull() | (t.unix_time <= now + AHEAD))
     latest = engine.keep("latest", states.latest_snapshots(taken))

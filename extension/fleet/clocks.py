@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from extension.fleet.hosts import Host
 
@@ -42,10 +42,11 @@ def _shifted(hosts: Sequence[Host]) -> list[tuple[Host, int]]:
     return [(host, end) for host, start, end in off if min(abs(start), abs(end)) > AHEAD and abs(end - start) <= AHEAD]
 
 
-def mark_clocks(hosts: Sequence[Host], now: int, usual_gap: int) -> list[Host]:
-    """Note by how much clocks are off the fleet's, and return those that were set by more than the logs are long.
+def mark_clocks(hosts: Sequence[Host], now: int, usual_gap: int, set_back: Collection[str] = ()) -> list[Host]:
+    """Note by how much clocks are off the fleet's, and return those that were set by more than the logs are long, or set back.
 
-    The lines of these are in the order of their counters, not of their times. `usual_gap`: how long hosts are silent for anyway.
+    The lines of these are in the order of their counters, not of their times. `usual_gap`: how long hosts are silent for anyway;
+    `set_back`: the keys of hosts whose counters went up while their clocks went back.
     """
     ahead = max(AHEAD, usual_gap)
     firsts = sorted(host.first for host in hosts)
@@ -59,7 +60,8 @@ def mark_clocks(hosts: Sequence[Host], now: int, usual_gap: int) -> list[Host]:
         elif shifted.get(host.key, 0) < 0:
             host.clock_ahead = shifted[host.key]
             host.notes.append("clock_behind")
-        if host.last - host.first > span + ahead and (host.clock_ahead > 0 or host.first < now - 2 * span - ahead):
+        is_long = host.last - host.first > span + ahead and (host.clock_ahead > 0 or host.first < now - 2 * span - ahead)
+        if is_long or host.key in set_back:
             host.notes.append("clock_changed")
             jumping.append(host)
     return jumping

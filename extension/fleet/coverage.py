@@ -99,7 +99,8 @@ def _host(ground: Ground, host: Host, heard: Mapping[str, Any], silence: int) ->
     if one.state == "reporting" and heard.get("loaded") and last - heard["loaded"] > _FAILS and not host.clock_ahead:
         one.problems.append(("no_extension", ""))
         one.state = "blind" if last - heard["loaded"] > silence else one.state
-    if host.key in ground.resets:
+    # A new --schedule_epoch has the whole fleet begin anew.
+    if host.key in ground.resets and len(ground.resets) * 2 <= len(ground.hosts):
         one.problems.append(("enrolled_again", str(ground.resets[host.key])))
     return one
 

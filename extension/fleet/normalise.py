@@ -23,6 +23,7 @@ REPLACEMENTS = (
     # What everybody may write to, and what is hidden, is named at will.
     (r"/tmp/[^\s'\";|&<>()]+", "/tmp/*"),  # noqa: S108  # named, not used
     (r"/shm/[^\s'\";|&<>()]+", "/shm/*"),
+    (r"/home/[^/\s'\";|&<>()]+", "/home/*"),
     (r"/\.[^/\s'\";|&<>()]+", "/.*"),
     (r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}", "*"),
     (r"[A-Za-z0-9+=]{24,}", "*"),

@@ -31,7 +31,7 @@ def runs(batches: ir.Table) -> ir.Table:
     """The epoch in force of each host and differential query, and since when its rows count.
 
     base_time is when its full set was logged, NULL when none was; last_time when it last said anything; lost how many differences
-    never arrived; starts_late whether the log begins in the middle.
+    never arrived; starts_late whether the log begins in the middle; set_back by how much the clock was set back in it (seconds).
     """
     epochs = batches.group_by("host", "query", "epoch").agg(
         first_time=_.unix_time.min(),
@@ -46,16 +46,22 @@ def runs(batches: ir.Table) -> ir.Table:
     counted = (
         batches.join(since, ["host", "query", "epoch"])
         .filter(_.base_time.isnull() | (_.unix_time >= _.base_time))
-        .select("host", "query", "counter")
-        .distinct()
+        .group_by("host", "query", "counter")
+        .agg(unix_time=_.unix_time.min())
         .group_by("host", "query")
-        .agg(least=_.counter.min(), most=_.counter.max(), seen=_.count())
+        .agg(
+            least=_.counter.min(),
+            most=_.counter.max(),
+            seen=_.count(),
+            set_back=_.unix_time.max() - _.unix_time.argmax(_.counter),
+        )
     )
     joined = current.join(counted, ["host", "query"])
     return joined.select(
         "host", "query", "epoch", "base_time", "last_time", "known_since",
         lost=joined.most - joined.least + 1 - joined.seen,
         starts_late=joined.base_time.isnull() & (joined.least > 1),
+        set_back=joined.set_back,
         is_new_base=joined.base_time.notnull() & (joined.base_time > joined.known_since),
     )  # fmt: skip
 

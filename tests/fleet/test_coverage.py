@@ -7,7 +7,7 @@ from typing import Any
 
 from extension.fleet.answers import Ground
 from extension.fleet.coverage import coverage
-from tests.fleet.looking import line
+from tests.fleet.looking import line, there
 
 T, HOUR, DAY = 1795436552, 3600, 86400
 Grounded = Callable[..., Ground]
@@ -88,3 +88,29 @@ def test_a_host_on_which_the_pack_is_not_scheduled_is_not_clean(grounded: Ground
     # Where few were heard to be asked, the logs lack what others were.
     told = _told(grounded(*asked, *[each for n in range(20, 40) for each in _beats(f"h{n}", 9)]))
     assert told["h30"] == ("reporting", [])
+
+
+def test_a_clock_that_was_set_back_is_told_and_what_was_said_after_that_counts(grounded: Grounded) -> None:
+    lines = [line("cron_jobs", 0, T, "added", host, command="x") for host in ("h", "other")]
+    lines += [line("miner_process", 1, T + 3 * DAY, "added", "h", pid="7"), *_beats("other", 80)]
+    lines.append(line("miner_process", 2, T + DAY, "removed", "h", pid="7"))
+    ground = grounded(*lines)
+    assert there(ground, "miner_process", "pid") == [] and ("clock_changed", "") in _told(ground)["h"][1]
+    # A line that comes late is none.
+    late = [
+        line("miner_process", 2, T + 3 * DAY, "removed", "h", pid="8"),
+        line("miner_process", 1, T + DAY, "added", "h", pid="8"),
+    ]
+    assert ("clock_changed", "") not in _told(grounded(*lines[:2], *late, *_beats("other", 80)))["h"][1]
+
+
+def test_where_the_whole_fleet_begins_anew_nobody_was_set_up_again(grounded: Grounded) -> None:
+    """As a new --schedule_epoch has it."""
+
+    def begun(hosts: int) -> list[dict[str, Any]]:
+        at = [(f"h{n}", T, 0) for n in range(4)] + [(f"h{n}", T + DAY, 1) for n in range(hosts)]
+        queries = ("cron_jobs", "startup_commands")
+        return [line(query, 0, when, "added", host, epoch, command="x") for host, when, epoch in at for query in queries]
+
+    assert [problems for _state, problems in _told(grounded(*begun(4))).values()] == [[]] * 4
+    assert [problem for problem, _what in _told(grounded(*begun(1)))["h0"][1]] == ["enrolled_again"]
