@@ -15,6 +15,7 @@ from extension.fleet.incidents import HostIncident, host_incidents
 from extension.fleet.logins import BEFORE, Login, addresses, logins
 from extension.fleet.names import Names
 from extension.fleet.next_hosts import Next, next_hosts
+from extension.fleet.planted import planted
 from extension.fleet.rare import Rarity, rare, stacked
 from extension.fleet.roles import roles
 from extension.fleet.shared_things import Shared, bonds, clean_hosts
@@ -53,7 +54,10 @@ def look(engine: Engine, names: Names, step: Callable[[str], None] = lambda _: N
         covered.hosts[key].problems.append(("findings_cut", str(left_out)))
     compromised = frozenset(one.host.key for one in incidents if one.incident.is_compromise and one.ended is None)
     step("campaigns")
-    found, alike = campaigns(incidents, bonds(ground, incidents))
+    bound = bonds(ground, incidents)
+    for thing, owners in planted(ground, incidents).items():
+        bound.add(thing, owners)
+    found, alike = campaigns(incidents, bound)
     told = {id(member) for campaign in found for member in campaign.members}
     incidents = [one for one in incidents if one.ended is None or id(one) in told]
     inside, outside = _told_logins(ground, found, compromised)

@@ -69,6 +69,12 @@ class Bonds:
     sites: list[frozenset[Shared]] = field(default_factory=list)
     lent: frozenset[Shared] = frozenset()
 
+    def add(self, thing: Shared, owners: Iterable[int]) -> None:
+        """Have incidents (by index) share a thing that nobody else has."""
+        self.worth.setdefault(thing, _WORTH[thing.kind])
+        for index in owners:
+            self.things[index] |= {thing}
+
     def having(self) -> Mapping[Shared, list[int]]:
         """The incidents by thing."""
         owners: dict[Shared, list[int]] = defaultdict(list)

@@ -12,7 +12,7 @@ from extension.fleet.pool_accounts import pool_accounts
 from extension.fleet.shared_things import is_base_image
 from tests.fleet.looking import line, miner, reported, told
 
-T, HOUR = 1795436552, 3600
+T, HOUR, DAY = 1795436552, 3600, 86400
 WALLET = "44AFFq5kSiGBoZ4NMDwYtN18obc8AemS33DBLWs3H7otXft3XjrpDtQGv7SqSsaBYBb98uNbr2VBBEt7f2wfn3RVGQBEP3A"
 
 
@@ -101,3 +101,31 @@ def test_what_fetched_a_campaigns_miner_is_of_that_campaign(tmp_path: Path, name
     report = reported(tmp_path, names, lines)
     assert told(report) == [["a", "b", "c"]]
     assert sorted(one["campaign"] for one in report["incidents"]) == ["", "", *["C1"] * 5]
+
+
+@pytest.mark.parametrize(
+    ("when", "on_others", "is_one"),
+    [
+        (60, False, True),
+        # Whoever cleans the hosts comes later, and an administrator's key is elsewhere too.
+        (9 * HOUR, False, False),
+        (60, True, False),
+    ],
+)
+def test_a_new_key_that_came_with_the_miners_and_is_nowhere_else_joins(
+    tmp_path: Path, names: Names, when: int, on_others: bool, is_one: bool
+) -> None:
+    lines = [
+        line("authorized_keys", 0, T - 2 * DAY, "added", f"h{n}", username="root", fingerprint="SHA256:own") for n in range(9)
+    ]
+    for number in range(3):
+        fell = T + number * DAY
+        lines.append(miner(f"h{number}", fell, wallet=f"4w{number}"))
+        key = {"username": "root", "fingerprint": "SHA256:new"}
+        lines.append(line("authorized_keys", 1, fell + when, "added", f"h{number}", **key))
+    if on_others:
+        lines.append(line("authorized_keys", 1, T + DAY, "added", "h8", username="root", fingerprint="SHA256:new"))
+    report = reported(tmp_path, names, lines)
+    assert told(report) == ([["h0", "h1", "h2"]] if is_one else [])
+    if is_one:
+        assert {"kind": "key", "value": "SHA256:new", "hosts": 3} in report["campaigns"][0]["shared"]

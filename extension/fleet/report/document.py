@@ -100,6 +100,7 @@ def _summary(view: FleetView) -> dict[str, int]:
         "hosts": len(view.ground.hosts),
         "reporting": states["reporting"],
         "silent": states["silent"],
+        "silent_with_findings": sum(one.state == "silent" for key, one in view.coverage.hosts.items() if key in having),
         "blind": states["blind"],
         "compromised": len(compromised),
         "suspicious": len(found_now - compromised),

@@ -137,9 +137,10 @@ def fleet_sentence(summary: dict[str, int], language: str) -> str:
             text += f"，{s['suspicious']:,} 台仅有弱发现"
         if s["was_compromised"]:
             text += f"，{s['was_compromised']:,} 台曾失陷但现已无发现"
-        for key, told in (("silent", "台失联"), ("blind", "台未运行 minehunt")):
-            text += f"，{s[key]:,} {told}" if s[key] else ""
-        return text + "。"
+        if s["silent"]:
+            text += f"，{s['silent']:,} 台失联"
+            text += f"（其中 {s['silent_with_findings']:,} 台此前有发现）" if s["silent_with_findings"] else ""
+        return text + (f"，{s['blind']:,} 台未运行 minehunt。" if s["blind"] else "。")
     text = f"Of {plural(s['hosts'], 'host')}, {s['compromised']:,} {'is' if s['compromised'] == 1 else 'are'} compromised"
     if s["campaigns"]:
         text += f" ({s['in_campaigns']:,} of them in {plural(s['campaigns'], 'campaign')})"
@@ -151,6 +152,8 @@ def fleet_sentence(summary: dict[str, int], language: str) -> str:
         text += f", {s['was_compromised']:,} {was} compromised and {'shows' if was == 'was' else 'show'} nothing of it now"
     if s["silent"]:
         text += f"; {s['silent']:,} {'was' if s['silent'] == 1 else 'were'} not heard of"
+        if s["silent_with_findings"]:
+            text += f" ({s['silent_with_findings']:,} of them with findings from before)"
     if s["blind"]:
         text += f"; on {s['blind']:,} minehunt does not run"
     return text + "."
