@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Compiled code stays out of the tree.
 export PYTHONPYCACHEPREFIX := $(CURDIR)/$(VENV)/pycache
+# And is compiled once, where an environment would have each process of the tests do it again.
+unexport PYTHONDONTWRITEBYTECODE
 # Installing never asks, and never takes a package that the lock files do not name with its hash.
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input install --quiet
 

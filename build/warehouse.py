@@ -58,10 +58,10 @@ def models(kind: str = "map<string, string>") -> dict[str, Any]:
 
     from extension.fleet import state
     from extension.fleet.columns import SHARED
+    from extension.fleet.inventory_things import shared_values
     from extension.fleet.names import Names
     from extension.fleet.normalise import normal_texts
     from extension.fleet.rare import FEW, ONE_OF, stackable
-    from extension.fleet.shared_things import shared_values
 
     names = Names.of(load_pack(PACK), load_pack(EVENTS))
     detections, inventories = list(names.of_kind("detection")), list(names.of_kind("inventory"))

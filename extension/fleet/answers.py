@@ -15,8 +15,10 @@ from ibis import _
 
 from extension.fleet import state as states
 from extension.fleet.clocks import AHEAD, fleet_now, mark_clocks
+from extension.fleet.columns import SHARED
 from extension.fleet.engines import Engine
 from extension.fleet.hosts import Host, Sender, identify
+from extension.fleet.inventory_things import shared_values
 from extension.fleet.names import Names
 from extension.fleet.normalise import naming_schemes, normal_texts
 
@@ -51,6 +53,12 @@ class Ground:
         """(text, normal) of the texts in inventories (normalise.normal_texts)."""
         schemes = naming_schemes(name for host in self.hosts.values() for name in host.names)
         return self.engine.keep("normal", normal_texts(self.rows.filter(_.query.isin(list(self.names.stacked()))), schemes))
+
+    @cached_property
+    def things(self) -> ir.Table:
+        """(query, row_key, kind, value) of what stands in inventories (inventory_things.shared_values)."""
+        rows = self.rows.filter(_.query.isin(list(self.names.of_kind("inventory"))))
+        return self.engine.keep("things", shared_values(rows, SHARED, self.normal))
 
     def of_kind(self, *kinds: str) -> ir.Table:
         """The state of the queries of these kinds."""

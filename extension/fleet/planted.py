@@ -11,7 +11,7 @@ from ibis import _
 from extension.fleet.answers import Ground
 from extension.fleet.incidents import HostIncident
 from extension.fleet.normalise import is_distinct
-from extension.fleet.shared_things import Shared, shared_values
+from extension.fleet.shared_things import Shared
 
 _KINDS = ("command", "hash", "key", "module")
 # So long before and after an incident's first sign (seconds); those who clean hosts come later, and bring things too.
@@ -42,8 +42,7 @@ def _only_on(ground: Ground, infected: Sequence[str]) -> list[tuple[str, str, st
     """(host, kind, value, first time) of what inventories have on several of these hosts, new there, and on no others."""
     engine = ground.engine
     ours = engine.take("infected", {"host": "string"}, [(key,) for key in infected])
-    inventories = ground.rows.filter(_.query.isin(list(ground.names.of_kind("inventory"))))
-    named = shared_values(inventories, _KINDS, ground.normal)
+    named = ground.things.filter(_.kind.isin(_KINDS))
     there = ground.state.semi_join(ours, "host").filter(~_.is_base).join(named, ["query", "row_key"])
     came = engine.keep("came", there.group_by("host", "kind", "value").agg(first_time=_.first_time.min()))
     several = came.group_by("kind", "value").agg(hosts=_.count()).filter(_.hosts > 1)

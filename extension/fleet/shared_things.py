@@ -7,7 +7,7 @@ names and what a roll-out put everywhere joins nobody.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -31,7 +31,6 @@ from tables.indicators.pools import builtin_pool_names
 _WORTH = {"wallet": 1.0, "pool_account": 1.0, "hash": 1.0, "key": 1.0, "command": 1.0, "image": 1.0, "address": 1.0,
           "module": 1.0, "job": 1.0, "pool": 0.5, "unit": 0.5, "file": 0.5, "folder": 0.3, "account": 0.3}  # fmt: skip
 _COMMANDS = ("command", "cmdline")
-_NORMALISED = ("command", "unit")
 _MAX_CLEAN = 2
 # Who is paid.
 PAID = ("wallet", "pool_account")
@@ -239,8 +238,7 @@ def clean_hosts(ground: Ground, owners: Mapping[Shared, set[str]], compromised: 
     pairs = [(key, *thing) for thing in wanted for key in sorted(owners[thing] - compromised)]
     owned = engine.take("owned", {"host": "string", "kind": "string", "value": "string"}, pairs)
     rows = ground.rows
-    inventories = rows.filter(_.query.isin(list(ground.names.of_kind("inventory"))))
-    named = shared_values(inventories, {thing.kind for thing in wanted}, ground.normal)
+    named = ground.things.filter(_.kind.isin(sorted({thing.kind for thing in wanted})))
     if any(thing.kind == "address" for thing in wanted):
         named = ibis.union(named, _peers(rows))
     named = engine.keep("named", named.semi_join(candidates, ["kind", "value"]))
@@ -258,18 +256,3 @@ def _peers(rows: ir.Table) -> ir.Table:
     )
     address = ibis.ifelse(peers.remote != "", peers.remote, peers.remote_address)
     return peers.select("query", "row_key", kind=ibis.literal("address"), value=address).filter(_.value != "")
-
-
-def shared_values(rows: ir.Table, kinds: Collection[str], normal: ir.Table) -> ir.Table:
-    """(query, row_key, kind, value): what hosts of one campaign may share, of these kinds, in rows of any query.
-
-    The same may come twice; `normal` is of normal_texts.
-    """
-    parts = []
-    for kind in sorted(kinds):
-        for column in SHARED[kind]:
-            part = rows.filter(rows[column] != "").select("query", "row_key", kind=ibis.literal(kind), value=rows[column])
-            if kind in _NORMALISED:
-                part = part.join(normal, part.value == normal.text).select("query", "row_key", "kind", value=normal.normal)
-            parts.append(part)
-    return ibis.union(*parts) if len(parts) > 1 else parts[0]
