@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Optional
@@ -21,6 +21,8 @@ from extension.pack.parts import GRAVE, SEVERITIES, WEAKNESS, Query
 
 # By so much hosts' clocks, and the times at which they look, may differ without anybody noticing (seconds).
 _CLOCKS = 86400
+# So long before its findings a host may have fallen (seconds).
+_BEFORE = 86400
 # What a hunter can look for, in the order in which it is worth it.
 _HUNTED = (*PAID, "pool", "address", "hash", "key", "image", "command", "unit", "file", "module", "account")
 _MOST = 0.6
@@ -52,6 +54,10 @@ class Campaign:
     def began_on(self, key: str) -> Optional[int]:
         """When it came to a host, by the fleet's clock."""
         return self._starts.get(key)
+
+    def may_have_sent(self, login: Login) -> bool:
+        """Whether a login from one of its hosts came when it may have been there."""
+        return not login.time or login.time >= (self.began_on(login.source) or 0) - _BEFORE
 
     @property
     def hosts(self) -> tuple[Host, ...]:
@@ -159,7 +165,7 @@ def campaigns(incidents: list[HostIncident], bonds: Bonds) -> tuple[list[Campaig
     ways = _ways(incidents, bonds)
     for group in _groups(incidents, bonds):
         ours = [incidents[index] for index in group]
-        keys = {one.host.key for one in ours}
+        keys = _keys(incidents, group)
         times = {id(one): _began(one, bonds) for one in ours}
         own = {key: ways[key] for key in keys if key in ways}
         found.append(Campaign("", tuple(ours), _counted(group, incidents, bonds), times, own))
@@ -183,7 +189,7 @@ def _groups(incidents: list[HostIncident], bonds: Bonds) -> list[list[int]]:
         if len(_keys(incidents, group)) > 1 and any(one.incident.is_compromise for one in ours):
             if _is_campaign(ours):
                 sure.append(group)
-            elif _fetches_from_one_place(ours) or _hides_alike(ours):
+            elif _two_have(ours, _fetching) or _two_have(ours, _hiding):
                 unsure.append(group)
     for group in unsure:
         keys = _keys(incidents, group)
@@ -247,26 +253,26 @@ def _is_campaign(members: list[HostIncident]) -> bool:
     return len(detections) > 1 and len(stages) > 1 and any(one.incident.severity == "high" for one in members)
 
 
-def _fetches_from_one_place(members: list[HostIncident]) -> bool:
-    """Whether two hosts are told to run what the same bare address brings."""
-    fetching: dict[str, set[str]] = defaultdict(set)
+def _two_have(members: list[HostIncident], told: Callable[[HostIncident], Iterable[str]]) -> bool:
+    """Whether two hosts have the same of what is told of each incident."""
+    having: dict[str, set[str]] = defaultdict(set)
     for one in members:
-        for finding in one.incident.findings:
-            for address in fetched_from(finding):
-                fetching[address].add(one.host.key)
-    return any(len(keys) > 1 for keys in fetching.values())
+        for value in told(one):
+            having[value].add(one.host.key)
+    return any(len(keys) > 1 for keys in having.values())
 
 
-def _hides_alike(members: list[HostIncident]) -> bool:
-    """Whether two hosts have the same that hides something."""
-    hiding: dict[str, set[str]] = defaultdict(set)
-    for one in members:
-        for finding in one.incident.chain.get("hiding", ()):
-            if finding.query.severity in GRAVE:
-                for thing in finding.strong_things:
-                    if thing.kind in ("hash", "module"):
-                        hiding[thing.value].add(one.host.key)
-    return any(len(keys) > 1 for keys in hiding.values())
+def _fetching(one: HostIncident) -> Iterator[str]:
+    """The bare addresses from which it fetches what it runs."""
+    for finding in one.incident.findings:
+        yield from fetched_from(finding)
+
+
+def _hiding(one: HostIncident) -> Iterator[str]:
+    """The programs and modules that hide it."""
+    for finding in one.incident.chain.get("hiding", ()):
+        if finding.query.severity in GRAVE:
+            yield from (thing.value for thing in finding.strong_things if thing.kind in ("hash", "module"))
 
 
 def _counted(indexes: Iterable[int], incidents: list[HostIncident], bonds: Bonds) -> dict[Shared, int]:

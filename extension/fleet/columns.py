@@ -56,6 +56,10 @@ COLUMNS = (
 )
 # Of these queries, of which every connection of every host is another row, no other columns are read.
 NARROW = {"tcp_connections": ("local_address", "remote_address")}
+# What sites decorate results with, of what is read: of which kind a host is, and by what addresses it is reached.
+ROLES = ("role", "team", "platform")
+ADDRESSES = ("ip", "ip_address", "primary_ip", "address")
+DECORATIONS = ("host_uuid", "hostname", "minehunt_version", "user", *ROLES, *ADDRESSES)
 # The table of results that a warehouse has: a line for each logged row (dist/warehouse/README.md).
 RAW = {
     "host": "string", "query": "string", "epoch": "int64", "counter": "int64", "unix_time": "int64", "action": "string",

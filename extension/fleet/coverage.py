@@ -62,7 +62,7 @@ def coverage(ground: Ground) -> Coverage:
     heard = _heard(ground)
     _learn_versions(ground)
     hosts = {key: _host(ground, host, heard.get(key, {}), silence) for key, host in ground.hosts.items()}
-    _unscheduled(hosts, {key for key, told in heard.items() if any(told.get(kind) is not None for kind in _KINDS)})
+    _unscheduled(hosts, {key for key, told in heard.items() if _is_asked(told)})
     newest = max((_version(host.version) for host in ground.hosts.values() if host.version), default=())
     for one in hosts.values():
         if one.host.version and _version(one.host.version) < newest:
@@ -79,14 +79,13 @@ def _host(ground: Ground, host: Host, heard: Mapping[str, Any], silence: int) ->
     last = min(host.last - host.clock_ahead, ground.now)
     if "clock_changed" in host.notes:
         last = min(heard.get("believable") or last, ground.now)
-    kinds = {kind for kind in _KINDS if heard.get(kind) is not None}
     is_silent = ground.now - last > silence
     one = HostCoverage(host, last, "silent" if is_silent else "reporting")
     one.problems += [(note, "") for note in host.notes]
     if host.decorations.get("user", "root") != "root":
         one.problems.append(("no_root", host.decorations["user"]))
     # The pack also asks osquery's own tables, which answer on a host without the extension.
-    has_minehunt = bool(host.version) or heard.get("loaded") is not None or bool(kinds)
+    has_minehunt = bool(host.version) or heard.get("loaded") is not None or _is_asked(heard)
     if not has_minehunt:
         one.state = one.state if is_silent else "blind"
         one.problems.append(("no_extension", ""))
@@ -103,6 +102,11 @@ def _host(ground: Ground, host: Host, heard: Mapping[str, Any], silence: int) ->
     if host.key in ground.resets and len(ground.resets) * 2 <= len(ground.hosts):
         one.problems.append(("enrolled_again", str(ground.resets[host.key])))
     return one
+
+
+def _is_asked(heard: Mapping[str, Any]) -> bool:
+    """Whether a host was heard of a query that only minehunt's extension answers."""
+    return any(heard.get(kind) is not None for kind in _KINDS)
 
 
 def _unscheduled(hosts: dict[str, HostCoverage], asked: Collection[str]) -> None:

@@ -188,11 +188,11 @@ class DuckFiles:
 
     def _stage_lines(self, batch: list[Source]) -> None:
         if self._is_plain:
-            self._stage(reader(batch, True, self._is_top_level), PLAIN)
+            self._stage(reader(batch, is_plain=True, is_top_level=self._is_top_level), PLAIN)
             # Whatever wrote these wrote more of the kind.
             self._is_plain = not self.run("SELECT count(*) FROM stage WHERE name IS NOT NULL AND NOT is_plain")[0][0]
         if not self._is_plain:
-            self._stage(reader(batch, False, self._is_top_level))
+            self._stage(reader(batch, is_top_level=self._is_top_level))
         bare = "SELECT count(*) FROM stage WHERE sent_by IS NOT NULL AND decorations = '{}'"
         if not self._is_top_level and self.run(bare)[0][0]:
             self._is_top_level = True

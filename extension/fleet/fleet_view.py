@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Optional
 
 from extension.fleet.answers import Ground, prepare
@@ -12,7 +13,7 @@ from extension.fleet.campaigns import Alike, Campaign, campaigns
 from extension.fleet.coverage import Coverage, coverage
 from extension.fleet.engines import Engine
 from extension.fleet.incidents import HostIncident, host_incidents
-from extension.fleet.logins import BEFORE, Login, addresses, logins
+from extension.fleet.logins import Login, addresses, logins
 from extension.fleet.names import Names
 from extension.fleet.next_hosts import Next, next_hosts
 from extension.fleet.planted import planted
@@ -39,6 +40,11 @@ class FleetView:
     next: tuple[Next, ...]
     outside: tuple[Login, ...]
     roles: dict[str, str]
+
+    @cached_property
+    def found_now(self) -> frozenset[str]:
+        """The keys of the hosts with findings that last."""
+        return frozenset(one.host.key for one in self.incidents if one.ended is None)
 
 
 def look(engine: Engine, names: Names, step: Callable[[str], None] = lambda _: None, now: Optional[int] = None) -> FleetView:
@@ -89,11 +95,7 @@ def _told_logins(ground: Ground, found: list[Campaign], compromised: frozenset[s
             if login.source in keys and login.to in keys:
                 own[name].append(login)
     for campaign in found:
-        campaign.logins = tuple(
-            login
-            for login in own[campaign.name]
-            if login.time >= (campaign.began_on(login.source) or 0) - BEFORE or not login.time
-        )
+        campaign.logins = tuple(filter(campaign.may_have_sent, own[campaign.name]))
     hosts: dict[Shared, set[str]] = defaultdict(set)
     for login in outside:
         hosts[Shared("address", login.source)].add(login.to)

@@ -146,8 +146,7 @@ def _by_wallets(incident: Incident) -> tuple[Incident, ...]:
     mining = [part for part, wallets in zip(parts, paid) if wallets]
     if len(mining) < 2 or sum(map(len, paid)) > len(set().union(*paid)):
         return (incident,)
-    rest = [part for part, wallets in zip(parts, paid) if not wallets] + list(incident.others)
+    rest = [Incident(part) for part in (*(part for part, wallets in zip(parts, paid) if not wallets), *incident.others)]
     # Whose of the two a job is that either may have written, only other hosts tell; what is no compromise goes with the first.
-    alone = [part for part in map(Incident, rest) if part.is_compromise]
-    weak = tuple(part for part in rest if not Incident(part).is_compromise)
-    return (Incident(mining[0], weak), *(Incident(part) for part in mining[1:]), *alone)
+    weak = tuple(each.linked for each in rest if not each.is_compromise)
+    return (Incident(mining[0], weak), *map(Incident, mining[1:]), *(each for each in rest if each.is_compromise))

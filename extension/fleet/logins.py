@@ -12,13 +12,12 @@ import ibis.expr.types as ir
 from ibis import _
 
 from extension.fleet.answers import Ground, with_rows
+from extension.fleet.columns import ADDRESSES
 from extension.fleet.hosts import NAMELESS, short_name
 from extension.fleet.reading import LAST_TIME
 from tables.host.logins.log import plain_address
 from tables.schema import whole_number
 
-# So long before its findings a host may have fallen (seconds).
-BEFORE = 86400
 # An address that more hosts have is of no site's network: a bridge of containers', or a laptop's at home.
 _SITES = 4
 _SUCCESSES = ("first_success", "last_success")
@@ -41,7 +40,7 @@ def addresses(ground: Ground) -> dict[str, set[str]]:
         if is_own(row["local_address"]):
             owners[plain(row["local_address"])].add(row["host"])
     for host in ground.hosts.values():
-        for name in ("ip", "ip_address", "primary_ip", "address"):
+        for name in ADDRESSES:
             address = host.decorations.get(name)
             if address and is_own(address):
                 owners[plain(address)].add(host.key)

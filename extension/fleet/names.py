@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Optional
 
@@ -46,19 +46,18 @@ class Names:
         if logged in self.queries or logged in _BESIDE:
             return logged
         # From the left, so that the longest name wins: hidden_processes is none of `processes`.
-        for index, sign in enumerate(logged):
-            if sign in _DELIMITERS and (logged[index + 1 :] in self.queries or logged[index + 1 :] == LOADED):
+        for before, name in _parted(logged):
+            if name in self.queries or name == LOADED:
                 # Whatever --pack_delimiter is, of one sign or of several.
-                before = logged[:index].rstrip(_DELIMITERS)
-                is_ours = before.endswith(self.packs) or _SCHEDULERS.fullmatch(logged[: index + 1])
-                return logged[index + 1 :] if is_ours else logged
+                is_ours = before.rstrip(_DELIMITERS).endswith(self.packs) or _SCHEDULERS.fullmatch(before)
+                return name if is_ours else logged
         return logged
 
     def stands_in(self, logged: str) -> Optional[str]:
         """What stands before a detection or policy of ours in the name of a query of another pack; None for any other name."""
-        for index, sign in enumerate(logged):
-            if sign in _DELIMITERS and self.kind(logged[index + 1 :]) in ("detection", "policy"):
-                return logged[: index + 1] if self.bare(logged) == logged else None
+        for before, name in _parted(logged):
+            if self.kind(name) in ("detection", "policy"):
+                return before if self.bare(logged) == logged else None
         return None
 
     def kind(self, name: str) -> str:
@@ -81,6 +80,11 @@ class Names:
     def of_kind(self, *kinds: str) -> Iterable[str]:
         """The names of all queries of these kinds."""
         return [name for name, query in self.queries.items() if query.kind in kinds]
+
+
+def _parted(logged: str) -> Iterator[tuple[str, str]]:
+    """A name parted behind each of its delimiters, from the left."""
+    return ((logged[: index + 1], logged[index + 1 :]) for index, sign in enumerate(logged) if sign in _DELIMITERS)
 
 
 @functools.cache

@@ -12,7 +12,7 @@ from ibis import _
 from extension.fleet.answers import Ground, with_rows
 from extension.fleet.campaigns import Campaign
 from extension.fleet.hosts import Host
-from extension.fleet.logins import BEFORE, Login
+from extension.fleet.logins import Login
 
 _EXPOSED = ("exposed_entry_service", "reachable_entry_services")
 _STRENGTH = {"login": 4, "key": 3, "exposed": 2, "reachable": 1}
@@ -41,16 +41,14 @@ def next_hosts(ground: Ground, campaigns: list[Campaign], compromised: Collectio
             if (kind, campaign, what) not in reasons:
                 reasons.append((kind, campaign, what))
 
-    by_host: dict[str, list[str]] = defaultdict(list)
+    by_host: dict[str, list[Campaign]] = defaultdict(list)
     for campaign in campaigns:
         for host in campaign.hosts:
-            by_host[host.key].append(campaign.name)
-    began = {(campaign.name, host.key): campaign.began_on(host.key) for campaign in campaigns for host in campaign.hosts}
+            by_host[host.key].append(campaign)
     for login in logins:
-        for name in by_host.get(login.source, ()):
-            if login.time and login.time < (began[name, login.source] or 0) - BEFORE:
-                continue
-            add(login.to, "login", name, f"{ground.hosts[login.source].name} ({login.username})")
+        for campaign in by_host.get(login.source, ()):
+            if campaign.may_have_sent(login):
+                add(login.to, "login", campaign.name, f"{ground.hosts[login.source].name} ({login.username})")
     for key, kind, name, what in _same_way(ground, campaigns):
         add(key, kind, name, what)
     for each in found.values():

@@ -20,18 +20,18 @@ _BEFORE, _AFTER = 6 * 3600, 2 * 3600
 
 def planted(ground: Ground, incidents: Sequence[HostIncident]) -> dict[Shared, list[int]]:
     """The incidents, by number, with which each such thing came; of each host the nearest one."""
-    by_host: dict[str, list[int]] = defaultdict(list)
+    by_host: dict[str, list[tuple[int, int]]] = defaultdict(list)
     for number, one in enumerate(incidents):
-        if one.incident.is_compromise and one.began:
-            by_host[one.host.key].append(number)
+        if one.incident.is_compromise and (began := one.began):
+            by_host[one.host.key].append((number, began))
     if len(by_host) < 2:
         return {}
     found: dict[Shared, list[int]] = defaultdict(list)
     strangers: set[Shared] = set()
     for host, kind, value, first in _only_on(ground, sorted(by_host)):
         thing, came = Shared(kind, value), first - ground.hosts[host].clock_ahead
-        nearest = min(by_host[host], key=lambda number: abs(came - (incidents[number].began or 0)))
-        if -_BEFORE <= came - (incidents[nearest].began or 0) <= _AFTER and (kind != "command" or is_distinct(value)):
+        nearest, began = min(by_host[host], key=lambda each: abs(came - each[1]))
+        if -_BEFORE <= came - began <= _AFTER and (kind != "command" or is_distinct(value)):
             found[thing].append(nearest)
         else:
             strangers.add(thing)

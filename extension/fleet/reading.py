@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Optional
 
+from extension.fleet.columns import DECORATIONS
 from extension.fleet.sources import PARQUET, Problem, Source
 
 _BATCH = 2048 * 1024 * 1024
@@ -41,8 +42,7 @@ TIME = f"""CASE WHEN try_cast(unixTime AS BIGINT) BETWEEN 0 AND {LAST_TIME} THEN
 COUNTER = f"""CASE WHEN counter IS NULL THEN 0 WHEN try_cast(counter AS BIGINT) BETWEEN 0 AND {_MOST_COUNTED} THEN counter::BIGINT
     ELSE coalesce({counted("try_cast(counter AS DOUBLE)")}, 1) END"""
 ANY = {"unix_time": TIME, "epoch": "coalesce(try_cast(epoch AS BIGINT), 0)", "counter": COUNTER}
-# What --decorations_top_level writes beside osquery's own keys, of all that a site may decorate with what is read here.
-DECORATIONS = ("host_uuid", "hostname", "minehunt_version", "user", "role", "team", "platform", "ip", "ip_address", "primary_ip")
+# As --decorations_top_level writes them, beside osquery's own keys.
 _TOP_LEVEL = f"""coalesce(decorations,
     json_merge_patch('{{}}', json_object({", ".join(f"'{name}', {name}" for name in DECORATIONS)})))"""
 # What is of another shape holds no row.

@@ -7,8 +7,8 @@ from collections import Counter
 from ibis import _
 
 from extension.fleet.answers import Ground, with_rows
+from extension.fleet.columns import ROLES
 
-_DECORATIONS = ("role", "team", "platform")
 _SPLITS = 6
 # A kind of fewer hosts than this is none that rarity could be measured in.
 SMALLEST = 20
@@ -25,7 +25,7 @@ def _decorated(ground: Ground) -> dict[str, str]:
     """By decorations, where most hosts have one of them."""
     found = {}
     for key, host in ground.hosts.items():
-        parts = [host.decorations[name] for name in _DECORATIONS if host.decorations.get(name)]
+        parts = [host.decorations[name] for name in ROLES if host.decorations.get(name)]
         if parts:
             found[key] = "/".join(parts)
     return found if len(found) * 2 > len(ground.hosts) and len(set(found.values())) > 1 else {}

@@ -98,7 +98,9 @@ def bonds(ground: Ground, incidents: list[HostIncident]) -> Bonds:
     for thing, owners in having.items():
         clean = found.clean.get(thing, 0)
         carriers = [(incidents[index], carried[index][thing]) for index in owners]
-        is_somebody_elses = thing.kind in _NOBODY_ELSES or _is_fetched_by_few(thing, carriers, len(ground.hosts))
+        is_somebody_elses = thing.kind in _NOBODY_ELSES or (
+            thing.kind == "address" and _is_fetched_by_few(thing, carriers, len(ground.hosts))
+        )
         if clean > _most_clean(thing, len(owners)) or (not is_somebody_elses and roll_outs.has(carriers)):
             honest.add(thing)
             continue
@@ -169,10 +171,11 @@ def _carried(one: HostIncident, images: Mapping[tuple[str, str], str]) -> Carrie
     carried: Carried = defaultdict(list)
     for finding in one.incident.findings:
         image = images.get((one.host.key, finding.row.get("container_id", "")))
-        is_telling = image and not is_base_image(image)
-        own = dict.fromkeys((*_of_finding(finding, one.host), *([Shared("image", image)] if image and is_telling else ())))
+        own = dict.fromkeys((*_of_finding(finding, one.host), *([Shared("image", image)] if image else ())))
+        is_everybodys = is_base_image(finding.row.get("image") or image or "")
         for thing in own:
-            carried[thing].append(finding)
+            if not (is_everybodys and thing.kind == "image"):
+                carried[thing].append(finding)
     return carried
 
 
@@ -180,16 +183,13 @@ def _of_finding(finding: Finding, host: Host) -> Iterable[Shared]:
     if finding.query.stage == "weakness":
         return
     for thing in finding.things:
-        if thing.kind == "image" and is_base_image(thing.value):
-            continue
         if not thing.is_weak and thing.kind in _WORTH and thing.kind not in ("job", "unit"):
             yield Shared(thing.kind, thing.value)
         elif thing.kind == "unit" and not thing.is_weak:
             yield Shared("unit", normalised(thing.value, host.names))
-    if not is_base_image(finding.row.get("image", "")):
-        for column in SHARED["image"]:
-            if finding.row.get(column):
-                yield Shared("image", finding.row[column])
+    for column in SHARED["image"]:
+        if finding.row.get(column):
+            yield Shared("image", finding.row[column])
     for column in _COMMANDS:
         for account in pool_accounts(finding.row.get(column, "")):
             yield Shared("pool_account", account)
@@ -237,10 +237,9 @@ def clean_hosts(ground: Ground, owners: Mapping[Shared, set[str]], compromised: 
     excluded = engine.take("compromised", {"host": "string"}, [(key,) for key in sorted(compromised)])
     pairs = [(key, *thing) for thing in wanted for key in sorted(owners[thing] - compromised)]
     owned = engine.take("owned", {"host": "string", "kind": "string", "value": "string"}, pairs)
-    rows = ground.rows
     named = ground.things.filter(_.kind.isin(sorted({thing.kind for thing in wanted})))
     if any(thing.kind == "address" for thing in wanted):
-        named = ibis.union(named, _peers(rows))
+        named = ibis.union(named, _peers(ground.rows))
     named = engine.keep("named", named.semi_join(candidates, ["kind", "value"]))
     standing = ground.state.join(named, ["query", "row_key"]).select("host", "kind", "value").distinct()
     others = standing.anti_join(excluded, "host").anti_join(owned, ["host", "kind", "value"])

@@ -11,11 +11,11 @@ import ibis
 import ibis.expr.types as ir
 from pyspark.sql import DataFrame, SparkSession
 
-from extension.fleet.columns import COLUMNS
+from extension.fleet.columns import COLUMNS, DECORATIONS
 from extension.fleet.engines import texts
 from extension.fleet.names import Names
 from extension.fleet.open_engine import EngineRefusedError
-from extension.fleet.reading import DECORATIONS, Loaded, counted, seconds
+from extension.fleet.reading import Loaded, counted, seconds
 from extension.fleet.sources import DOCUMENT, PARQUET, Problem, Source
 
 _DIFF = "STRUCT<removed: ARRAY<STRING>, added: ARRAY<STRING>>"

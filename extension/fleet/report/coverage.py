@@ -34,23 +34,22 @@ def told_coverage(view: FleetView) -> Document:
 def told_hosts(view: FleetView) -> list[Document]:
     """Every host once, by name, with its verdict; one that is silent is never clean."""
     incidents: Counter[str] = Counter(one.host.key for one in view.incidents)
-    found_now = {one.host.key for one in view.incidents if one.ended is None}
     campaigns: dict[str, list[str]] = {}
     for campaign in view.campaigns:
         for host in campaign.hosts:
             campaigns.setdefault(host.key, []).append(campaign.name)
     return [
-        _host(one, view, incidents[key], key in found_now, campaigns.get(key, []))
+        _host(one, view, incidents[key], campaigns.get(key, []))
         for key, one in sorted(view.coverage.hosts.items(), key=lambda each: (each[1].host.name, each[0]))
     ]
 
 
-def _host(one: HostCoverage, view: FleetView, incidents: int, is_found_now: bool, campaigns: list[str]) -> Document:
+def _host(one: HostCoverage, view: FleetView, incidents: int, campaigns: list[str]) -> Document:
     verdict = (
         "compromised"
         if one.host.key in view.compromised
         else "suspicious"
-        if is_found_now
+        if one.host.key in view.found_now
         else "was_compromised"
         if incidents
         else "clean"

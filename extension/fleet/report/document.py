@@ -92,7 +92,6 @@ def _ordered(view: FleetView, ranks: dict[int, int]) -> list[HostIncident]:
 def _summary(view: FleetView) -> dict[str, int]:
     compromised = view.compromised
     having = {one.host.key for one in view.incidents}
-    found_now = {one.host.key for one in view.incidents if one.ended is None}
     states = Counter(one.state for one in view.coverage.hosts.values())
     quiet = [key for key, one in view.coverage.hosts.items() if one.state == "reporting" and key not in having]
     in_campaigns = {host.key for campaign in view.campaigns for host in campaign.hosts}
@@ -103,8 +102,8 @@ def _summary(view: FleetView) -> dict[str, int]:
         "silent_with_findings": sum(one.state == "silent" for key, one in view.coverage.hosts.items() if key in having),
         "blind": states["blind"],
         "compromised": len(compromised),
-        "suspicious": len(found_now - compromised),
-        "was_compromised": len(having - found_now),
+        "suspicious": len(view.found_now - compromised),
+        "was_compromised": len(having - view.found_now),
         "without_findings": len(quiet),
         "campaigns": len(view.campaigns),
         "in_campaigns": len(in_campaigns & compromised),
