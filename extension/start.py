@@ -17,5 +17,9 @@ def main() -> NoReturn:
         from extension.cli import main as command_line
     except ModuleNotFoundError as error:
         sys.exit(f"minehunt: the command line needs the Python package {error.name}; osquery starts this file with --socket PATH")
+    except KeyboardInterrupt:
+        # As StoppedError says it, which is not there yet.
+        sys.stderr.write("Error: interrupted\n")
+        sys.exit(130)
     command_line()
     sys.exit(0)

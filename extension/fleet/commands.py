@@ -211,7 +211,8 @@ def _document(sources: tuple[str, ...], engine: str, memory: str, folder: Option
         from extension.fleet.report.document import document
 
         with progress.steps() as step:
-            return document(look(opened.ready(), opened.names, step), loaded)
+            view = look(opened.ready(), opened.names, step)
+    return document(view, loaded)
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,10 +56,14 @@ class Coverage:
         return sorted((one for one in self.hosts.values() if one.state == state), key=lambda one: (one.host.name, one.host.key))
 
 
-def coverage(ground: Ground) -> Coverage:
-    """Work it out from what each host reported and when."""
+def coverage(ground: Ground) -> Callable[[], Coverage]:
+    """Begin to look who was heard of what. What is returned waits for that, and works it out."""
+    heard = _ask_heard(ground)
+    return lambda: _coverage(ground, {row["host"]: row for row in heard()})
+
+
+def _coverage(ground: Ground, heard: Mapping[str, Mapping[str, Any]]) -> Coverage:
     silence = max(_LEAST_SILENCE, int(ground.usual_gap * 1.5))
-    heard = _heard(ground)
     _learn_versions(ground)
     hosts = {key: _host(ground, host, heard.get(key, {}), silence) for key, host in ground.hosts.items()}
     _unscheduled(hosts, {key for key, told in heard.items() if _is_asked(told)})
@@ -130,8 +134,8 @@ def _learn_versions(ground: Ground) -> None:
                 host.decorations = {**host.decorations, "minehunt_version": row["version"]}
 
 
-def _heard(ground: Ground) -> dict[str, dict[str, Any]]:
-    """When each host was last heard of each kind of query, and of those that tell of its health; None for never."""
+def _ask_heard(ground: Ground) -> Callable[[], list[dict[str, Any]]]:
+    """What waits for when each host was last heard of each kind of query, and of its health; None for never."""
     believable = ibis.ifelse(_.unix_time <= ground.now + _DAY, _.unix_time, ibis.null("int64"))
     said = ground.results.filter(_.action != "empty").group_by("host", "query")
     last = said.agg(time=_.unix_time.max(), believable=believable.max())
@@ -142,7 +146,7 @@ def _heard(ground: Ground) -> dict[str, dict[str, Any]]:
     }
     times = {name: ibis.ifelse(condition, last["time"], ibis.null("int64")).max() for name, condition in which.items()}
     times["believable"] = last["believable"].max()
-    return {row["host"]: row for row in ground.engine.fetch(last.group_by("host").agg(**times))}
+    return ground.engine.ask(last.group_by("host").agg(**times))
 
 
 def _lost(ground: Ground, hosts: dict[str, HostCoverage]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 import ibis
@@ -12,7 +12,7 @@ from ibis import duckdb as backend
 
 from extension.fleet.columns import COLUMNS, NARROW
 from extension.fleet.duck_files import DuckFiles
-from extension.fleet.engines import texts
+from extension.fleet.engines import LoggedRow, in_order, texts
 from extension.fleet.reading import quoted
 
 _LOGGED = {"query": "string", "epoch": "int64", "counter": "int64", "unix_time": "int64", "action": "string", "row_key": "uint64"}
@@ -91,17 +91,20 @@ class Duck:
         self._schemas[name] = ibis.schema(columns)
         return self.table(name)
 
+    def ask(self, expression: ir.Table) -> Callable[[], list[dict[str, Any]]]:
+        """Begin to work out the rows of a small table; what is returned waits for them."""
+        names = expression.columns
+        rows = self.files.begin(str(self._compiler.compile(expression)))
+        return lambda: [dict(zip(names, row)) for row in rows()]
+
     def fetch(self, expression: ir.Table) -> list[dict[str, Any]]:
         """The rows of a small table."""
-        names = expression.columns
-        return [dict(zip(names, row)) for row in self.files.run(str(self._compiler.compile(expression)))]
+        return self.ask(expression)()
 
-    def rows_of(self, state: ir.Table) -> list[tuple[str, str, int, dict[str, str]]]:
-        """(host, query, first time, all columns) of the rows that a small part of the state names."""
+    def ask_rows(self, state: ir.Table) -> Callable[[], list[LoggedRow]]:
+        """Begin to look for the rows that a small part of the state names; what is returned waits for them."""
         self.keep("wanted", state)
-        told = self.files.run("""
+        told = self.files.begin("""
             SELECT host, query, first_time, row_json
             FROM wanted JOIN numbered USING (query) JOIN contents USING (number, row_key)""")
-        return sorted(
-            ((host, query, first, texts(row)) for host, query, first, row in told), key=lambda row: (*row[:3], json.dumps(row[3]))
-        )
+        return lambda: in_order((host, query, first, texts(row)) for host, query, first, row in told())

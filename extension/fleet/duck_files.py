@@ -7,6 +7,8 @@ identifier with its decorations. All is by the rows' own content, so that a line
 from __future__ import annotations
 
 import tempfile
+import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from extension.fleet.duck import Duck
 
 MEMORY = "1GB"
-_Rows = list[tuple[Any, ...]]
+Rows = list[tuple[Any, ...]]
 
 
 class DuckFiles:
@@ -38,7 +40,7 @@ class DuckFiles:
         settings = {"memory_limit": memory, "temp_directory": str(self.folder / "spill"), "preserve_insertion_order": "false"}
         self.connection = duckdb.connect(":memory:", config=dict(settings))
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="duckdb")
-        self._begun: list[Future[_Rows]] = []
+        self._begun: deque[Future[Rows]] = deque()
         self._keeper: Callable[[], None] = self._keep
         self._is_plain = True
         self._is_top_level = False
@@ -53,24 +55,37 @@ class DuckFiles:
             )""")
 
     def close(self) -> None:
-        """Close the database and remove its folder; a statement that is still running is ended."""
+        """End what is running, and close the database and remove its folder beside what the caller does next."""
         self.connection.interrupt()
         self._worker.shutdown(cancel_futures=True)
+        # To free hundreds of megabytes takes a while.
+        threading.Thread(target=self._free).start()
+
+    def _free(self) -> None:
         self.connection.close()
         self._temporary.cleanup()
 
-    def begin(self, sql: str, values: Sequence[Any] = ()) -> None:
-        """Have a statement run after those before it, and do not wait for it; `run` tells what went wrong with it."""
-        self._begun.append(self._worker.submit(self._execute, sql, values))
+    def begin(self, sql: str, values: Sequence[Any] = ()) -> Callable[[], Rows]:
+        """Have a statement run after those before it, and do not wait; what is returned waits for its rows.
 
-    def run(self, sql: str, values: Sequence[Any] = ()) -> _Rows:
+        What went wrong with a statement is raised for the first that is waited for, of it and those after it.
+        """
+        begun = self._worker.submit(self._execute, sql, values)
+        self._begun.append(begun)
+
+        def wait() -> Rows:
+            while begun in self._begun:
+                self._begun.popleft().result()
+            return begun.result()
+
+        return wait
+
+    def run(self, sql: str, values: Sequence[Any] = ()) -> Rows:
         """The rows of a statement."""
-        self.begin(sql, values)
-        begun, self._begun = self._begun, []
-        return [each.result() for each in begun][-1]
+        return self.begin(sql, values)()
 
-    def _execute(self, sql: str, values: Sequence[Any]) -> _Rows:
-        rows: _Rows = self.connection.execute(sql, list(values) or None).fetchall()
+    def _execute(self, sql: str, values: Sequence[Any]) -> Rows:
+        rows: Rows = self.connection.execute(sql, list(values) or None).fetchall()
         return rows
 
     def has_results(self) -> bool:

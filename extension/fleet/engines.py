@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from extension.fleet.names import Names
 from extension.fleet.reading import Loaded
@@ -13,6 +13,15 @@ from extension.fleet.sources import Source
 if TYPE_CHECKING:
     # Whatever reads the results needs no Ibis yet.
     import ibis.expr.types as ir
+
+
+class LoggedRow(NamedTuple):
+    """A row that a host logged, with all its columns, and when it was first (unix seconds)."""
+
+    host: str
+    query: str
+    first_time: int
+    columns: dict[str, str]
 
 
 class Engine(Protocol):
@@ -40,8 +49,12 @@ class Engine(Protocol):
         """The rows of a small table."""
         ...
 
-    def rows_of(self, state: ir.Table) -> list[tuple[str, str, int, dict[str, str]]]:
-        """(host, query, first time, all columns) of the rows that a small part of the state names."""
+    def ask(self, expression: ir.Table) -> Callable[[], list[dict[str, Any]]]:
+        """What fetches the rows of a small table; the engine may work them out meanwhile."""
+        ...
+
+    def ask_rows(self, state: ir.Table) -> Callable[[], list[LoggedRow]]:
+        """What fetches the rows that a small part of the state names, in order; the engine may look for them meanwhile."""
         ...
 
 
@@ -65,6 +78,11 @@ class Results(Protocol):
     def close(self) -> None:
         """End it, and with it the engine."""
         ...
+
+
+def in_order(rows: Iterable[tuple[str, str, int, dict[str, str]]]) -> list[LoggedRow]:
+    """The rows in an order that is the same for all engines."""
+    return sorted(map(LoggedRow._make, rows), key=lambda row: (*row[:3], json.dumps(row.columns, sort_keys=True)))
 
 
 def texts(row: str) -> dict[str, str]:

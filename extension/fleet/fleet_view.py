@@ -50,12 +50,13 @@ class FleetView:
 def look(engine: Engine, names: Names, step: Callable[[str], None] = lambda _: None, now: Optional[int] = None) -> FleetView:
     """Answer everything about the results in the engine, telling `step` what is being done."""
     ground = prepare(engine, names, step, now)
-    # Asked first, since Ibis takes longest over it, and the state is still being worked out.
-    stacks = stacked(ground)
+    # What needs no other answer is asked first: the engine works on it, and on the state, while Ibis compiles and Python groups.
+    finish_coverage, finish_incidents = coverage(ground), host_incidents(ground)
+    stacks, finish_roles = stacked(ground), roles(ground)
     step("coverage")
-    covered = coverage(ground)
+    covered = finish_coverage()
     step("incidents")
-    incidents, cut = host_incidents(ground)
+    incidents, cut = finish_incidents()
     for key, left_out in cut.items():
         covered.hosts[key].problems.append(("findings_cut", str(left_out)))
     compromised = frozenset(one.host.key for one in incidents if one.incident.is_compromise and one.ended is None)
@@ -71,7 +72,7 @@ def look(engine: Engine, names: Names, step: Callable[[str], None] = lambda _: N
     alone = {host.key for one in alike for host in one.hosts} - {host.key for campaign in found for host in campaign.hosts}
     following = next_hosts(ground, found, compromised - alone, inside)
     step("rare")
-    kinds = roles(ground)
+    kinds = finish_roles()
     rarities = rare(ground, stacks, kinds, compromised)
     return FleetView(
         ground, covered, tuple(incidents), compromised, tuple(found), tuple(alike), tuple(rarities), tuple(following),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Optional
@@ -12,6 +13,7 @@ import ibis.expr.types as ir
 from ibis import _
 
 from extension.fleet.columns import COLUMNS, RAW
+from extension.fleet.engines import LoggedRow, in_order
 from extension.fleet.names import Names
 from extension.fleet.open_engine import EngineRefusedError
 from extension.fleet.reading import Loaded
@@ -100,11 +102,16 @@ class IbisEngine:
             rows: list[dict[str, Any]] = self.ibis.to_pyarrow(expression).to_pylist()
         return rows
 
-    def rows_of(self, state: ir.Table) -> list[tuple[str, str, int, dict[str, str]]]:
-        """(host, query, first time, all columns) of the rows that a small part of the state names."""
+    def ask(self, expression: ir.Table) -> Callable[[], list[dict[str, Any]]]:
+        """What fetches the rows of a small table."""
+        return functools.partial(self.fetch, expression)
+
+    def ask_rows(self, state: ir.Table) -> Callable[[], list[LoggedRow]]:
+        """What fetches the rows that a small part of the state names, in order."""
         wanted = state.join(self._tables["contents"], ["query", "row_key"]).select("host", "query", "first_time", "columns")
-        found = [(row["host"], row["query"], row["first_time"], _texts(row["columns"])) for row in self.fetch(wanted)]
-        return sorted(found, key=lambda row: (*row[:3], sorted(row[3].items())))
+        return lambda: in_order(
+            (row["host"], row["query"], row["first_time"], _texts(row["columns"])) for row in self.fetch(wanted)
+        )
 
     @contextmanager
     def _asked(self) -> Iterator[None]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Optional
 
 from ibis import _
 
 from extension.fleet.answers import Ground
+from extension.fleet.engines import LoggedRow
 from extension.fleet.hosts import Host
 from extension.fleet.names import DENYLISTED
 from extension.incidents import Finding, Incident, group
@@ -21,6 +22,9 @@ from extension.pack.parts import WEAKNESS
 MAX_FINDINGS = 5000
 _MAX_GONE = 1000
 _MONTH = 30 * 86400
+_Found = dict[str, list[Finding]]
+# By host and detection: the last line of what is gone, and whether it said so.
+_Ends = Mapping[tuple[str, str], tuple[int, bool]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,13 +70,17 @@ def happened(finding: Finding) -> Optional[int]:
     return time if time and logged and 0 <= logged - time < _MONTH else logged or time
 
 
-def host_incidents(ground: Ground) -> tuple[list[HostIncident], dict[str, int]]:
-    """All incidents, those that are over last, and the hosts with too many findings for all to be looked at (how many were not).
+def host_incidents(ground: Ground) -> Callable[[], tuple[list[HostIncident], dict[str, int]]]:
+    """Begin to look for findings; what is returned waits for them, and makes all incidents, those that are over last.
 
-    What was found and is gone belongs to the incident of its host that it shares something with; else, where it was a compromise,
-    it is one that is over.
+    With them come the hosts with too many findings for all to be looked at (how many were not). What was found and is gone
+    belongs to the incident of its host that it shares something with; else, where it was a compromise, it is one that is over.
     """
-    now, gone, last = _findings(ground)
+    findings = _ask_findings(ground)
+    return lambda: _made(ground, *findings())
+
+
+def _made(ground: Ground, now: _Found, gone: _Found, last: _Ends) -> tuple[list[HostIncident], dict[str, int]]:
     lasting: list[HostIncident] = []
     over: list[HostIncident] = []
     cut = {}
@@ -94,17 +102,14 @@ def host_incidents(ground: Ground) -> tuple[list[HostIncident], dict[str, int]]:
     return lasting + over, cut
 
 
-def _end(ground: Ground, last: Mapping[tuple[str, str], tuple[int, bool]], key: str, query: str) -> int:
+def _end(ground: Ground, last: _Ends, key: str, query: str) -> int:
     """When what a detection found on a host was gone: when that was told, else when the host began anew without it."""
     time, is_told = last[key, query]
     return time if is_told else max(time, ground.resets.get(key, 0))
 
 
-_Found = dict[str, list[Finding]]
-
-
-def _findings(ground: Ground) -> tuple[_Found, _Found, Mapping[tuple[str, str], tuple[int, bool]]]:
-    """By host: the findings that last, those that are gone, and by host and detection the last line of those, and if it said so.
+def _ask_findings(ground: Ground) -> Callable[[], tuple[_Found, _Found, _Ends]]:
+    """What waits for the findings of each host that last, for those that are gone, and for when each detection's were gone.
 
     A finding's time is that of its first line of all, also before its host began anew.
     """
@@ -117,14 +122,21 @@ def _findings(ground: Ground) -> tuple[_Found, _Found, Mapping[tuple[str, str], 
     there = ground.state.filter(_.query.isin(detections))
     now = there.join(lines, ["host", "query", "row_key"]).select("host", "query", "row_key", first_time=_.first)
     gone = lines.anti_join(there, ["host", "query", "row_key"])
-    found: list[_Found] = []
-    for rows in (now, gone.select("host", "query", "row_key", first_time=_.first)):
-        by_host: _Found = defaultdict(list)
-        for host, query, first, row in ground.engine.rows_of(rows):
-            by_host[host].append(Finding(queries[query], row, first))
-        found.append(by_host)
-    ends = ground.engine.fetch(gone.group_by("host", "query").agg(last=_.last.max(), is_told=_.is_told.all()))
-    return found[0], found[1], {(row["host"], row["query"]): (row["last"], row["is_told"]) for row in ends}
+    lasting = ground.engine.ask_rows(now)
+    over = ground.engine.ask_rows(gone.select("host", "query", "row_key", first_time=_.first))
+    ends = ground.engine.ask(gone.group_by("host", "query").agg(last=_.last.max(), is_told=_.is_told.all()))
+
+    def by_host(rows: Iterable[LoggedRow]) -> _Found:
+        found: _Found = defaultdict(list)
+        for row in rows:
+            found[row.host].append(Finding(queries[row.query], row.columns, row.first_time))
+        return found
+
+    def wait() -> tuple[_Found, _Found, _Ends]:
+        told = {(row["host"], row["query"]): (row["last"], row["is_told"]) for row in ends()}
+        return by_host(lasting()), by_host(over()), told
+
+    return wait
 
 
 def _is_same(one: Incident, past: Incident) -> bool:

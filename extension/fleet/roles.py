@@ -1,8 +1,10 @@
-"""Which hosts are of a kind: by a decoration that says so, else by which packages they have."""
+"""Which hosts are of a kind: by a decoration that says so, else by which packages (else units) they have."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from ibis import _
 
@@ -14,11 +16,19 @@ _SPLITS = 6
 SMALLEST = 20
 
 
-def roles(ground: Ground) -> dict[str, str]:
-    """A name for each host's kind, "" for those of no large kind."""
-    named = _decorated(ground) or _by_packages(ground)
-    sizes = Counter(named.values())
-    return {key: named[key] if sizes[named.get(key, "")] >= SMALLEST else "" for key in ground.hosts if key in named}
+def roles(ground: Ground) -> Callable[[], dict[str, str]]:
+    """Begin to look for them; what is returned waits for a name of each host's kind, "" for those of no large kind."""
+    decorated = _decorated(ground)
+    packages = _ask_likely(ground, "packages", "package") if not decorated else None
+
+    def wait() -> dict[str, str]:
+        named = decorated
+        if packages:
+            named = _split(ground, packages()) or _split(ground, _ask_likely(ground, "systemd_units", "unit")())
+        sizes = Counter(named.values())
+        return {key: named[key] if sizes[named.get(key, "")] >= SMALLEST else "" for key in ground.hosts if key in named}
+
+    return wait
 
 
 def _decorated(ground: Ground) -> dict[str, str]:
@@ -31,24 +41,25 @@ def _decorated(ground: Ground) -> dict[str, str]:
     return found if len(found) * 2 > len(ground.hosts) and len(set(found.values())) > 1 else {}
 
 
-def _by_packages(ground: Ground) -> dict[str, str]:
-    """By the few packages (else units) that split the fleet best, each where those before it do not already say it."""
-    for query, column in (("packages", "package"), ("systemd_units", "unit")):
-        rows = with_rows(ground, ground.state.filter(_.query == query), column)
-        pairs = rows.filter(rows[column] != "").select("host", thing=rows[column]).distinct()
-        counts = pairs.group_by("thing").agg(hosts=_.count())
-        total = len(ground.hosts)
-        likely = (
-            counts.filter((_.hosts * 20 > total) & (_.hosts * 20 < total * 19))
-            .order_by([(_.hosts * 2 - total).abs(), _.thing])
-            .limit(40)
-        )
-        owners = pairs.semi_join(likely, "thing").group_by("thing").agg(hosts=_.host.collect())
-        having = {row["thing"]: set(row["hosts"]) for row in ground.engine.fetch(owners)}
-        chosen = _splits(having, total)
-        if chosen:
-            return {key: "+".join(thing for thing in chosen if key in having[thing]) for key in ground.hosts}
-    return {}
+def _ask_likely(ground: Ground, query: str, column: str) -> Callable[[], list[dict[str, Any]]]:
+    """What waits for the things of an inventory that may split the fleet, each with its hosts."""
+    rows = with_rows(ground, ground.state.filter(_.query == query), column)
+    pairs = rows.filter(rows[column] != "").select("host", thing=rows[column]).distinct()
+    counts = pairs.group_by("thing").agg(hosts=_.count())
+    total = len(ground.hosts)
+    likely = (
+        counts.filter((_.hosts * 20 > total) & (_.hosts * 20 < total * 19))
+        .order_by([(_.hosts * 2 - total).abs(), _.thing])
+        .limit(40)
+    )
+    return ground.engine.ask(pairs.semi_join(likely, "thing").group_by("thing").agg(hosts=_.host.collect()))
+
+
+def _split(ground: Ground, likely: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """By the few things that split the fleet best, each where those before it do not already say it."""
+    having = {row["thing"]: set(row["hosts"]) for row in likely}
+    chosen = _splits(having, len(ground.hosts))
+    return {key: "+".join(thing for thing in chosen if key in having[thing]) for key in ground.hosts} if chosen else {}
 
 
 def _splits(having: dict[str, set[str]], total: int) -> list[str]:

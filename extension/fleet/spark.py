@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -12,7 +11,7 @@ import ibis.expr.types as ir
 from pyspark.sql import DataFrame, SparkSession
 
 from extension.fleet.columns import COLUMNS, DECORATIONS
-from extension.fleet.engines import texts
+from extension.fleet.engines import LoggedRow, in_order, texts
 from extension.fleet.names import Names
 from extension.fleet.open_engine import EngineRefusedError
 from extension.fleet.reading import Loaded, counted, seconds
@@ -157,14 +156,18 @@ class Spark:
         """The rows of a small table."""
         return self._rows(str(self.ibis.compile(expression)))
 
-    def rows_of(self, state: ir.Table) -> list[tuple[str, str, int, dict[str, str]]]:
-        """(host, query, first time, all columns) of the rows that a small part of the state names."""
+    def ask(self, expression: ir.Table) -> Callable[[], list[dict[str, Any]]]:
+        """What fetches the rows of a small table."""
+        return functools.partial(self.fetch, expression)
+
+    def ask_rows(self, state: ir.Table) -> Callable[[], list[LoggedRow]]:
+        """What fetches the rows that a small part of the state names, in order."""
+        return functools.partial(self._rows_of, state)
+
+    def _rows_of(self, state: ir.Table) -> list[LoggedRow]:
         self.keep("wanted", state)
         rows = self._rows("SELECT host, query, first_time, row_json FROM wanted JOIN contents USING (query, row_key)")
-        return sorted(
-            ((row["host"], row["query"], row["first_time"], texts(row["row_json"])) for row in rows),
-            key=lambda row: (*row[:3], json.dumps(row[3])),
-        )
+        return in_order((row["host"], row["query"], row["first_time"], texts(row["row_json"])) for row in rows)
 
     def _rows(self, sql: str) -> list[dict[str, Any]]:
         return [row.asDict() for row in self.session.sql(sql).collect()]

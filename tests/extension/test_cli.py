@@ -164,3 +164,13 @@ def test_as_an_ordinary_user_triage_marks_what_needs_root_and_shows_no_traceback
     statuses = {step["step"]: step["status"] for step in document["steps"]}
     assert statuses[11] == "needs-root" and "error" not in statuses.values()
     assert any("root" in spot["why"] for spot in document["blind_spots"])
+
+
+def test_an_interrupt_while_the_command_line_is_imported_is_no_traceback(tmp_path: Path) -> None:
+    # Click is asked for by the first import of the command line.
+    (tmp_path / "click.py").write_text("raise KeyboardInterrupt")
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    ended = subprocess.run(
+        [sys.executable, "-m", "extension", "tables"], cwd=REPOSITORY, env=environment, capture_output=True, text=True
+    )
+    assert (ended.returncode, ended.stderr) == (130, "Error: interrupted\n")

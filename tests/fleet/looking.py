@@ -44,7 +44,7 @@ def line(query: str, counter: int, time: int, action: str, host: str = "h", epoc
 def there(ground: Ground, query: str, column: str, host: str = "h") -> list[str]:
     """The values of a column in a query's rows that a host has now."""
     keys = {key for key, one in ground.hosts.items() if one.name == host}
-    rows = ground.engine.rows_of(ground.state.filter(ground.state.query == query))
+    rows = ground.engine.ask_rows(ground.state.filter(ground.state.query == query))()
     return sorted(row.get(column, "") for key, _query, _first, row in rows if key in keys)
 
 

@@ -14,7 +14,7 @@ Grounded = Callable[..., Ground]
 
 
 def _told(ground: Ground) -> dict[str, tuple[str, list[tuple[str, str]]]]:
-    return {one.host.name: (one.state, one.problems) for one in coverage(ground).hosts.values()}
+    return {one.host.name: (one.state, one.problems) for one in coverage(ground)().hosts.values()}
 
 
 def _beats(host: str, until: int, query: str = "minehunt_loaded", **columns: str) -> list[dict[str, Any]]:
@@ -42,7 +42,7 @@ def test_what_is_denylisted_is_named(grounded: Grounded) -> None:
     policies = [*_beats("h", 9, "sshd_root_login"), *_beats("h", 2, "minehunt_not_denylisted", scheduled="9")]
     row = {"query_name": "pack_cryptominer_triage_hidden_processes", "query_interval": "300"}
     ground = grounded(*policies, line("minehunt_query_denylisted", 1, T + 3 * HOUR, "added", **row))
-    told = coverage(ground)
+    told = coverage(ground)()
     assert told.failing == {"hidden_processes": 1}
     (one,) = told.hosts.values()
     assert ("denylisted", "hidden_processes") in one.problems and ("denylisted", "") not in one.problems
@@ -51,7 +51,7 @@ def test_what_is_denylisted_is_named(grounded: Grounded) -> None:
 def test_a_query_that_osqueryd_was_killed_over_is_said(grounded: Grounded) -> None:
     status = {"hostIdentifier": "h", "unixTime": str(T), "severity": "1", "decorations": {"host_uuid": "uuid-h"},
               "message": "Scheduled query may have failed: pack_cryptominer_triage_setuid_files"}  # fmt: skip
-    assert coverage(grounded(status, *_beats("h", 3))).failing == {"setuid_files": 1}
+    assert coverage(grounded(status, *_beats("h", 3)))().failing == {"setuid_files": 1}
 
 
 def test_a_clock_that_jumped_there_and_back_is_not_silent(grounded: Grounded) -> None:

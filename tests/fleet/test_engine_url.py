@@ -34,6 +34,7 @@ def told(tmp_path_factory: pytest.TempPathFactory, names: Names) -> tuple[Path, 
             SELECT host::VARCHAR AS host, query::VARCHAR AS query, epoch, counter, unix_time, action::VARCHAR AS action,
                 row_key::VARCHAR AS row_key, from_json(row_json, '"MAP(VARCHAR, VARCHAR)"') AS columns
             FROM told JOIN numbered USING (number) JOIN owners USING (sender) LEFT JOIN contents USING (number, row_key)""")
+        results.run("DETACH warehouse")
     finally:
         results.close()
     return path, report

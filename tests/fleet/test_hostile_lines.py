@@ -108,7 +108,7 @@ def test_a_query_that_fails_for_two_reasons_fails_on_one_host(grounded: Grounded
         for why in ("no such table", "out of memory")
     ]
     ground = grounded(line("kernel_modules", 0, T, "added", module="a"), *failed)
-    assert coverage(ground).failing == {"cron_jobs": 1}
+    assert coverage(ground)().failing == {"cron_jobs": 1}
 
 
 def test_the_command_refuses_in_one_clean_line(tmp_path: Path) -> None:

@@ -146,7 +146,7 @@ def test_what_was_lost_on_the_way_is_said(grounded: Grounded) -> None:
     lines = [line("kernel_modules", n, T + n, "added", module=f"m{n}") for n in (0, 1, 2, 5)]
     late = line("accounts", 3, T, "added", username="x")
     ground = grounded(*lines, late)
-    (one,) = coverage(ground).hosts.values()
+    (one,) = coverage(ground)().hosts.values()
     assert ("lost_results", "kernel_modules (2)") in one.problems
     assert ("starts_late", "accounts") in one.problems
 
