@@ -41,12 +41,12 @@ class Ground:
     runs: ir.Table
     state: ir.Table
     usual_gap: int
-    began_anew: ir.Table
+    began_anew: Callable[[], list[dict[str, Any]]]
 
     @cached_property
     def resets(self) -> dict[str, int]:
         """When osquery began anew, of the hosts where it did (states.resets)."""
-        return {row["host"]: row["reset_time"] for row in self.engine.fetch(self.began_anew)}
+        return {row["host"]: row["reset_time"] for row in self.began_anew()}
 
     @cached_property
     def normal(self) -> ir.Table:
@@ -84,11 +84,12 @@ def prepare(engine: Engine, names: Names, step: Callable[[str], None] = lambda _
     jumping = mark_clocks(list(hosts.values()), now, gap, set_back)
     clocks = engine.take("clocks", {"host": "string", "is_jumping": "boolean"}, [(host.key, True) for host in jumping])
     resets = engine.keep("resets", states.resets(runs))
+    began_anew = engine.ask(resets)
     taken = results.left_join(clocks, "host").filter(lambda t: t.is_jumping.isnull() | (t.unix_time <= now + AHEAD))
     latest = engine.keep("latest", states.latest_snapshots(taken))
     read = results.filter(_.row_key.notnull() | (_.action == "empty"))
     state = engine.keep("state", states.state(read, runs, resets, latest, clocks))
-    return Ground(engine, names, hosts, now, rows, results, batches, runs, state, gap, resets)
+    return Ground(engine, names, hosts, now, rows, results, batches, runs, state, gap, began_anew)
 
 
 def usual_gap(engine: Engine, results: ir.Table, hosts: Collection[str]) -> int:

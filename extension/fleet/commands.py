@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from extension.fleet.names import Names
     from extension.fleet.report.document import Document
 
+# Seconds.
+_SWITCH_INTERVAL = 0.0001
 _EXTRAS = {"pyspark": "spark"}
 _NAMES = ("incidents", "campaigns", "rare", "hosts", "coverage")
 
@@ -41,6 +43,9 @@ class _Fleet(click.Group):
         gc.disable()
         # Nor as the process ends, when all of it goes anyway.
         atexit.register(gc.freeze)
+        # DuckDB asks for Python's lock between any two of its steps, and would wait 5 ms each time.
+        interval = sys.getswitchinterval()
+        sys.setswitchinterval(_SWITCH_INTERVAL)
         try:
             return super().invoke(ctx)
         except ModuleNotFoundError as error:
@@ -52,6 +57,7 @@ class _Fleet(click.Group):
             version = "" if sys.version_info >= (3, 10) else " (with Python 3.10 or newer)"
             raise CannotRunError(f"the fleet view needs {lacks}: pip install 'minehunt[{extra}]'{version}") from None
         finally:
+            sys.setswitchinterval(interval)
             if is_collecting:
                 # All is old now: what begins to look for cycles again begins with what is new.
                 gc.freeze()

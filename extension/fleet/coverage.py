@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import functools
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import ibis
 from ibis import _
@@ -28,6 +28,7 @@ _HEALTH = {
 # What is asked each hour and was not heard for so long has no rows any more.
 _FAILS = 3 * _HOUR + 600
 _KINDS = ("detection", "inventory", "policy")
+_Rows = Callable[[], list[dict[str, Any]]]
 
 
 @dataclass
@@ -56,27 +57,39 @@ class Coverage:
         return sorted((one for one in self.hosts.values() if one.state == state), key=lambda one: (one.host.name, one.host.key))
 
 
+class _Asked(NamedTuple):
+    """What the engine was asked, each to be waited for."""
+
+    heard: _Rows
+    versions: _Rows
+    lost: _Rows
+    failing: _Rows
+    changes: _Rows
+
+
 def coverage(ground: Ground) -> Callable[[], Coverage]:
-    """Begin to look who was heard of what. What is returned waits for that, and works it out."""
-    heard = _ask_heard(ground)
-    return lambda: _coverage(ground, {row["host"]: row for row in heard()})
+    """Begin to look who was heard of what; what is returned waits for that, and works it out."""
+    asked = _Asked(_ask_heard(ground), _ask_versions(ground), _ask_lost(ground), _ask_failing(ground), _ask_changes(ground))
+    return lambda: _coverage(ground, asked)
 
 
-def _coverage(ground: Ground, heard: Mapping[str, Mapping[str, Any]]) -> Coverage:
+def _coverage(ground: Ground, asked: _Asked) -> Coverage:
     silence = max(_LEAST_SILENCE, int(ground.usual_gap * 1.5))
-    _learn_versions(ground)
+    heard = {row["host"]: row for row in asked.heard()}
+    _learn_versions(ground, asked.versions())
     hosts = {key: _host(ground, host, heard.get(key, {}), silence) for key, host in ground.hosts.items()}
     _unscheduled(hosts, {key for key, told in heard.items() if _is_asked(told)})
     newest = max((_version(host.version) for host in ground.hosts.values() if host.version), default=())
     for one in hosts.values():
         if one.host.version and _version(one.host.version) < newest:
             one.problems.append(("old_version", one.host.version))
-    _lost(ground, hosts)
-    failing = _failing(ground, hosts)
+    _lost(ground, hosts, asked.lost())
+    failing = _failing(ground, hosts, asked.failing())
     versions = Counter(host.version for host in ground.hosts.values())
     return Coverage(
-        hosts, silence, ground.usual_gap <= 2 * _DAY, dict(sorted(versions.items())), failing, _without_removed(ground)
-    )
+        hosts, silence, ground.usual_gap <= 2 * _DAY, dict(sorted(versions.items())), failing,
+        _without_removed(ground, asked.changes()),
+    )  # fmt: skip
 
 
 def _host(ground: Ground, host: Host, heard: Mapping[str, Any], silence: int) -> HostCoverage:
@@ -123,19 +136,24 @@ def _unscheduled(hosts: dict[str, HostCoverage], asked: Collection[str]) -> None
             one.problems.append(("no_pack", ""))
 
 
-def _learn_versions(ground: Ground) -> None:
+def _ask_versions(ground: Ground) -> _Rows:
+    if all(host.version for host in ground.hosts.values()):
+        return list
+    rows = with_rows(ground, ground.state.filter(_.query == LOADED), "version").filter(_.version != "")
+    return ground.engine.ask(rows.select("host", "version").distinct().order_by(["host", "version"]))
+
+
+def _learn_versions(ground: Ground, rows: Iterable[Mapping[str, Any]]) -> None:
     """Take minehunt's version from its heartbeat where a host's decorations do not tell it."""
     untold = {key for key, host in ground.hosts.items() if not host.version}
-    if untold:
-        rows = with_rows(ground, ground.state.filter(_.query == LOADED), "version").filter(_.version != "")
-        for row in ground.engine.fetch(rows.select("host", "version").distinct().order_by(["host", "version"])):
-            if row["host"] in untold:
-                host = ground.hosts[row["host"]]
-                host.decorations = {**host.decorations, "minehunt_version": row["version"]}
+    for row in rows:
+        if row["host"] in untold:
+            host = ground.hosts[row["host"]]
+            host.decorations = {**host.decorations, "minehunt_version": row["version"]}
 
 
-def _ask_heard(ground: Ground) -> Callable[[], list[dict[str, Any]]]:
-    """What waits for when each host was last heard of each kind of query, and of its health; None for never."""
+def _ask_heard(ground: Ground) -> _Rows:
+    """When each host was last heard of each kind of query, and of its health; None for never."""
     believable = ibis.ifelse(_.unix_time <= ground.now + _DAY, _.unix_time, ibis.null("int64"))
     said = ground.results.filter(_.action != "empty").group_by("host", "query")
     last = said.agg(time=_.unix_time.max(), believable=believable.max())
@@ -149,22 +167,29 @@ def _ask_heard(ground: Ground) -> Callable[[], list[dict[str, Any]]]:
     return ground.engine.ask(last.group_by("host").agg(**times))
 
 
-def _lost(ground: Ground, hosts: dict[str, HostCoverage]) -> None:
-    """Note differences that never arrived: what they added or removed is not known."""
+def _ask_lost(ground: Ground) -> _Rows:
     odd = ground.runs.filter((_.lost > 0) | _.starts_late)
-    for row in ground.engine.fetch(odd.select("host", "query", "lost", "starts_late").order_by(["host", "query"])):
+    return ground.engine.ask(odd.select("host", "query", "lost", "starts_late").order_by(["host", "query"]))
+
+
+def _lost(ground: Ground, hosts: dict[str, HostCoverage], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Note differences that never arrived: what they added or removed is not known."""
+    for row in rows:
         if row["host"] in hosts and ground.names.kind(row["query"]):
             kind = "lost_results" if row["lost"] > 0 else "starts_late"
             hosts[row["host"]].problems.append((kind, f"{row['query']} ({row['lost']})" if row["lost"] > 0 else row["query"]))
 
 
-def _failing(ground: Ground, hosts: dict[str, HostCoverage]) -> dict[str, int]:
-    """Queries that failed, were cut, needed root or are denylisted, with the number of hosts; noted at each host."""
+def _ask_failing(ground: Ground) -> _Rows:
     columns = ("failed_query", "query_name", "why")
     rows = with_rows(ground, ground.state.filter(_.query.isin([STATUS, DENYLISTED])), *columns)
-    told = rows.select("host", "query", *columns).distinct()
+    return ground.engine.ask(rows.select("host", "query", *columns).distinct().order_by(["host", *columns]))
+
+
+def _failing(ground: Ground, hosts: dict[str, HostCoverage], rows: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+    """Queries that failed, were cut, needed root or are denylisted, with the number of hosts; noted at each host."""
     failing: dict[str, set[str]] = defaultdict(set)
-    for row in ground.engine.fetch(told.order_by(["host", "failed_query", "query_name", "why"])):
+    for row in rows:
         is_denylisted = row["query"] == DENYLISTED
         name = ground.names.bare(row["query_name"] if is_denylisted else row["failed_query"])
         if row["host"] not in hosts:
@@ -180,12 +205,16 @@ def _failing(ground: Ground, hosts: dict[str, HostCoverage]) -> dict[str, int]:
     return dict(sorted(((name, len(keys)) for name, keys in failing.items()), key=lambda each: (-each[1], each[0])))
 
 
-def _without_removed(ground: Ground) -> tuple[str, ...]:
-    """Differential queries of which many changes were logged and never a removed row: what is gone is not logged either."""
+def _ask_changes(ground: Ground) -> _Rows:
+    """The queries of which many changes were logged and never a removed row."""
     changes = ground.batches.filter(_.counter > 0)
     counts = changes.group_by("query").agg(added=(_.action == "added").sum(), removed=(_.action == "removed").sum())
-    suspects = ground.engine.fetch(counts.filter((_.removed == 0) & (_.added >= 200)).order_by("query"))
-    return tuple(row["query"] for row in suspects if ground.names.kind(row["query"]) == "")
+    return ground.engine.ask(counts.filter((_.removed == 0) & (_.added >= 200)).order_by("query"))
+
+
+def _without_removed(ground: Ground, rows: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    """The differential ones of these queries: what is gone is not logged either."""
+    return tuple(row["query"] for row in rows if ground.names.kind(row["query"]) == "")
 
 
 @functools.cache

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
+from itertools import chain, count
 from typing import Any
 
 import ibis
@@ -30,71 +31,66 @@ class Duck:
 
     name = "DuckDB"
     _knows_hosts = False
-    _has_rows = False
 
     def __init__(self, files: DuckFiles) -> None:
-        self.files = files
+        self._statements = files.statements
         self._compiler = backend.from_connection(files.connection)
         # Told rather than asked for: Ibis reads the names of a type of ten thousand hosts one by one.
         self._schemas = dict(_SCHEMAS)
         # Joined and counted by number, read as the names that they stand for.
-        self.files.begin("""
-            CREATE TYPE query_names AS ENUM (SELECT query FROM queries ORDER BY number);
-            CREATE VIEW numbered AS SELECT number, query::query_names AS query FROM queries;
-            CREATE VIEW logged AS SELECT * EXCLUDE (number) FROM told JOIN numbered USING (number)""")
-        self.files.begin("""
-            CREATE OR REPLACE TABLE spans AS
-            SELECT sender, min(unix_time) AS first_time, max(unix_time) AS last_time, count(*) AS lines
-            FROM told GROUP BY sender""")
-
-    def _make_rows(self) -> None:
-        """The rows' columns, of which hosts are told apart without."""
+        keep = self._statements.keep
+        keep("query_names", "CREATE TYPE query_names AS ENUM (SELECT query FROM queries ORDER BY number)")
+        keep("numbered", "CREATE VIEW numbered AS SELECT number, query::query_names AS query FROM queries")
+        keep("logged", "CREATE VIEW logged AS SELECT * EXCLUDE (number) FROM told JOIN numbered USING (number)")
+        spans = "min(unix_time) AS first_time, max(unix_time) AS last_time, count(*) AS lines"
+        keep("spans", f"CREATE TABLE spans AS SELECT sender, {spans} FROM told GROUP BY sender")  # noqa: S608  # SQL of our own
         parts = [self._widen("wide", COLUMNS, f"query NOT IN ({', '.join(map(quoted, NARROW))})")]
         parts += [self._widen(query, columns, f"query = {quoted(query)}") for query, columns in NARROW.items()]
-        self.files.begin(f"CREATE OR REPLACE VIEW rows AS {' UNION ALL '.join(parts)}")
-        self._has_rows = True
+        keep("rows", f"CREATE VIEW rows AS {' UNION ALL '.join(parts)}")
 
-    def _widen(self, table: str, columns: Collection[str], condition: str) -> str:
+    def _widen(self, part: str, columns: Collection[str], condition: str) -> str:
         """Keep these columns of the queries that the condition names in a table; SQL of its rows with all columns."""
         structure = json.dumps(dict.fromkeys(columns, "VARCHAR"))
-        chosen = ", ".join(f"coalesce(c.{name}, '') AS {name}" for name in columns)
-        self.files.begin(f"""
-            CREATE OR REPLACE TABLE "rows of {table}" AS SELECT query, row_key, {chosen}
+        chosen = ", ".join(f"coalesce(c.{column}, '') AS {column}" for column in columns)
+        name = f"{part}_rows"
+        sql = f"""
+            CREATE TABLE {name} AS SELECT query, row_key, {chosen}
             FROM (SELECT number, row_key, json_transform(row_json, '{structure}') AS c FROM contents)
-            JOIN numbered USING (number) WHERE number IN (SELECT number FROM queries WHERE {condition})""")  # noqa: S608
-        every = ", ".join(name if name in columns else f"'' AS {name}" for name in COLUMNS)
-        return f'SELECT query, row_key, {every} FROM "rows of {table}"'  # noqa: S608  # names of our own
+            JOIN numbered USING (number) WHERE number IN (SELECT number FROM queries WHERE {condition})"""  # noqa: S608
+        self._statements.keep(name, sql)
+        every = ", ".join(column if column in columns else f"'' AS {column}" for column in COLUMNS)
+        return f"SELECT query, row_key, {every} FROM {name}"  # noqa: S608  # names of our own
 
     def table(self, name: str) -> ir.Table:
         """A table of the database."""
-        if name == "rows" and not self._has_rows:
-            self._make_rows()
         return ibis.table(self._schemas[name], name=name)
 
     def keep(self, name: str, expression: ir.Table) -> ir.Table:
         """The expression's result as a table of the database, which is worked out while Python goes on."""
-        self.files.begin(f'CREATE OR REPLACE TABLE "{name}" AS {self._compiler.compile(expression)}')  # names of our own
-        self._schemas[name] = expression.schema()
-        return self.table(name)
+        return self._make(name, expression.schema(), self._compiler.compile(expression))
 
     def take(self, name: str, columns: dict[str, str], rows: list[tuple[Any, ...]]) -> ir.Table:
         """A table made of rows of Python's."""
         values = [list(column) for column in zip(*rows)] if rows else [[] for _ in columns]
         if "host" in columns and not self._knows_hosts:
-            self.files.begin(
-                "CREATE TYPE hosts AS ENUM (SELECT DISTINCT unnest(?::VARCHAR[]))", [values[list(columns).index("host")]]
-            )
+            hosts = "CREATE TYPE hosts AS ENUM (SELECT DISTINCT unnest(?::VARCHAR[]))"
+            self._statements.keep("hosts", hosts, [values[list(columns).index("host")]])
             self._knows_hosts = True
         kinds = {column: "hosts" if column == "host" else _TYPES[kind] for column, kind in columns.items()}
         chosen = ", ".join(f'unnest(?::{kind}[]) AS "{column}"' for column, kind in kinds.items())
-        self.files.begin(f'CREATE OR REPLACE TABLE "{name}" AS SELECT {chosen}', values)  # names of our own
-        self._schemas[name] = ibis.schema(columns)
-        return self.table(name)
+        return self._make(name, ibis.schema(columns), f"SELECT {chosen}", values)
+
+    def _make(self, name: str, schema: ibis.Schema, sql: str, values: Sequence[Any] = ()) -> ir.Table:
+        # A second of one name stands beside the first, which somebody may not have read yet.
+        made = next(each for each in chain([name], (f"{name}_{number}" for number in count(2))) if each not in self._schemas)
+        self._statements.keep(made, f"CREATE TABLE {made} AS {sql}", values)
+        self._schemas[made] = schema
+        return self.table(made)
 
     def ask(self, expression: ir.Table) -> Callable[[], list[dict[str, Any]]]:
         """Begin to work out the rows of a small table; what is returned waits for them."""
         names = expression.columns
-        rows = self.files.begin(str(self._compiler.compile(expression)))
+        rows = self._statements.ask(str(self._compiler.compile(expression)))
         return lambda: [dict(zip(names, row)) for row in rows()]
 
     def fetch(self, expression: ir.Table) -> list[dict[str, Any]]:
@@ -103,8 +99,8 @@ class Duck:
 
     def ask_rows(self, state: ir.Table) -> Callable[[], list[LoggedRow]]:
         """Begin to look for the rows that a small part of the state names; what is returned waits for them."""
-        self.keep("wanted", state)
-        told = self.files.begin("""
+        wanted = self.keep("wanted", state).get_name()
+        told = self._statements.ask(f"""
             SELECT host, query, first_time, row_json
-            FROM wanted JOIN numbered USING (query) JOIN contents USING (number, row_key)""")
+            FROM {wanted} JOIN numbered USING (query) JOIN contents USING (number, row_key)""")  # noqa: S608  # a name of our own
         return lambda: in_order((host, query, first, texts(row)) for host, query, first, row in told())

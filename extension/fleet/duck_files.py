@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import tempfile
 import threading
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,16 +19,16 @@ from extension.fleet.lines import Reading, rewrite
 from extension.fleet.names import Names
 from extension.fleet.reading import ANY, JSON, PLAIN, ROWS, TEXT, Loaded, batches, paths, quoted, reader
 from extension.fleet.sources import DOCUMENT, LINES, PARQUET, Problem, Source
+from extension.fleet.statements import Rows, Statements
 
 if TYPE_CHECKING:
     from extension.fleet.duck import Duck
 
 MEMORY = "1GB"
-Rows = list[tuple[Any, ...]]
 
 
 class DuckFiles:
-    """One database in a temporary folder of its own, gone after `close`; a thread of its own runs all statements in order."""
+    """One database in a temporary folder of its own, gone after `close`."""
 
     def __init__(self, names: Names, memory: str = MEMORY) -> None:
         self.names = names
@@ -39,8 +37,7 @@ class DuckFiles:
         self.folder = Path(self._temporary.name)
         settings = {"memory_limit": memory, "temp_directory": str(self.folder / "spill"), "preserve_insertion_order": "false"}
         self.connection = duckdb.connect(":memory:", config=dict(settings))
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix="duckdb")
-        self._begun: deque[Future[Rows]] = deque()
+        self.statements = Statements(self.connection)
         self._keeper: Callable[[], None] = self._keep
         self._is_plain = True
         self._is_top_level = False
@@ -56,8 +53,7 @@ class DuckFiles:
 
     def close(self) -> None:
         """End what is running, and close the database and remove its folder beside what the caller does next."""
-        self.connection.interrupt()
-        self._worker.shutdown(cancel_futures=True)
+        self.statements.close()
         # To free hundreds of megabytes takes a while.
         threading.Thread(target=self._free).start()
 
@@ -65,28 +61,9 @@ class DuckFiles:
         self.connection.close()
         self._temporary.cleanup()
 
-    def begin(self, sql: str, values: Sequence[Any] = ()) -> Callable[[], Rows]:
-        """Have a statement run after those before it, and do not wait; what is returned waits for its rows.
-
-        What went wrong with a statement is raised for the first that is waited for, of it and those after it.
-        """
-        begun = self._worker.submit(self._execute, sql, values)
-        self._begun.append(begun)
-
-        def wait() -> Rows:
-            while begun in self._begun:
-                self._begun.popleft().result()
-            return begun.result()
-
-        return wait
-
     def run(self, sql: str, values: Sequence[Any] = ()) -> Rows:
         """The rows of a statement."""
-        return self.begin(sql, values)()
-
-    def _execute(self, sql: str, values: Sequence[Any]) -> Rows:
-        rows: Rows = self.connection.execute(sql, list(values) or None).fetchall()
-        return rows
+        return self.statements.ask(sql, values)()
 
     def has_results(self) -> bool:
         """Whether anything was loaded."""
