@@ -46,7 +46,7 @@ class Ground:
     @cached_property
     def resets(self) -> dict[str, int]:
         """When osquery began anew, of the hosts where it did (states.resets)."""
-        return {row["host"]: row["reset_time"] for row in self.began_anew()}
+        return {row["host"]: row["full_time"] for row in self.began_anew()}
 
     @cached_property
     def normal(self) -> ir.Table:

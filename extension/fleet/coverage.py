@@ -27,6 +27,8 @@ _HEALTH = {
 }
 # What is asked each hour and was not heard for so long has no rows any more.
 _FAILS = 3 * _HOUR + 600
+# Of a host's query so many changes, and of the fleet's so many, have removed rows among them.
+_OFTEN, _MANY_CHANGES = 5, 200
 _KINDS = ("detection", "inventory", "policy")
 _Rows = Callable[[], list[dict[str, Any]]]
 
@@ -206,15 +208,18 @@ def _failing(ground: Ground, hosts: dict[str, HostCoverage], rows: Iterable[Mapp
 
 
 def _ask_changes(ground: Ground) -> _Rows:
-    """The queries of which many changes were logged and never a removed row."""
-    changes = ground.batches.filter(_.counter > 0)
-    counts = changes.group_by("query").agg(added=(_.action == "added").sum(), removed=(_.action == "removed").sum())
-    return ground.engine.ask(counts.filter((_.removed == 0) & (_.added >= 200)).order_by("query"))
+    """The queries of which many changes were logged on hosts where they change often, and never a removed row."""
+    changes = ground.batches.filter(_.counter > 0).group_by("query", "host")
+    counts = changes.agg(added=(_.action == "added").sum(), removed=(_.action == "removed").sum())
+    # What was rolled out to all hosts was added to each once or twice.
+    often = ibis.ifelse(_.added >= _OFTEN, _.added, 0)
+    by_query = counts.group_by("query").agg(added=often.sum(), removed=_.removed.sum())
+    return ground.engine.ask(by_query.filter((_.removed == 0) & (_.added >= _MANY_CHANGES)).order_by("query"))
 
 
 def _without_removed(ground: Ground, rows: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
-    """The differential ones of these queries: what is gone is not logged either."""
-    return tuple(row["query"] for row in rows if ground.names.kind(row["query"]) == "")
+    """Those of these queries that the pack asks for removed rows, too: what is gone is not logged either."""
+    return tuple(row["query"] for row in rows if ground.names.logs_removed(row["query"]))
 
 
 @functools.cache

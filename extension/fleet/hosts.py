@@ -60,7 +60,7 @@ def identify(senders: Iterable[Sender]) -> dict[str, Host]:
     """The hosts behind the senders, by key; a name that two have, or a UUID that clones share, is told in their notes."""
     groups: dict[str, list[Sender]] = defaultdict(list)
     for sender in senders:
-        groups[_uuid(sender) or f"name:{sender.identifier}"].append(sender)
+        groups[_uuid(sender) or f"name:{_identifier(sender)}"].append(sender)
     hosts: dict[str, Host] = {}
     for group_key, members in groups.items():
         for key, part, note in _apart(group_key, members):
@@ -83,7 +83,16 @@ def _uuid(sender: Sender) -> str:
     uuid = sender.decorations.get("host_uuid", "").strip().lower() or (
         sender.identifier.lower() if _is_uuid(sender.identifier) else ""
     )
-    return uuid if uuid and not _NO_UUID.fullmatch(uuid.replace("-", "")) else ""
+    return "" if _is_nobodys(uuid) else uuid
+
+
+def _identifier(sender: Sender) -> str:
+    """What a sender without a UUID goes by: a UUID that boards without one say is nobody's identifier either."""
+    return _name(sender) if _is_nobodys(sender.identifier.lower()) else sender.identifier
+
+
+def _is_nobodys(uuid: str) -> bool:
+    return not uuid or _NO_UUID.fullmatch(uuid.replace("-", "")) is not None
 
 
 def _is_uuid(text: str) -> bool:
@@ -105,7 +114,7 @@ def _apart(key: str, members: Sequence[Sender]) -> Iterable[tuple[str, list[Send
     Identifiers that somebody gave tell them apart; names that were heard at the same time do, one after the other it is a new
     name; and so do identifiers that osquery made up on each.
     """
-    if key.startswith("name:") or len({(sender.identifier, sender.decorations.get("hostname")) for sender in members}) == 1:
+    if len({(sender.identifier, sender.decorations.get("hostname")) for sender in members}) == 1:
         yield key, list(members), ""
         return
     given = {sender.identifier for sender in members if _is_given(sender, key)}

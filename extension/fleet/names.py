@@ -69,6 +69,11 @@ class Names:
         """Whether the fleet view looks into the query's rows."""
         return self.kind(name) in ("detection", "inventory") or name in EVIDENCE
 
+    def logs_removed(self, name: str) -> bool:
+        """Whether osquery tells what is no longer in a query's answer: of no snapshot, no events, and no other pack's query."""
+        query = self.queries.get(name)
+        return query is not None and not query.snapshot and not any(table.endswith("_events") for table in query.tables)
+
     def stacked(self) -> Iterable[str]:
         """The names of the queries of which the rows are counted over the fleet."""
         return [*self.of_kind("inventory"), "open_ports"]

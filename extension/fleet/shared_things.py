@@ -25,6 +25,7 @@ from extension.fleet.pool_accounts import pool_accounts
 from extension.fleet.roll_outs import RollOuts
 from extension.incidents import Finding
 from extension.incidents.things import common, names_miner
+from extension.pack.parts import WEAKNESS
 from tables.indicators.pools import builtin_pool_names
 
 # 1 joins by itself. Others only where two kinds meet: a public pool serves everybody, a path is soon thought of twice.
@@ -170,7 +171,8 @@ def _carried(one: HostIncident, images: Mapping[tuple[str, str], str]) -> Carrie
     """The things of an incident, with the findings that have them."""
     carried: Carried = defaultdict(list)
     for finding in one.incident.findings:
-        image = images.get((one.host.key, finding.row.get("container_id", "")))
+        # What stands open there is the site's own, and so is its image.
+        image = images.get((one.host.key, finding.row.get("container_id", ""))) if finding.stage != WEAKNESS else None
         own = dict.fromkeys((*_of_finding(finding, one.host), *([Shared("image", image)] if image else ())))
         is_everybodys = is_base_image(finding.row.get("image") or image or "")
         for thing in own:
@@ -180,7 +182,7 @@ def _carried(one: HostIncident, images: Mapping[tuple[str, str], str]) -> Carrie
 
 
 def _of_finding(finding: Finding, host: Host) -> Iterable[Shared]:
-    if finding.query.stage == "weakness":
+    if finding.stage == WEAKNESS:
         return
     for thing in finding.things:
         if not thing.is_weak and thing.kind in _WORTH and thing.kind not in ("job", "unit"):

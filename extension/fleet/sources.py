@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import gzip
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -44,9 +44,14 @@ def discover(arguments: Iterable[str]) -> tuple[list[Source], list[Problem]]:
     """The files that files, folders, globs and URLs name, each once; NoSourceError for an argument that names none."""
     found: dict[str, Source] = {}
     problems: list[Problem] = []
+
+    def told(error: OSError) -> None:
+        problems.append(Problem(str(error.filename), error.strerror or str(error)))
+
     for argument in arguments:
-        paths = list(_paths(argument))
-        if not paths:
+        before = len(problems)
+        paths = list(_paths(argument, told))
+        if not paths and len(problems) == before:
             raise NoSourceError(
                 f"{argument}: no such file, and no file there ends in {', '.join(_ENDINGS)} (or these and .gz, .zst)"
             )
@@ -61,23 +66,26 @@ def discover(arguments: Iterable[str]) -> tuple[list[Source], list[Problem]]:
     return list(found.values()), problems
 
 
-def _paths(argument: str) -> Iterator[str]:
+def _paths(argument: str, told: Callable[[OSError], None]) -> Iterator[str]:
     if "://" in argument:
         yield argument
     elif os.path.isdir(argument):
-        yield from _below(Path(argument))
+        yield from _below(Path(argument), told)
     elif os.path.lexists(argument):
         yield argument
     else:
         for path in sorted(glob.glob(argument, recursive=True)):
-            yield from _below(Path(path)) if os.path.isdir(path) else (path,)
+            yield from _below(Path(path), told) if os.path.isdir(path) else (path,)
 
 
-def _below(folder: Path) -> Iterator[str]:
-    """Every file of a known ending, at any depth; of a data set that `fleet load` wrote only its results."""
+def _below(folder: Path, told: Callable[[OSError], None]) -> Iterator[str]:
+    """Every file of a known ending, at any depth; of a data set that `fleet load` wrote only its results.
+
+    `told` is told of folders that cannot be read.
+    """
     if (folder / DATA_SET).is_file():
         folder = folder / "results"
-    for place, folders, files in os.walk(folder):
+    for place, folders, files in os.walk(folder, onerror=told):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
             if is_result_file(name):

@@ -19,6 +19,8 @@ _SNAPSHOTS = ("snapshot", "empty")
 # A second has room for so many counters in one sortable number.
 _COUNTERS = 1 << 20
 _DAY = 86400
+# So long after osquery begins anew each query of an hour's interval was asked once (seconds).
+_ASKED = 2 * 3600
 
 
 def batches(results: ir.Table) -> ir.Table:
@@ -67,25 +69,35 @@ def runs(batches: ir.Table) -> ir.Table:
 
 
 def resets(runs: ir.Table) -> ir.Table:
-    """Hosts whose osquery began anew (reinstalled, enrolled again, a new epoch), and when: what was said before is void.
+    """Hosts whose osquery began anew (reinstalled, enrolled again, a new epoch): host, full_time, reset_time.
 
-    A query whose answer was empty then logs nothing, so its rows of before would stand for ever.
+    At full_time the first query that had rows before logged all of them; what was said before reset_time is void, since a query
+    whose answer was empty then logs nothing, and its rows of before would stand for ever. Where only some queries log a full set
+    again their SQL is new, as after an upgrade of the pack.
     """
     anew = runs.filter(_.is_new_base)
     last = anew.group_by("host").agg(last_base=_.base_time.max())
     together = anew.join(last, "host").filter(lambda t: t.base_time >= t.last_base - _DAY)
-    return together.group_by("host").agg(reset_time=_.base_time.min(), queries=_.count()).filter(_.queries >= 2)
+    begun = together.group_by("host").agg(full_time=_.base_time.min(), queries=_.count()).filter(_.queries >= 2)
+    # Before that others that had no rows before, asked more often, may have logged theirs.
+    begun = begun.mutate(reset_time=_.full_time - _ASKED)
+    before = runs.join(begun, "host").filter(lambda t: t.known_since < t.reset_time).group_by("host").agg(heard=_.count())
+    return begun.left_join(before, "host").filter(_.heard.isnull() | (_.queries * 2 >= _.heard)).select("host", "full_time", "reset_time")
 
 
 def differential(results: ir.Table, runs: ir.Table, resets: ir.Table, clocks: ir.Table) -> ir.Table:
     """The rows that differential queries say are there now: host, query, row_key, first_time, is_base (there at the start)."""
     since = runs.left_join(resets, "host").select("host", "query", "epoch", "base_time", "last_time", "reset_time")
     since = since.left_join(clocks, "host").select("host", "query", "epoch", "base_time", "last_time", "reset_time", "is_jumping")
-    since = since.filter(_.reset_time.isnull() | (_.last_time >= _.reset_time)).mutate(is_jumping=_.is_jumping.fill_null(False))
+    # By a clock that jumps nobody can tell which of a query's rows were logged since.
+    since = since.filter(_.is_jumping.isnull() | _.reset_time.isnull() | (_.last_time >= _.reset_time))
+    since = since.mutate(
+        since=ibis.greatest(_.base_time.fill_null(0), _.reset_time.fill_null(0)), is_jumping=_.is_jumping.fill_null(False)
+    )
     rows = results.filter(_.action.isin(_DIFFERENCES)).join(since, ["host", "query", "epoch"])
     counter = ibis.least(rows.counter, _COUNTERS - 1)
     order = ibis.ifelse(rows.is_jumping, counter, rows.unix_time * _COUNTERS + counter)
-    rows = rows.filter(rows.base_time.isnull() | rows.is_jumping | (rows.unix_time >= rows.base_time))
+    rows = rows.filter(rows.is_jumping | (rows.unix_time >= rows.since))
     # Of one run's lines "added" is the later one.
     rows = rows.mutate(order=order * 2 + ibis.ifelse(rows.action == "added", 1, 0))
     added = ibis.ifelse(_.action == "added", _.unix_time, ibis.null("int64"))

@@ -35,6 +35,10 @@ _PACKAGE_OF = {"path": "package", "program_path": "program_package", "exe_path":
 _URL_HOST = re.compile(r"\b[a-z][a-z0-9+]{1,15}://(?:[^\s/@'\"]{0,64}@)?(\[[0-9a-fA-F:.]{2,45}\]|[A-Za-z0-9.-]{1,253})")
 # Where on a site it is; a name or number that somebody drew, not the site's own front page.
 _URL_PATH = re.compile(r"(?::[0-9]{1,5})?(/[^\s'\"|;&<>()$`]{4,1000})")
+# What fetches needs no scheme before an address with a path; a number alone behind one is a network's.
+_BARE_ADDRESS = re.compile(r"(?<![\w.:/@-])((?:[0-9]{1,3}\.){3}[0-9]{1,3})(?::[0-9]{1,5})?/(?![0-9]{1,2}(?![\w.-]))[\w.~%+-]")
+_FETCH = re.compile(r"\b(?:curl|wget|wget1|curl1|aria2c|axel|lwp-download|ftpget|cdl|cd1|wdl|wd1)\s([^|;&\n]{0,400})")
+_BARE_SITE = re.compile(r"(?:^|\s)((?:[A-Za-z0-9_-]{1,63}\.){1,8}[A-Za-z]{2,24})(?::[0-9]{1,5})?/[^\s'\"]")
 _DEV_TCP = re.compile(r"/dev/(?:tcp|udp)/([A-Za-z0-9.:-]{1,253})/")
 _PATH = re.compile(r"(?<![\w.:/@-])/[\w.@%+~:\[\]{}-][^\s'\"|;&<>()$`,]{0,1000}")
 _PROC_PID = re.compile(r"/proc/([0-9]{1,10})(?:/|$)")
@@ -154,14 +158,19 @@ def _mentions(value: str) -> Iterator[Thing]:
             break
         if not is_below(path, (*_SYSTEM_FOLDERS, *_PROC_SYS, "/dev/tcp", "/dev/udp")):
             yield from _file(path)
-    for pattern in (_URL_HOST, _DEV_TCP):
-        for count, match in enumerate(pattern.finditer(text)):
+    for place, pattern in ((text, _URL_HOST), (text, _DEV_TCP), (text, _BARE_ADDRESS), (_fetches(text), _BARE_SITE)):
+        for count, match in enumerate(pattern.finditer(place)):
             if count == _MENTIONED:
                 break
             host = match[1].strip("[]")
-            yield from _on_shared_site(host.lower(), text, match.end()) if is_shared_site(host) else _address(host)
+            yield from _on_shared_site(host.lower(), place, match.end(1)) if is_shared_site(host) else _address(host)
     for wallet in find_wallets(text):
         yield Thing(WALLET, wallet.address)
+
+
+def _fetches(text: str) -> str:
+    """What stands behind the programs that fetch, which alone take a site's name without a scheme."""
+    return "\n".join(match[1] for match, _count in zip(_FETCH.finditer(text), range(_MENTIONED)))
 
 
 def is_shared_site(host: str) -> bool:
@@ -192,7 +201,9 @@ def _address(value: str) -> Iterator[Thing]:
         if "." in host and not host.startswith("localhost"):
             yield Thing(ADDRESS, host)
         return
-    is_own = packed[:1] == b"\x7f" if len(packed) == 4 else packed == bytes(15) + b"\x01"
+    # Loopback and link-local, where clouds answer their own machines.
+    is_own = packed[:1] == b"\x7f" or packed[:2] == b"\xa9\xfe" if len(packed) == 4 else packed == bytes(15) + b"\x01"
+    is_own = is_own or (len(packed) == 16 and packed[:1] == b"\xfe" and packed[1] & 0xC0 == 0x80)
     if not is_own and host not in _ANY_ADDRESS and not builtin_shared_networks().find(packed):
         yield Thing(ADDRESS, host)
 
