@@ -32,6 +32,7 @@ _MOST = 0.6
 class Campaign:
     """Incidents of two hosts or more that share what honest hosts do not have.
 
+    `logins` are those to its hosts from one another and from other compromised hosts, `outside` those from outside of the fleet.
     `times` is when each incident began (by its id) as far as its findings have to do with it; `ways` has the findings of each
     host (by key), in whatever incident, of how somebody came in or could have.
     """
@@ -42,6 +43,7 @@ class Campaign:
     times: dict[int, Optional[int]]
     ways: dict[str, tuple[Finding, ...]]
     logins: tuple[Login, ...] = ()
+    outside: tuple[Login, ...] = ()
 
     @cached_property
     def _starts(self) -> dict[str, Optional[int]]:
@@ -66,7 +68,11 @@ class Campaign:
         began = self._starts
         ranked = sorted(by_key, key=lambda key: (began[key] is None, began[key], key))
         # A login to where it already was is no step.
-        steps = [(login.source, login.to) for login in self.logins if login.time <= (began[login.to] or login.time) + _CLOCKS]
+        steps = [
+            (login.source, login.to)
+            for login in self.logins
+            if login.source in by_key and login.time <= (began[login.to] or login.time) + _CLOCKS
+        ]
         return tuple(by_key[key] for key in in_order(ranked, steps))
 
     @property

@@ -44,7 +44,7 @@ class DuckFiles:
         self.run("""
             CREATE TYPE actions AS ENUM ('added', 'removed', 'snapshot', 'empty', 'other');
             CREATE TABLE queries (number INTEGER, query VARCHAR);
-            CREATE TABLE names (logged VARCHAR, number INTEGER, is_read BOOLEAN);
+            CREATE TABLE names (logged VARCHAR, number INTEGER, is_read BOOLEAN, has_history BOOLEAN);
             CREATE TABLE senders (sender UBIGINT, identifier VARCHAR, decorations JSON);
             CREATE TABLE contents (number INTEGER, row_key UBIGINT, row_json JSON);
             CREATE TABLE told (
@@ -234,8 +234,8 @@ class DuckFiles:
             self.run("""
                 INSERT INTO queries SELECT row_number() OVER (ORDER BY query) + (SELECT count(*) FROM queries), query
                 FROM (SELECT DISTINCT unnest(?) AS query) ANTI JOIN queries USING (query)""", [bare])  # fmt: skip
-            read = [self.names.has_read_rows(name) for name in bare]
+            kinds = [[has(name) for name in bare] for has in (self.names.has_read_rows, self.names.has_history)]
             self.run("""
-                INSERT INTO names SELECT logged, number, is_read
-                FROM (SELECT unnest(?) AS logged, unnest(?) AS query, unnest(?) AS is_read) JOIN queries USING (query)""",
-                [logged, bare, read])  # fmt: skip
+                INSERT INTO names SELECT logged, number, is_read, has_history
+                FROM (SELECT unnest(?) AS logged, unnest(?) AS query, unnest(?) AS is_read, unnest(?) AS has_history)
+                JOIN queries USING (query)""", [logged, bare, *kinds])  # fmt: skip

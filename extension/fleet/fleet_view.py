@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,21 +12,20 @@ from extension.fleet.campaigns import Alike, Campaign, campaigns
 from extension.fleet.coverage import Coverage, coverage
 from extension.fleet.engines import Engine
 from extension.fleet.incidents import HostIncident, host_incidents
-from extension.fleet.logins import Login, addresses, logins
 from extension.fleet.names import Names
 from extension.fleet.next_hosts import Next, next_hosts
 from extension.fleet.planted import planted
 from extension.fleet.rare import Rarity, rare, stacked
 from extension.fleet.roles import roles
-from extension.fleet.shared_things import Shared, bonds, clean_hosts
+from extension.fleet.shared_things import bonds
+from extension.fleet.spread import tell_logins
 
 
 @dataclass(frozen=True)
 class FleetView:
     """The answers.
 
-    `compromised` has the keys of the hosts that must be taken for that, `roles` names each host's kind, `outside` has logins to
-    campaigns' hosts from elsewhere.
+    `compromised` has the keys of the hosts that must be taken for that, `roles` names each host's kind.
     """
 
     ground: Ground
@@ -38,7 +36,6 @@ class FleetView:
     alike: tuple[Alike, ...]
     rare: tuple[Rarity, ...]
     next: tuple[Next, ...]
-    outside: tuple[Login, ...]
     roles: dict[str, str]
 
     @cached_property
@@ -67,7 +64,7 @@ def look(engine: Engine, names: Names, step: Callable[[str], None] = lambda _: N
     found, alike = campaigns(incidents, bound)
     told = {id(member) for campaign in found for member in campaign.members}
     incidents = [one for one in incidents if one.ended is None or id(one) in told]
-    inside, outside = _told_logins(ground, found, compromised)
+    inside = tell_logins(ground, found, compromised)
     # What looks like a roll-out or a misfire does not keep anybody from being next.
     alone = {host.key for one in alike for host in one.hosts} - {host.key for campaign in found for host in campaign.hosts}
     following = next_hosts(ground, found, compromised - alone, inside)
@@ -75,30 +72,5 @@ def look(engine: Engine, names: Names, step: Callable[[str], None] = lambda _: N
     kinds = finish_roles()
     rarities = rare(ground, stacks, kinds, compromised)
     return FleetView(
-        ground, covered, tuple(incidents), compromised, tuple(found), tuple(alike), tuple(rarities), tuple(following),
-        tuple(outside), kinds,
-    )  # fmt: skip
-
-
-def _told_logins(ground: Ground, found: list[Campaign], compromised: frozenset[str]) -> tuple[list[Login], list[Login]]:
-    """The logins from and to the campaigns' hosts; each campaign gets those between its own, from where it already was.
-
-    From outside only those from where others' logins do not come.
-    """
-    members: dict[str, set[str]] = {campaign.name: {one.host.key for one in campaign.members} for campaign in found}
-    everybody = set().union(*members.values()) if members else set()
-    if not everybody:
-        return [], []
-    inside, outside = logins(ground, everybody, addresses(ground))
-    own: dict[str, list[Login]] = defaultdict(list)
-    for login in inside:
-        for name, keys in members.items():
-            if login.source in keys and login.to in keys:
-                own[name].append(login)
-    for campaign in found:
-        campaign.logins = tuple(filter(campaign.may_have_sent, own[campaign.name]))
-    hosts: dict[Shared, set[str]] = defaultdict(set)
-    for login in outside:
-        hosts[Shared("address", login.source)].add(login.to)
-    clean = clean_hosts(ground, hosts, set(everybody | compromised))
-    return inside, [each for each in outside if clean.get(thing := Shared("address", each.source), 0) <= len(hosts[thing])]
+        ground, covered, tuple(incidents), compromised, tuple(found), tuple(alike), tuple(rarities), tuple(following), kinds
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import ibis
@@ -21,6 +21,11 @@ from tables.schema import whole_number
 # An address that more hosts have is of no site's network: a bridge of containers', or a laptop's at home.
 _SITES = 4
 _SUCCESSES = ("first_success", "last_success")
+# A host's addresses are looked at four times a day; of a week's looks the first and last may be all that is read (seconds).
+_LOOKED = 86400
+_ALWAYS = (0, LAST_TIME)
+# By address or name: the hosts, each with when it was first and last seen to have it (unix seconds).
+Owners = dict[str, dict[str, tuple[int, int]]]
 
 
 class Login(NamedTuple):
@@ -32,32 +37,45 @@ class Login(NamedTuple):
     time: int
 
 
-def addresses(ground: Ground) -> dict[str, set[str]]:
-    """The hosts that call each address, and each name of their own, theirs; sites may use the same private ones."""
-    rows = with_rows(ground, ground.state.filter(_.query == "tcp_connections"), "local_address").filter(_.local_address != "")
-    owners: dict[str, set[str]] = defaultdict(set)
-    for row in ground.engine.fetch(rows.select("host", "local_address").distinct()):
+def addresses(ground: Ground) -> Owners:
+    """The hosts that had each address, and when; and those that go by each name. Sites may use the same private addresses."""
+    rows = ground.rows.filter((_.query == "tcp_connections") & (_.local_address != "")).select(
+        "query", "row_key", "local_address"
+    )
+    told = ground.results.join(rows, ["query", "row_key"]).group_by("host", "local_address")
+    owners: Owners = defaultdict(dict)
+    for row in ground.engine.fetch(told.agg(first=_.unix_time.min(), last=_.unix_time.max())):
         if is_own(row["local_address"]):
-            owners[plain(row["local_address"])].add(row["host"])
+            before = owners[plain(row["local_address"])].get(row["host"], (row["first"], row["last"]))
+            span = min(before[0], row["first"]), max(before[1], row["last"])
+            owners[plain(row["local_address"])][row["host"]] = span
     for host in ground.hosts.values():
         for name in ADDRESSES:
             address = host.decorations.get(name)
             if address and is_own(address):
-                owners[plain(address)].add(host.key)
+                owners[plain(address)].setdefault(host.key, (host.last, host.last))
         # Where sshd looks up names, wtmp has those.
         for name in host.names:
-            short = short_name(name)
-            for called in {name.lower(), short} if short not in NAMELESS else ():
-                owners[called].add(host.key)
+            if short_name(name) not in NAMELESS:
+                for called in (name.lower(), short_name(name)):
+                    owners[called][host.key] = _ALWAYS
     return owners
+
+
+def is_address(text: str) -> bool:
+    """Whether the text is an address and no name."""
+    try:
+        ipaddress.ip_address(plain(text))
+    except ValueError:
+        return False
+    return True
 
 
 def is_own(text: str) -> bool:
     """Whether the text is an address that a host can be reached by."""
-    try:
-        address = ipaddress.ip_address(plain(text))
-    except ValueError:
+    if not is_address(text):
         return False
+    address = ipaddress.ip_address(plain(text))
     return not (address.is_loopback or address.is_link_local or address.is_unspecified or address.is_multicast)
 
 
@@ -66,10 +84,10 @@ def plain(address: str) -> str:
     return (plain_address(address) or address).lower()
 
 
-def logins(ground: Ground, hosts: Iterable[str], known: Mapping[str, set[str]]) -> tuple[list[Login], list[Login]]:
+def logins(ground: Ground, hosts: Iterable[str], known: Owners) -> tuple[list[Login], list[Login]]:
     """The logins from and to these hosts: from another host of the fleet, and from elsewhere (source is the address).
 
-    Of an address that several hosts have it was the one among `hosts`, where there is one; else nobody knows.
+    Of an address that several hosts had it was the one that had it then, or the one among `hosts` of those; else nobody knows.
 
     Times are by the fleet's clock, as far as that of the host logged in to is known.
     """
@@ -79,30 +97,44 @@ def logins(ground: Ground, hosts: Iterable[str], known: Mapping[str, set[str]]) 
     ]
     sources = ground.engine.take("login_sources", {"remote": "string"}, from_them)
     targets = ground.engine.take("login_targets", {"host": "string"}, [(key,) for key in sorted(ours)])
-    chosen = _told(ground)
-    near = chosen.semi_join(sources, "remote").union(chosen.semi_join(targets, "host"), distinct=True)
+    chosen = _told(ground).mutate(short=_.remote.lower().re_extract(r"^[^.]+", 0))
+    named = chosen.semi_join(sources.rename(short="remote"), "short")
+    near = ibis.union(chosen.semi_join(sources, "remote"), named, chosen.semi_join(targets, "host"), distinct=True)
     inside: set[Login] = set()
     outside: set[Login] = set()
     for row in ground.engine.fetch(near):
-        owners = known.get(plain(row["remote"]), set())
-        likely = owners if len(owners) == 1 else owners & ours if len(owners) <= _SITES else set()
         time = whole_number(row["logged_in_at"]) or 0
         time = time if 0 <= time <= LAST_TIME else 0
+        time = max(0, time - ground.hosts[row["host"]].clock_ahead) if time else 0
+        owners = _owners(ground, known, plain(row["remote"]), time)
+        likely = owners if len(owners) == 1 else owners & ours if len(owners) <= _SITES else set()
         if row["host"] in owners or (owners and len(likely) != 1):
             continue
-        time = max(0, time - ground.hosts[row["host"]].clock_ahead) if time else 0
         source = next(iter(likely), plain(row["remote"]))
         (inside if likely else outside).add(Login(source, row["host"], row["username"], time))
     return sorted(inside, key=lambda login: (login.time, login)), sorted(outside, key=lambda login: (login.time, login))
 
 
+def _owners(ground: Ground, known: Owners, remote: str, time: int) -> set[str]:
+    """The hosts that had an address or go by a name, at that time if any of them is known to."""
+    owners = known.get(remote)
+    if owners is None:
+        short = short_name(remote)
+        # A full name is of a host that is only ever called by its short one.
+        called = () if is_address(remote) else known.get(short, ())
+        return {key for key in called if all("." not in name for name in ground.hosts[key].names)}
+    then = {key for key, (first, last) in owners.items() if first - _LOOKED <= time <= last + _LOOKED}
+    return then or set(owners)
+
+
 def _told(ground: Ground) -> ir.Table:
     """(host, remote, username, logged_in_at) of wtmp's logins, and of those that the log of failed ones has beside them.
 
-    Newer distributions have no wtmp.
+    Newer distributions have no wtmp. Both hold the newest, so that all that was ever told of them is true.
     """
+    ever = ground.results.filter(_.query.isin(["logins", "login_failures"]) & _.row_key.notnull())
     rows = with_rows(
-        ground, ground.state.filter(_.query.isin(["logins", "login_failures"])),
+        ground, ever.select("host", "query", "row_key").distinct(),
         "remote", "remote_address", "username", "logged_in_at", *_SUCCESSES,
     )  # fmt: skip
     parts = [

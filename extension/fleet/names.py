@@ -20,6 +20,8 @@ DENYLISTED = "minehunt_query_denylisted"
 _BESIDE = (STATUS, LOADED)
 # Evidence whose rows the fleet view reads; of all other queries only that, and when, a host reported them.
 EVIDENCE = ("logins", "login_failures", "open_ports", "tcp_connections", "packages", LOADED, STATUS)
+# Each answer of these holds only the newest of what there was, so that all of them are read and not a log's first and last.
+_HISTORIES = ("logins",)
 # What stands before it: nothing, Fleet's pack/Global/ or pack/team-7/, or a pack of this name or minehunt's; a query of
 # the same name in another pack is another query.
 _SCHEDULERS = re.compile(r"pack.(?:Global|team-[0-9]+)[/_:.|-]")
@@ -68,6 +70,10 @@ class Names:
     def has_read_rows(self, name: str) -> bool:
         """Whether the fleet view looks into the query's rows."""
         return self.kind(name) in ("detection", "inventory") or name in EVIDENCE
+
+    def has_history(self, name: str) -> bool:
+        """Whether what a query's earlier answers hold, and its last does not, is true all the same."""
+        return name in _HISTORIES
 
     def logs_removed(self, name: str) -> bool:
         """Whether osquery tells what is no longer in a query's answer: of no snapshot, no events, and no other pack's query."""

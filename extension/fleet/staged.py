@@ -63,11 +63,11 @@ def take_events(run: Run) -> None:
 
 
 def take_snapshots(run: Run) -> None:
-    """Take snapshots: when each was taken, and the rows of a batch's first and last, since those between are of no account."""
+    """Take snapshots: when each was taken, and the rows of a batch's first and last; of a history those between them, too."""
     run(f"""
         CREATE OR REPLACE TEMP TABLE taken AS
-        SELECT body_number, sender, number, is_read, has_rows, epoch, counter, unix_time
-        FROM (SELECT stage.rowid AS body_number, number, is_read, epoch, unnest(lines, recursive := true),
+        SELECT body_number, sender, number, is_read, has_history, has_rows, epoch, counter, unix_time
+        FROM (SELECT stage.rowid AS body_number, number, is_read, has_history, epoch, unnest(lines, recursive := true),
                 snapshot LIKE '[{{%' OR json_array_length(snapshot) > 0 AS has_rows
             FROM {_NAMED} WHERE snapshot IS NOT NULL) {_HEARD}""")  # noqa: S608
     run("""
@@ -80,11 +80,18 @@ def take_snapshots(run: Run) -> None:
                 SELECT sender, number, min(unix_time) AS first_time, max(unix_time) AS last_time
                 FROM taken WHERE is_read GROUP BY ALL))
         SELECT body_number, sender, epoch, counter, unix_time
-        FROM taken SEMI JOIN ends USING (sender, number, unix_time) WHERE is_read""")
+        FROM taken SEMI JOIN ends USING (sender, number, unix_time) WHERE is_read
+        UNION SELECT body_number, sender, epoch, counter, unix_time FROM taken WHERE is_read AND has_history""")
     run(f"""
         CREATE OR REPLACE TEMP TABLE bodies AS SELECT stage.rowid AS body_number, number, is_read, snapshot AS body
         FROM {_NAMED} WHERE snapshot IS NOT NULL AND stage.rowid IN (SELECT body_number FROM sent)""")  # noqa: S608
     _unpack(run, _TAKEN)
+    # A row is on a snapshot after the other: what counts is when it was first and last.
+    run("""
+        INSERT INTO told
+        SELECT sender, number, min(epoch), min(counter), unnest(list_distinct([min(unix_time), max(unix_time)])), action, row_key
+        FROM sent JOIN (SELECT body_number, number, action, row_key FROM unpacked) USING (body_number)
+        GROUP BY sender, number, action, row_key""")
 
 
 def take_batches(run: Run) -> None:
@@ -97,10 +104,13 @@ def take_batches(run: Run) -> None:
         FROM (SELECT stage.rowid AS body_number, epoch, unnest(lines, recursive := true) FROM stage WHERE diff IS NOT NULL)
         {_HEARD}""")  # noqa: S608
     _unpack(run, _CHANGED)
+    run("""
+        INSERT INTO told SELECT sender, number, epoch, counter, unix_time, action, row_key
+        FROM sent JOIN (SELECT body_number, number, action, row_key FROM unpacked) USING (body_number)""")
 
 
 def _unpack(run: Run, sides: str) -> None:
-    """Take the rows in `bodies`, each body of which `sent` has the lines."""
+    """Take the contents of the rows in `bodies`, and have `unpacked` name them: body_number, number, action, row_key."""
     run(f"""
         CREATE OR REPLACE TEMP TABLE unpacked AS
         SELECT *, CASE WHEN is_read THEN {key("columns")} END AS row_key FROM (
@@ -112,6 +122,3 @@ def _unpack(run: Run, sides: str) -> None:
     run("""
         INSERT INTO contents SELECT number, row_key, any_value(columns)
         FROM unpacked ANTI JOIN contents USING (number, row_key) WHERE row_key IS NOT NULL GROUP BY ALL""")
-    run("""
-        INSERT INTO told SELECT sender, number, epoch, counter, unix_time, action, row_key
-        FROM sent JOIN (SELECT body_number, number, action, row_key FROM unpacked) USING (body_number)""")

@@ -82,7 +82,11 @@ def resets(runs: ir.Table) -> ir.Table:
     # Before that others that had no rows before, asked more often, may have logged theirs.
     begun = begun.mutate(reset_time=_.full_time - _ASKED)
     before = runs.join(begun, "host").filter(lambda t: t.known_since < t.reset_time).group_by("host").agg(heard=_.count())
-    return begun.left_join(before, "host").filter(_.heard.isnull() | (_.queries * 2 >= _.heard)).select("host", "full_time", "reset_time")
+    return (
+        begun.left_join(before, "host")
+        .filter(_.heard.isnull() | (_.queries * 2 >= _.heard))
+        .select("host", "full_time", "reset_time")
+    )
 
 
 def differential(results: ir.Table, runs: ir.Table, resets: ir.Table, clocks: ir.Table) -> ir.Table:

@@ -147,7 +147,6 @@ def _incident(view: FleetView, one: HostIncident, number: int, rank: Optional[in
 def _campaign(view: FleetView, one: Campaign, numbers: dict[int, int]) -> Document:
     hosts = view.ground.hosts
     by_host = {member.host.key: member for member in reversed(one.members)}
-    keys = set(by_host)
     first = one.first.incident
     ended = one.ended
     return {
@@ -176,9 +175,8 @@ def _campaign(view: FleetView, one: Campaign, numbers: dict[int, int]) -> Docume
         ],
         "outside": [
             {"address": each.source, "to": hosts[each.to].name, "username": each.username, "time": as_time(each.time)}
-            for each in view.outside
-            if each.to in keys
-        ][:_THINGS],
+            for each in one.outside[:_THINGS]
+        ],
         "hides": [{"query": query.name, "title": _title(query), "hosts": count} for query, count in one.hiding()],
         "indicators": [{"kind": thing.kind, "value": thing.value} for thing in one.indicators()],
     }
