@@ -1,23 +1,22 @@
-"""Which incidents of which hosts are one campaign, who was first, how it spread, and what to block."""
+"""What each campaign is: its hosts, who was first, how it spread, and what to block."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Optional
 
-from extension.fleet.fetching import fetched_from
+from extension.fleet.alike import Alike, alike
+from extension.fleet.campaign_groups import campaign_groups, hosts_of
 from extension.fleet.hosts import Host
 from extension.fleet.incidents import HostIncident, happened
-from extension.fleet.joining import joined
 from extension.fleet.logins import Login
 from extension.fleet.order import in_order
-from extension.fleet.roll_outs import MANY, surely_mines
 from extension.fleet.shared_things import PAID, Bonds, Shared
 from extension.incidents import Finding
-from extension.pack.parts import GRAVE, SEVERITIES, WEAKNESS, Query
+from extension.pack.parts import SEVERITIES, WEAKNESS, Query
 
 # By so much hosts' clocks, and the times at which they look, may differ without anybody noticing (seconds).
 _CLOCKS = 86400
@@ -80,6 +79,20 @@ class Campaign:
         """The incident of its first host."""
         host = self.hosts[0]
         return min((member for member in self.members if member.host is host), key=lambda member: self.times[id(member)] or 0)
+
+    @property
+    def gravest(self) -> HostIncident:
+        """The incident that says what it is: one that mines, of the first host if there is one."""
+        first = self.hosts[0]
+        return min(
+            self.members,
+            key=lambda one: (
+                not one.incident.is_mining,
+                one.host is not first,
+                SEVERITIES.index(one.incident.severity),
+                self.times[id(one)] or 0,
+            ),
+        )
 
     @property
     def ended(self) -> dict[str, int]:
@@ -150,65 +163,25 @@ class Campaign:
         return counts.most_common()
 
 
-@dataclass(eq=False)
-class Alike:
-    """The same few detections on many hosts, and nothing else there: a roll-out or a misfire until somebody says otherwise."""
-
-    queries: tuple[Query, ...]
-    hosts: tuple[Host, ...]
-    things: tuple[Shared, ...]
-
-    @property
-    def severity(self) -> str:
-        """The gravest detection's."""
-        return min((query.severity for query in self.queries), key=SEVERITIES.index)
-
-
 def campaigns(incidents: list[HostIncident], bonds: Bonds) -> tuple[list[Campaign], list[Alike]]:
     """The campaigns, the gravest and largest first, and the detections that only look like one."""
     found: list[Campaign] = []
     members: set[int] = set()
     ways = _ways(incidents, bonds)
-    for group in _groups(incidents, bonds):
+    having = bonds.having()
+    for group in campaign_groups(incidents, bonds):
         ours = [incidents[index] for index in group]
-        keys = _keys(incidents, group)
+        keys = hosts_of(incidents, group)
         times = {id(one): _began(one, bonds) for one in ours}
         own = {key: ways[key] for key in keys if key in ways}
-        found.append(Campaign("", tuple(ours), _counted(group, incidents, bonds), times, own))
+        found.append(Campaign("", tuple(ours), _counted(group, incidents, bonds, having), times, own))
         members.update(group)
     found.sort(key=lambda each: (SEVERITIES.index(each.severity), not each.is_mining, -len(each.hosts), each.began or 0))
     for number, campaign in enumerate(found, 1):
         campaign.name = f"C{number}"
-    others = [(one, bonds.things[i]) for i, one in enumerate(incidents) if i not in members and one.ended is None]
-    return found, _alike(others)
-
-
-def _groups(incidents: list[HostIncident], bonds: Bonds) -> list[list[int]]:
-    """The incidents of each campaign, by number.
-
-    What is none by itself, but that its hosts fetch from one place or hide alike, is of the campaign that most of them are in.
-    """
-    sure: list[list[int]] = []
-    unsure: list[list[int]] = []
-    for group in joined(len(incidents), bonds):
-        ours = [incidents[index] for index in group]
-        if len(_keys(incidents, group)) > 1 and any(one.incident.is_compromise for one in ours):
-            if _is_campaign(ours):
-                sure.append(group)
-            elif _two_have(ours, _fetching) or _two_have(ours, _hiding):
-                unsure.append(group)
-    for group in unsure:
-        keys = _keys(incidents, group)
-        home = max(sure, key=lambda each: len(keys & _keys(incidents, each)), default=[])
-        if len(keys & _keys(incidents, home)) * 2 >= len(keys):
-            home += group
-        else:
-            sure.append(group)
-    return sure
-
-
-def _keys(incidents: list[HostIncident], group: Iterable[int]) -> set[str]:
-    return {incidents[index].host.key for index in group}
+    fallen = {incidents[index].host.key for index in members}
+    others = [(one, bonds.things[i]) for i, one in enumerate(incidents) if one.host.key not in fallen and one.ended is None]
+    return found, alike(others)
 
 
 def _ways(incidents: list[HostIncident], bonds: Bonds) -> dict[str, tuple[Finding, ...]]:
@@ -231,60 +204,15 @@ def _began(one: HostIncident, bonds: Bonds) -> Optional[int]:
     return one.earliest([finding for finding in one.signs if id(finding) not in bonds.honest]) or one.began
 
 
-def _alike(others: list[tuple[HostIncident, frozenset[Shared]]]) -> list[Alike]:
-    """Detections that have found something on many hosts, and no others there, the widest first."""
-    by_detections: dict[frozenset[str], list[tuple[HostIncident, frozenset[Shared]]]] = defaultdict(list)
-    for one, things in others:
-        # Whoever has a wallet or a pool there is no mistake.
-        if not any(thing.kind in (*PAID, "pool") for thing in things):
-            by_detections[one.detections].append((one, things))
-    found = []
-    for _names, members in sorted(by_detections.items(), key=lambda each: sorted(each[0])):
-        hosts = {one.host.key: one.host for one, _things in members}
-        if len(hosts) >= MANY:
-            counts = Counter(thing for _one, things in members for thing in things)
-            common = tuple(sorted(thing for thing, count in counts.items() if count * 2 > len(members)))
-            queries = {finding.query.name: finding.query for finding in members[0][0].incident.findings}
-            in_order = sorted(hosts.values(), key=lambda host: (host.name, host.key))
-            found.append(Alike(tuple(queries[name] for name in sorted(queries)), tuple(in_order), common))
-    return sorted(found, key=lambda each: -len(each.hosts))
-
-
-def _is_campaign(members: list[HostIncident]) -> bool:
-    """Whether it is more than a new program that a detection or two take for something else, wherever it is put."""
-    if any(one.incident.severity == "critical" or any(map(surely_mines, one.incident.findings)) for one in members):
-        return True
-    stages = {stage for one in members for stage in one.incident.chain}
-    detections = frozenset().union(*(one.detections for one in members))
-    return len(detections) > 1 and len(stages) > 1 and any(one.incident.severity == "high" for one in members)
-
-
-def _two_have(members: list[HostIncident], told: Callable[[HostIncident], Iterable[str]]) -> bool:
-    """Whether two hosts have the same of what is told of each incident."""
-    having: dict[str, set[str]] = defaultdict(set)
-    for one in members:
-        for value in told(one):
-            having[value].add(one.host.key)
-    return any(len(keys) > 1 for keys in having.values())
-
-
-def _fetching(one: HostIncident) -> Iterator[str]:
-    """The bare addresses from which it fetches what it runs."""
-    for finding in one.incident.findings:
-        yield from fetched_from(finding)
-
-
-def _hiding(one: HostIncident) -> Iterator[str]:
-    """The programs and modules that hide it."""
-    for finding in one.incident.chain.get("hiding", ()):
-        if finding.query.severity in GRAVE:
-            yield from (thing.value for thing in finding.strong_things if thing.kind in ("hash", "module"))
-
-
-def _counted(indexes: Iterable[int], incidents: list[HostIncident], bonds: Bonds) -> dict[Shared, int]:
+def _counted(
+    group: list[int], incidents: list[HostIncident], bonds: Bonds, having: Mapping[Shared, list[int]]
+) -> dict[Shared, int]:
+    """What the group's incidents have, with the number of hosts; what looks like a roll-out's where it stands nowhere else."""
     hosts: dict[Shared, set[str]] = defaultdict(set)
-    for index in indexes:
-        for thing in bonds.things[index] - bonds.sites[index]:
+    everything = Counter(thing for index in group for thing in bonds.things[index])
+    own = {thing for thing, count in everything.items() if count > 1 and len(having[thing]) * 9 <= count * 10}
+    for index in group:
+        for thing in bonds.things[index] - (bonds.sites[index] - own):
             # What honest hosts have as well is nothing to hunt for.
             if thing in bonds.worth or not bonds.clean.get(thing):
                 hosts[thing].add(incidents[index].host.key)

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Optional
 
+from extension.fleet.alike import Alike
 from extension.fleet.answers import Ground, prepare
-from extension.fleet.campaigns import Alike, Campaign, campaigns
+from extension.fleet.campaigns import Campaign, campaigns
 from extension.fleet.coverage import Coverage, coverage
 from extension.fleet.engines import Engine
 from extension.fleet.incidents import HostIncident, host_incidents

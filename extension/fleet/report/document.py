@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import Any, Optional
 
 from extension import __version__
-from extension.fleet.campaigns import Alike, Campaign
+from extension.fleet.alike import Alike
+from extension.fleet.campaigns import Campaign
 from extension.fleet.fleet_view import FleetView
 from extension.fleet.incidents import HostIncident
 from extension.fleet.rare import Rarity
@@ -147,7 +148,6 @@ def _incident(view: FleetView, one: HostIncident, number: int, rank: Optional[in
 def _campaign(view: FleetView, one: Campaign, numbers: dict[int, int]) -> Document:
     hosts = view.ground.hosts
     by_host = {member.host.key: member for member in reversed(one.members)}
-    first = one.first.incident
     ended = one.ended
     return {
         "name": one.name,
@@ -164,7 +164,7 @@ def _campaign(view: FleetView, one: Campaign, numbers: dict[int, int]) -> Docume
             }
             for host in one.hosts
         ],
-        "sentence": _both(lambda language: sentence(first, language)),
+        "sentence": _both(lambda language: sentence(one.gravest.incident, language)),
         "entry": [_told(f) for f in _distinct(one.entry)],
         "spread": [[time, count] for time, count in one.spread()],
         "shared": [{"kind": thing.kind, "value": thing.value, "hosts": count} for thing, count in one.shared()[:_THINGS]],
