@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from extension.fleet.hosts import Host
@@ -27,8 +27,11 @@ class Alike:
         return min((query.severity for query in self.queries), key=SEVERITIES.index)
 
 
-def alike(others: Iterable[tuple[HostIncident, frozenset[Shared]]]) -> list[Alike]:
-    """Detections that have found something on many hosts, and no others there, the widest first."""
+def alike(others: Iterable[tuple[HostIncident, frozenset[Shared]]], fallen: Collection[str]) -> list[Alike]:
+    """Detections that have found something on many hosts, and no others there, the widest first.
+
+    `others` are the incidents of no campaign, with their things; hosts (by key) that one came to are counted and not listed.
+    """
     by_host: dict[str, list[tuple[HostIncident, frozenset[Shared]]]] = defaultdict(list)
     for one, things in others:
         by_host[one.host.key].append((one, things))
@@ -44,11 +47,12 @@ def alike(others: Iterable[tuple[HostIncident, frozenset[Shared]]]) -> list[Alik
             by_detections[detections] += members
     found = []
     for _names, members in sorted(by_detections.items(), key=lambda each: sorted(each[0])):
-        hosts = {one.host.key: one.host for one, _things in members}
-        if len(hosts) >= MANY:
+        everywhere = {one.host.key: one.host for one, _things in members}
+        hosts = [host for key, host in everywhere.items() if key not in fallen]
+        if len(everywhere) >= MANY and hosts:
             counts = Counter(thing for _one, things in members for thing in things)
-            common = tuple(sorted(thing for thing, count in counts.items() if count * 2 > len(hosts)))
+            common = tuple(sorted(thing for thing, count in counts.items() if count * 2 > len(everywhere)))
             queries = {finding.query.name: finding.query for one, _things in members for finding in one.incident.findings}
-            in_order = sorted(hosts.values(), key=lambda host: (host.name, host.key))
+            in_order = sorted(hosts, key=lambda host: (host.name, host.key))
             found.append(Alike(tuple(queries[name] for name in sorted(queries)), tuple(in_order), common))
     return sorted(found, key=lambda each: -len(each.hosts))

@@ -180,8 +180,8 @@ def campaigns(incidents: list[HostIncident], bonds: Bonds) -> tuple[list[Campaig
     for number, campaign in enumerate(found, 1):
         campaign.name = f"C{number}"
     fallen = {incidents[index].host.key for index in members}
-    others = [(one, bonds.things[i]) for i, one in enumerate(incidents) if one.host.key not in fallen and one.ended is None]
-    return found, alike(others)
+    others = [(one, bonds.things[i]) for i, one in enumerate(incidents) if i not in members and one.ended is None]
+    return found, alike(others, fallen)
 
 
 def _ways(incidents: list[HostIncident], bonds: Bonds) -> dict[str, tuple[Finding, ...]]:

@@ -54,6 +54,11 @@ class Coverage:
     failing: dict[str, int]
     without_removed: tuple[str, ...]
 
+    @property
+    def half_known(self) -> frozenset[str]:
+        """The keys of the hosts of which nobody knows what was found before the logs begin."""
+        return frozenset(key for key, one in self.hosts.items() if ("begins_in_the_middle", "") in one.problems)
+
     def of_state(self, state: str) -> list[HostCoverage]:
         """The hosts in a state, by name."""
         return sorted((one for one in self.hosts.values() if one.state == state), key=lambda one: (one.host.name, one.host.key))
@@ -81,6 +86,7 @@ def _coverage(ground: Ground, asked: _Asked) -> Coverage:
     _learn_versions(ground, asked.versions())
     hosts = {key: _host(ground, host, heard.get(key, {}), silence) for key, host in ground.hosts.items()}
     _unscheduled(hosts, {key for key, told in heard.items() if _is_asked(told)})
+    _begin_in_the_middle(hosts, heard)
     newest = max((_version(host.version) for host in ground.hosts.values() if host.version), default=())
     for one in hosts.values():
         if one.host.version and _version(one.host.version) < newest:
@@ -138,6 +144,20 @@ def _unscheduled(hosts: dict[str, HostCoverage], asked: Collection[str]) -> None
             one.problems.append(("no_pack", ""))
 
 
+def _begin_in_the_middle(hosts: dict[str, HostCoverage], heard: Mapping[str, Mapping[str, Any]]) -> None:
+    """Note hosts of which the logs hold no full set: what was found before them, and lasts, is not in them.
+
+    Where that is so of half of those that say, it also holds for those of which nothing changed.
+    """
+    bare = {key for key, told in heard.items() if told["full"] is None and told["answered"] is not None}
+    full = sum(told["full"] is not None for told in heard.values())
+    changed = {key for key in bare if heard[key]["changed"] is not None}
+    cut = bare if len(changed) >= full else changed
+    for key in cut & hosts.keys():
+        if "minehunt_triage" not in hosts[key].host.decorations:
+            hosts[key].problems.append(("begins_in_the_middle", ""))
+
+
 def _ask_versions(ground: Ground) -> _Rows:
     if all(host.version for host in ground.hosts.values()):
         return list
@@ -155,17 +175,26 @@ def _learn_versions(ground: Ground, rows: Iterable[Mapping[str, Any]]) -> None:
 
 
 def _ask_heard(ground: Ground) -> _Rows:
-    """When each host was last heard of each kind of query, and of its health; None for never."""
+    """When each host was last heard of each kind of query, of its health, of a full set, and of changes; None for never."""
     believable = ibis.ifelse(_.unix_time <= ground.now + _DAY, _.unix_time, ibis.null("int64"))
     said = ground.results.filter(_.action != "empty").group_by("host", "query")
-    last = said.agg(time=_.unix_time.max(), believable=believable.max())
+    is_changed = _.action.isin(["added", "removed"])
+    last = said.agg(
+        time=_.unix_time.max(),
+        believable=believable.max(),
+        full=ibis.ifelse(is_changed & (_.counter == 0), _.unix_time, ibis.null("int64")).max(),
+        changed=ibis.ifelse(is_changed, _.unix_time, ibis.null("int64")).max(),
+    )
     which = {
         **{kind: last["query"].isin(list(ground.names.of_extension(kind))) for kind in _KINDS},
         **{query: last["query"] == query for query in _HEALTH},
         "loaded": last["query"] == LOADED,
     }
     times = {name: ibis.ifelse(condition, last["time"], ibis.null("int64")).max() for name, condition in which.items()}
-    times["believable"] = last["believable"].max()
+    # What only says that it is there hides nothing.
+    is_answer = last["query"].isin(list(ground.names.of_kind("detection", "inventory", "evidence")))
+    times["answered"] = ibis.ifelse(is_answer, last["time"], ibis.null("int64")).max()
+    times.update({name: last[name].max() for name in ("believable", "full", "changed")})
     return ground.engine.ask(last.group_by("host").agg(**times))
 
 

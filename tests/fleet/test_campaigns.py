@@ -72,7 +72,7 @@ def test_a_host_of_too_many_findings_says_how_many_were_left_out(
     tmp_path: Path, names: Names, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(incidents, "MAX_FINDINGS", 3)
-    lines = [miner("h", T, pid=str(number), wallet="4w") for number in range(10, 18)]
+    lines = [miner("h", T, counter=0, pid=str(number), wallet="4w") for number in range(10, 18)]
     (tmp_path / "osqueryd.results.log").write_text("".join(json.dumps(each) + "\n" for each in lines))
     view, report = looked_at([str(tmp_path)], names)
     # Told again it is the same.

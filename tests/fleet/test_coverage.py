@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from extension.fleet.answers import Ground
 from extension.fleet.coverage import coverage
-from tests.fleet.looking import line, there
+from extension.fleet.names import Names
+from tests.fleet.looking import line, reported, there
 
 T, HOUR, DAY = 1795436552, 3600, 86400
 Grounded = Callable[..., Ground]
@@ -32,10 +34,39 @@ def test_an_extension_that_went_away_is_missed_though_its_version_is_still_told(
     gone = [*_beats("gone", 40), *_beats("gone", 48, "open_ports"), *_beats("long", 4), *_beats("long", 48, "open_ports")]
     for each in gone:
         each["decorations"]["minehunt_version"] = "1.0"
-    told = _told(grounded(*gone, *_beats("there", 48), *_beats("there", 48, "open_ports")))
+    full = [line("kernel_modules", 0, T, "added", host, module="ext4") for host in ("gone", "long", "there")]
+    told = _told(grounded(*gone, *_beats("there", 48), *_beats("there", 48, "open_ports"), *full))
     assert told["gone"] == ("reporting", [("no_extension", "")]) and told["there"] == ("reporting", [])
     # Of a day and more without it nobody can say that nothing was found.
     assert told["long"][0] == "blind"
+
+
+def test_hosts_of_which_the_logs_hold_no_full_set_are_not_said_to_have_no_findings(tmp_path: Path, names: Names) -> None:
+    """A last day's logs: who was found something on the day before, and nothing changed since, is not in them."""
+    quiet = [*_beats("quiet", 9), *_beats("quiet", 2, "open_ports")]
+    lines = [*quiet, line("kernel_modules", 7, T, "added", "late", module="ext4"), *_beats("late", 9)]
+    summary = reported(tmp_path, names, lines)["summary"]
+    assert (summary["without_findings"], summary["half_known"]) == (0, 2)
+    # Where most began at their beginning a quiet host has nothing.
+    whole = [line("cron_jobs", 0, T, "added", f"h{n}", command="x") for n in range(3)]
+    (tmp_path / "whole").mkdir()
+    report = reported(tmp_path / "whole", names, [*lines, *whole])
+    assert (report["summary"]["without_findings"], report["summary"]["half_known"]) == (4, 1)
+    assert {host["host"]: host["verdict"] for host in report["hosts"]} == {
+        "late": "half_known", "quiet": "clean", "h0": "clean", "h1": "clean", "h2": "clean",
+    }  # fmt: skip
+
+
+def test_removed_rows_that_nobody_logs_are_missed(grounded: Grounded) -> None:
+    def changes(host: str, action: str, count: int) -> list[dict[str, Any]]:
+        return [line("kernel_modules", n, T + n, action, host, module=f"m{n}") for n in range(count)]
+
+    often = [each for host in range(40) for each in changes(f"h{host}", "added", 7)]
+    assert coverage(grounded(*often))().without_removed == ("kernel_modules",)
+    assert coverage(grounded(*often, line("kernel_modules", 9, T + 9, "removed", "h0", module="m1")))().without_removed == ()
+    # A module that came to all of them was added once to each.
+    rolled_out = [each for host in range(300) for each in changes(f"r{host}", "added", 2)]
+    assert coverage(grounded(*rolled_out))().without_removed == ()
 
 
 def test_what_is_denylisted_is_named(grounded: Grounded) -> None:

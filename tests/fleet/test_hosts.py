@@ -49,6 +49,14 @@ def test_a_uuid_that_boards_without_one_say_is_none() -> None:
         assert set(_named(_sender("a", host_uuid=junk), _sender("b", host_uuid=junk))) == {"name:a", "name:b"}
 
 
+def test_machines_that_go_by_the_uuid_of_boards_without_one_are_told_apart_by_name() -> None:
+    junk = "03000200-0400-0500-0006-000700080009"
+    told = _named(*(_sender(junk, host_uuid=junk, hostname=name) for name in ("a", "b", "c")))
+    assert told == {"name:a": [], "name:b": [], "name:c": []}
+    # And where several were given one identifier, by what each is called.
+    assert len(_named(*(_sender("golden", hostname=name) for name in ("a", "b")))) == 2
+
+
 def test_a_triage_without_a_uuid_belongs_to_the_host_of_its_name() -> None:
     assert list(_named(_sender("uuid", host_uuid="u-1", hostname="web"), _sender("web"))) == ["u-1"]
     two = [_sender("x", host_uuid="u-1", hostname="web"), _sender("y", host_uuid="u-2", hostname="web"), _sender("web")]

@@ -67,6 +67,41 @@ def test_only_addresses_from_which_nobody_else_is_logged_in_to_are_an_attackers(
     assert [each["address"] for each in campaign["outside"]] == ["192.0.2.66"]
 
 
+def test_logins_of_any_day_by_full_names_and_former_addresses(tmp_path: Path, names: Names) -> None:
+    """wtmp's newest rows are logged each day, and the middle one has the attacker's; the first host has had two addresses."""
+    lines = [miner(host, T + n * DAY, wallet="4w") for n, host in enumerate(("first", "second", "third"), 1)]
+    lines.append(_address("first", "10.0.0.1"))
+    lines.append({**_address("first", "10.0.0.9"), "unixTime": T + 6 * DAY})
+    for day in range(1, 6):
+        newest = [{"remote": "10.9.0.7", "username": "ansible", "logged_in_at": str(T + day * DAY - n)} for n in range(2)]
+        to_second = {"remote": "10.0.0.1", "username": "root", "logged_in_at": str(T + 2 * DAY - 60)}
+        to_third = {"remote": "second.corp.example", "username": "root", "logged_in_at": str(T + 3 * DAY - 60)}
+        for host, own, when in (("second", to_second, 2), ("third", to_third, 3)):
+            rows = [*newest, own] if day == when else newest
+            told = {**line("logins", 0, T + day * DAY, "snapshot", host), "snapshot": rows}
+            lines.append({key: value for key, value in told.items() if key not in ("columns", "action")})
+    (campaign,) = reported(tmp_path, names, lines)["campaigns"]
+    assert [(login["from"], login["to"]) for login in campaign["logins"]] == [("first", "second"), ("second", "third")]
+
+
+def test_who_came_before_the_campaign_or_long_after_it_is_no_attacker(tmp_path: Path, names: Names) -> None:
+    lines = [miner(host, T + 5 * DAY, wallet="4w") for host in ("a", "b")]
+    for host in ("a", "b"):
+        lines += [_login(host, "192.0.2.5", T + day * DAY) for day in range(5)]
+        lines += [_login(host, "192.0.2.66", T + 5 * DAY - 600), _login(host, "192.0.2.7", T + 8 * DAY)]
+    (campaign,) = reported(tmp_path, names, lines)["campaigns"]
+    assert {each["address"] for each in campaign["outside"]} == {"192.0.2.66"}
+
+
+def test_a_login_from_a_host_that_fell_to_something_else_is_told(tmp_path: Path, names: Names) -> None:
+    lines = [miner(host, T + n * HOUR, wallet="4w") for n, host in enumerate(("one", "two"), 2)]
+    lines += [miner("shell", T + HOUR, exe_path="/opt/.s/x"), _address("shell", "10.0.0.1"), _address("quiet", "10.0.0.2")]
+    lines += [_login("one", "10.0.0.1", T + 2 * HOUR - 60), _login("two", "10.0.0.2", T + 3 * HOUR - 60)]
+    (campaign,) = reported(tmp_path, names, lines)["campaigns"]
+    assert [(login["from"], login["to"]) for login in campaign["logins"]] == [("shell", "one")]
+    assert [host["host"] for host in campaign["hosts"]] == ["one", "two"]
+
+
 def test_a_host_that_was_cleaned_is_still_the_first(tmp_path: Path, names: Names) -> None:
     lines = [line("cron_jobs", 0, T, "added", "first", command="x"), miner("first", T + HOUR, wallet="4w")]
     lines.append(miner("first", T + HOUR, "removed", 2, T + DAY, wallet="4w"))

@@ -50,6 +50,26 @@ def test_a_host_that_began_anew_no_longer_has_what_it_found_before(grounded: Gro
     assert there(grounded(*first, finding, *anew), "miner_process", "pid") == []
 
 
+@pytest.mark.parametrize("epoch", [0, 1])
+def test_what_was_found_in_the_first_full_sets_after_a_new_beginning_is_there(grounded: Grounded, epoch: int) -> None:
+    """Detections are asked more often than inventories, so that theirs come before any query's that had rows before."""
+    queries = ("kernel_modules", "cron_files", "accounts")
+    first = [line(query, 0, T, "added", module=query, path="/x", username="x") for query in queries]
+    found = line("miner_process", 0, T + 9000, "added", epoch=epoch, pid="7")
+    anew = [line(query, 0, T + 12000, "added", epoch=epoch, module=query, path="/x", username="x") for query in queries]
+    assert there(grounded(*first, found, *anew), "miner_process", "pid") == ["7"]
+
+
+def test_a_query_whose_sql_is_new_does_not_void_what_the_others_said(grounded: Grounded) -> None:
+    """An upgrade of the pack has the queries that it changes log a full set, and no others."""
+    queries = ("kernel_modules", "cron_files", "accounts", "startup_files", "udev_rules")
+    first = [line(query, 0, T, "added", module=query, path="/x", username="x") for query in queries]
+    found = line("miner_process", 1, T + 60, "added", pid="7")
+    changed = [line(query, 0, T + 90000, "added", module=query, path="/y") for query in queries[:2]]
+    assert there(grounded(*first, found, *changed), "miner_process", "pid") == ["7"]
+    assert there(grounded(*first, found, *changed), "kernel_modules", "module") == ["kernel_modules"]
+
+
 def test_batches_and_snapshots_of_whole_runs(grounded: Grounded) -> None:
     common = {"hostIdentifier": "h", "epoch": 0, "decorations": {"hostname": "h", "host_uuid": "uuid-h"}}
     name = "pack/Global/cryptominer_triage_"

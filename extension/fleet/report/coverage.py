@@ -52,6 +52,8 @@ def _host(one: HostCoverage, view: FleetView, incidents: int, campaigns: list[st
         if one.host.key in view.found_now
         else "was_compromised"
         if incidents
+        else "half_known"
+        if one.state == "reporting" and one.host.key in view.coverage.half_known
         else "clean"
         if one.state == "reporting"
         else one.state

@@ -95,6 +95,7 @@ def _summary(view: FleetView) -> dict[str, int]:
     having = {one.host.key for one in view.incidents}
     states = Counter(one.state for one in view.coverage.hosts.values())
     quiet = [key for key, one in view.coverage.hosts.items() if one.state == "reporting" and key not in having]
+    half_known = view.coverage.half_known
     in_campaigns = {host.key for campaign in view.campaigns for host in campaign.hosts}
     return {
         "hosts": len(view.ground.hosts),
@@ -105,7 +106,8 @@ def _summary(view: FleetView) -> dict[str, int]:
         "compromised": len(compromised),
         "suspicious": len(view.found_now - compromised),
         "was_compromised": len(having - view.found_now),
-        "without_findings": len(quiet),
+        "without_findings": sum(key not in half_known for key in quiet),
+        "half_known": sum(key in half_known for key in quiet),
         "campaigns": len(view.campaigns),
         "in_campaigns": len(in_campaigns & compromised),
         "incidents": len(view.incidents),

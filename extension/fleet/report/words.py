@@ -102,6 +102,7 @@ _WORDS = {
     "enrolled_again": ("began anew (reinstalled or enrolled again)", "重新开始上报（重装或重新注册）"),
     "old_version": ("older version of minehunt", "minehunt 版本较旧"),
     "lost_results": ("results that never arrived", "结果丢失"),
+    "begins_in_the_middle": ("no full set in the logs: what was found before is not known", "日志中无完整结果集，此前的发现未知"),
     "starts_late": ("the logs begin after its first results", "日志缺少最初的结果"),
     "failing": ("queries that fail or are cut", "查询失败或被截断"),
     "no_root": ("without root", "无 root 权限"),
@@ -133,6 +134,8 @@ def fleet_sentence(summary: dict[str, int], language: str) -> str:
         if s["campaigns"]:
             text += f"（其中 {s['in_campaigns']:,} 台属于 {s['campaigns']} 个攻击活动）"
         text += f"，{s['without_findings']:,} 台已上报且无发现"
+        if s["half_known"]:
+            text += f"，{s['half_known']:,} 台无发现但日志从中途开始（此前的发现无从得知）"
         if s["suspicious"]:
             text += f"，{s['suspicious']:,} 台仅有弱发现"
         if s["was_compromised"]:
@@ -145,6 +148,8 @@ def fleet_sentence(summary: dict[str, int], language: str) -> str:
     if s["campaigns"]:
         text += f" ({s['in_campaigns']:,} of them in {plural(s['campaigns'], 'campaign')})"
     text += f"; {s['without_findings']:,} reported and {'has' if s['without_findings'] == 1 else 'have'} no findings"
+    if s["half_known"]:
+        text += f", {s['half_known']:,} more have none in logs that begin in the middle (what was found before is not known)"
     if s["suspicious"]:
         text += f", {s['suspicious']:,} have only weak findings"
     if s["was_compromised"]:
