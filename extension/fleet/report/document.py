@@ -18,7 +18,7 @@ from extension.fleet.report.coverage import told_coverage, told_hosts
 from extension.fleet.report.times import as_time
 from extension.fleet.report.words import fleet_sentence
 from extension.incidents import Finding, sentence, told
-from extension.pack.parts import LANGUAGES, Query
+from extension.pack.parts import LANGUAGES, SEVERITIES, Query
 from tables.schema import clean_text
 
 _RARE, _NEXT, _PROBLEMS, _THINGS = 100, 500, 200, 60
@@ -47,7 +47,7 @@ def document(view: FleetView, loaded: Loaded) -> Document:
             "summary": summary,
             "sentence": {language: fleet_sentence(summary, language) for language in LANGUAGES},
             "campaigns": [_campaign(view, one, numbers) for one in view.campaigns],
-            "alike": [_alike(one) for one in view.alike],
+            "alike": [_alike(one) for one in sorted(view.alike, key=lambda one: SEVERITIES.index(one.severity))],
             "incidents": incidents,
             "rare": [_rarity(one) for one in view.rare[:_RARE]],
             "rare_left_out": max(0, len(view.rare) - _RARE),
@@ -83,11 +83,17 @@ def as_json(document: Document) -> str:
 
 
 def _ordered(view: FleetView, ranks: dict[int, int]) -> list[HostIncident]:
-    """The incidents in the order in which they are told; `ranks` is that of each one's campaign, by id."""
-    return sorted(
-        view.incidents,
-        key=lambda one: (not one.incident.is_compromise, ranks.get(id(one), len(ranks)), one.began or 0, one.host.name),
-    )
+    """The incidents in the order in which they are told: those of campaigns, then the gravest of the others.
+
+    `ranks` is that of each one's campaign, by id.
+    """
+
+    def place(one: HostIncident) -> tuple[Any, ...]:
+        rank = ranks.get(id(one))
+        grave = SEVERITIES.index(one.incident.severity) if rank is None else rank
+        return rank is None, grave, not one.incident.is_compromise, one.began or 0, one.host.name
+
+    return sorted(view.incidents, key=place)
 
 
 def _summary(view: FleetView) -> dict[str, int]:
