@@ -91,7 +91,7 @@ def test_text_and_markdown(report: Document, of_hostile: Document, language: str
 
 
 def test_every_word_is_in_both_languages() -> None:
-    assert all(english and chinese and re.search(r"[\u4e00-\u9fff/]", chinese) for english, chinese in _WORDS.values())
+    assert all(english and chinese and re.search(r"[\u4e00-\u9fff/；]", chinese) for english, chinese in _WORDS.values())
 
 
 def test_the_same_logs_give_the_same_report_in_any_order(names: Names, tmp_path: Path) -> None:

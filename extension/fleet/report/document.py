@@ -11,7 +11,9 @@ from extension import __version__
 from extension.fleet.alike import Alike
 from extension.fleet.campaigns import Campaign
 from extension.fleet.fleet_view import FleetView
+from extension.fleet.hosts import Host
 from extension.fleet.incidents import HostIncident
+from extension.fleet.logins import Login
 from extension.fleet.rare import Rarity
 from extension.fleet.reading import Loaded
 from extension.fleet.report.coverage import told_coverage, told_hosts
@@ -178,16 +180,33 @@ def _campaign(view: FleetView, one: Campaign, numbers: dict[int, int]) -> Docume
         "shared": [{"kind": thing.kind, "value": thing.value, "hosts": count} for thing, count in one.shared()[:_THINGS]],
         "variants": [{"kind": kind, "different": count} for kind, count in one.variants()],
         "logins": [
-            {"from": hosts[each.source].name, "to": hosts[each.to].name, "username": each.username, "time": as_time(each.time)}
-            for each in one.logins
+            {"from": hosts[each.source].name, "from_key": each.source, **_login(each, hosts[each.to])} for each in one.logins
         ],
-        "outside": [
-            {"address": each.source, "to": hosts[each.to].name, "username": each.username, "time": as_time(each.time)}
-            for each in one.outside[:_THINGS]
-        ],
+        "outside": [{"address": each.source, **_login(each, hosts[each.to])} for each in one.outside[:_THINGS]],
+        "origins": _origins(one.outside),
         "hides": [{"query": query.name, "title": _title(query), "hosts": count} for query, count in one.hiding()],
         "indicators": [{"kind": thing.kind, "value": thing.value} for thing in one.indicators()],
     }
+
+
+def _login(login: Login, to: Host) -> dict[str, Optional[str]]:
+    return {"to": to.name, "to_key": to.key, "username": login.username, "time": as_time(login.time)}
+
+
+def _origins(outside: tuple[Login, ...]) -> list[Document]:
+    """From where the logins from outside came, and as whom: the first of each, and to how many hosts."""
+    by_origin: dict[tuple[str, str], list[Login]] = {}
+    for login in outside:
+        by_origin.setdefault((login.source, login.username), []).append(login)
+    told = [
+        (min((each.time for each in found if each.time), default=0), address, username, len({each.to for each in found}))
+        for (address, username), found in by_origin.items()
+    ]
+    told.sort(key=lambda each: (not each[0], each))
+    return [
+        {"address": address, "username": username, "time": as_time(time), "hosts": count}
+        for time, address, username, count in told[:_THINGS]
+    ]
 
 
 def _distinct(findings: tuple[Finding, ...]) -> list[Finding]:

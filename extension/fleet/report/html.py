@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from extension.fleet.report.called import called
 from extension.fleet.report.curve import HEIGHT, WIDTH, curve
 from extension.fleet.report.document import Document
-from extension.fleet.report.times import when
-from extension.fleet.report.words import words
+from extension.fleet.report.times import silence, when
+from extension.fleet.report.words import rare_kind, words
 from extension.report.page import rendered
 from extension.report.values import shown
 from extension.triage import iso_time
@@ -16,10 +17,12 @@ INCIDENTS, ROWS = 1000, 200
 
 def render(document: Document, language: str) -> str:
     """The page, `language` being en or zh."""
-    texts = words(language)
+    texts, names = words(language), called(document)
     values = {
         "d": document, "w": texts, "curve": curve, "width": WIDTH, "height": HEIGHT, "rows": ROWS, "most_incidents": INCIDENTS,
         "shown": lambda value: shown(value, texts["characters"]), "when": when, "day": _day,
+        "name": lambda key: shown(names[key], texts["characters"]), "kind": lambda kind: rare_kind(kind, language),
+        "silence": silence(document, texts),
     }  # fmt: skip
     return rendered(((__package__, "fleet.html"),), language, values, ((__package__, "fleet.css"),))
 

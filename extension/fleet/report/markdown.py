@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from extension.fleet.report.called import called
 from extension.fleet.report.document import Document
-from extension.fleet.report.times import over_since, when
-from extension.fleet.report.words import words
+from extension.fleet.report.times import over_since, silence, when
+from extension.fleet.report.words import rare_kind, words
 from extension.report.markdown import cell, code
 from extension.report.values import shown
 
-_ROWS = 40
+_ROWS, _NAMED = 40, 5
 
 
 def render(document: Document, language: str) -> str:
@@ -27,24 +28,33 @@ def _lines(d: Document, language: str) -> Iterator[str]:
     def column(text: str) -> str:
         return cell(shown(text, w["characters"]))
 
+    names = called(d)
+
+    def host(one: Document, key: str = "key") -> str:
+        return value(names[one[key]])
+
+    def hosts(listed: list[Document]) -> str:
+        text = w["comma"].join(column(names[each["key"]]) for each in listed[:_NAMED])
+        return text if len(listed) <= _NAMED else f"{text} +{len(listed) - _NAMED:,}"
+
     yield f"# {w['fleet_report']}\n"
     yield f"**{d['sentence'][language]}**\n"
     yield f"{when(d['now'])} UTC\n"
     for one in d["campaigns"]:
         yield f"## {w['campaign']} {one['name']} · {w[one['severity']]} · {len(one['hosts']):,} {w['hosts']}\n"
-        yield f"- {w['first_host']}{w['colon']}{value(one['hosts'][0]['host'])} {when(one['began'])}"
+        yield f"- {w['first_host']}{w['colon']}{host(one['hosts'][0])} {when(one['began'])}"
         yield f"- {value(one['sentence'][language])}"
         for each in one["entry"][:5]:
             yield f"- {w['came_in']}{w['colon']}{value(each[language])}"
         for each in one["variants"]:
             yield f"- {w['variants']}{w['colon']}{w[each['kind']]} ({each['different']})"
         yield f"- {w['hosts']}{w['colon']}" + w["comma"].join(
-            value(each["host"]) + over_since(each["ended"], w) for each in one["hosts"][:_ROWS]
+            host(each) + over_since(each["ended"], w) for each in one["hosts"][:_ROWS]
         )
         for each in one["logins"][:_ROWS]:
-            yield f"- {w['logins']}{w['colon']}{value(each['from'])} → {value(each['to'])} {when(each['time'])}"
+            yield f"- {w['logins']}{w['colon']}{host(each, 'from_key')} → {host(each, 'to_key')} {when(each['time'])}"
         for each in one["outside"][:_ROWS]:
-            yield f"- {w['outside']}{w['colon']}{value(each['address'])} → {value(each['to'])} {when(each['time'])}"
+            yield f"- {w['outside']}{w['colon']}{value(each['address'])} → {host(each, 'to_key')} {when(each['time'])}"
         if one["indicators"]:
             yield f"- {w['block']}{w['colon']}" + w["comma"].join(value(each["value"]) for each in one["indicators"][:_ROWS])
         yield f"\n| {w['shared']} | | {w['hosts']} |\n|---|---|---|"
@@ -54,31 +64,37 @@ def _lines(d: Document, language: str) -> Iterator[str]:
     if d["next"]:
         yield f"## {w['next']}\n\n{w['next_means']}\n\n| {w['host']} | {w['why']} |\n|---|---|"
         for one in d["next"][:_ROWS]:
-            why = w["comma"].join(f"{w[each['kind']]} {column(each['what'])} ({each['campaign']})" for each in one["reasons"][:4])
-            yield f"| {column(one['host'])} | {why} |"
+            why = w["semicolon"].join(
+                f"{w[each['kind']]} {column(each['what'])} ({each['campaign']})" for each in one["reasons"][:4]
+            )
+            yield f"| {column(names[one['key']])} | {why} |"
         yield ""
     if d["alike"]:
         yield f"## {w['alike']}\n\n{w['alike_means']}\n\n| {w['what']} | {w['hosts']} |\n|---|---|"
         for one in d["alike"][:_ROWS]:
-            yield f"| {one['query']} {column(one['things'][0]['value']) if one['things'] else ''} | {len(one['hosts'])} |"
+            found = f"{one['query']} {column(one['things'][0]['value']) if one['things'] else ''}"
+            yield f"| {found} | {len(one['hosts'])}{w['colon']}{hosts(one['hosts'])} |"
         yield ""
     if d["incidents"]:
         yield f"## {w['incidents']}\n\n| {w['host']} | {w['campaign']} | {w['severity']} | {w['what']} |\n|---|---|---|---|"
         for one in d["incidents"][: 10 * _ROWS]:
-            yield f"| {column(one['host'])} | {one['campaign']} | {w[one['severity']]} | {column(one['sentence'][language])} |"
+            told = f"{one['campaign']} | {w[one['severity']]} | {column(one['sentence'][language])}"
+            yield f"| {column(names[one['key']])} | {told} |"
         yield ""
     if d["rare"]:
         yield f"## {w['rare']}\n\n{w['rare_means']}\n\n| {w['what']} | {w['hosts']} | {w['since']} |\n|---|---|---|"
         for one in d["rare"][:_ROWS]:
-            names = w["comma"].join(column(each["host"]) for each in one["hosts"][:5])
-            yield f"| {' '.join(column(each['example']) for each in one['things'][:4])} | {names} | {when(one['since'])} |"
+            things = w["semicolon"].join(
+                f"{rare_kind(each['kind'], language)} {column(each['example'])}" for each in one["things"][:4]
+            )
+            yield f"| {things} | {hosts(one['hosts'])} | {when(one['since'])} |"
         yield ""
     covered = d["coverage"]
-    yield f"## {w['coverage']}\n\n{w['silence_means'].format(hours=covered['silence_seconds'] // 3600, now=when(d['now']))}\n"
+    yield f"## {w['coverage']}\n\n{silence(d, w)}\n"
     if not covered["has_heartbeat"]:
         yield f"{w['no_heartbeat']}\n"
     for one in covered["silent"]:
-        yield f"- {w['silent']}{w['colon']}{value(one['host'])} {when(one['last_heard'])}"
+        yield f"- {w['silent']}{w['colon']}{host(one)} {when(one['last_heard'])}"
     for kind, count in covered["problems"].items():
         yield f"- {w[kind]}{w['colon']}{count:,}"
     for problem in d["sources"]["problems"]:

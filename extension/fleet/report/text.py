@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from typing import IO, Any
 
 from rich.console import Console
@@ -10,14 +11,17 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from extension.fleet.report.called import called
 from extension.fleet.report.document import Document
-from extension.fleet.report.times import over_since, when
-from extension.fleet.report.words import words
+from extension.fleet.report.times import over_since, silence, when
+from extension.fleet.report.words import rare_kind, words
 from extension.report.values import shown
 
 _WIDTH = 120
 _STYLES = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "cyan"}
-_CAMPAIGNS, _LOGINS, _INCIDENTS, _RARE, _NEXT, _SILENT = 20, 20, 20, 20, 20, 40
+_CAMPAIGNS, _SHARED, _BLOCK, _LOGINS, _HOSTS = 20, 5, 10, 20, 12
+_ALIKE, _INCIDENTS, _RARE, _NEXT, _SILENT = 20, 20, 20, 20, 40
+_FEW = 3
 
 
 def render(document: Document, language: str) -> str:
@@ -35,119 +39,156 @@ def show(document: Document, language: str, stream: IO[str]) -> None:
 
 def write(console: Console, document: Document, language: str) -> None:
     """Print the report on a console."""
-    w = words(language)
+    _Writer(console, document, language).write()
 
-    def value(text: str) -> str:
-        return shown(text, w["characters"])
 
-    style = "bold red" if document["summary"]["compromised"] else "bold green"
-    console.print(Text(document["sentence"][language], style=style))
-    for one in document["campaigns"][:_CAMPAIGNS]:
-        console.print()
-        head = f"{one['name']}  {w[one['severity']]}  {len(one['hosts']):,} {w['hosts']}"
-        console.print(Text(head, style=_STYLES[one["severity"]]))
-        first = one["hosts"][0]
-        _line(console, w["first_host"], f"{value(first['host'])} {when(one['began'])}", w)
-        _line(console, "", value(one["sentence"][language]), w)
+class _Writer:
+    def __init__(self, console: Console, document: Document, language: str) -> None:
+        self._console, self._d, self._language = console, document, language
+        self._words = words(language)
+        self._called = called(document)
+
+    def write(self) -> None:
+        style = "bold red" if self._d["summary"]["compromised"] else "bold green"
+        self._print(self._d["sentence"][self._language], style)
+        for one in self._d["campaigns"][:_CAMPAIGNS]:
+            self._campaign(one)
+        self._left_out(len(self._d["campaigns"]) - _CAMPAIGNS)
+        self._alike()
+        self._incidents()
+        self._next()
+        self._rare()
+        self._covered()
+
+    def _campaign(self, one: Document) -> None:
+        w = self._words
+        self._console.print()
+        self._print(f"{one['name']}  {w[one['severity']]}  {len(one['hosts']):,} {w['hosts']}", _STYLES[one["severity"]])
+        self._line(w["first_host"], f"{self._host(one['hosts'][0])} {when(one['began'])}")
+        self._line("", self._value(one["sentence"][self._language]))
         if one["entry"]:
-            _line(console, w["came_in"], w["comma"].join(value(each[language]) for each in one["entry"][:3]), w)
-        for each in one["shared"][:5]:
-            _line(
-                console,
-                w["shared"] if each is one["shared"][0] else "",
-                f"{w[each['kind']]} {value(each['value'])} ({each['hosts']})",
-                w,
-            )
+            self._line(w["came_in"], w["semicolon"].join(self._value(each[self._language]) for each in one["entry"][:_FEW]))
+        self._lines(w["shared"], [f"{self._thing(each)} ({each['hosts']})" for each in one["shared"][:_SHARED]])
         if one["variants"]:
-            _line(
-                console, w["variants"], w["comma"].join(f"{w[each['kind']]} ({each['different']})" for each in one["variants"]), w
-            )
+            self._line(w["variants"], w["comma"].join(f"{w[each['kind']]} ({each['different']})" for each in one["variants"]))
         if one["logins"]:
-            steps = w["comma"].join(f"{value(each['from'])} → {value(each['to'])}" for each in one["logins"][:_LOGINS])
-            _line(console, w["logins"], steps, w)
-        if one["outside"]:
-            sources = dict.fromkeys(value(each["address"]) for each in one["outside"])
-            _line(console, w["outside"], w["comma"].join(list(sources)[:_LOGINS]), w)
-        names = w["comma"].join(value(each["host"]) + over_since(each["ended"], w) for each in one["hosts"][:12])
-        _line(console, w["hosts"], names + (f" +{len(one['hosts']) - 12}" if len(one["hosts"]) > 12 else ""), w)
-    _incidents(console, document, language, w)
-    _next(console, document, w)
-    _rare(console, document, w)
-    _covered(console, document, w)
+            steps = (f"{self._host(each, 'from')} → {self._host(each, 'to')}" for each in one["logins"][:_LOGINS])
+            self._line(w["logins"], w["comma"].join(steps))
+        self._lines(w["outside"], [self._origin(each) for each in one["origins"]], _LOGINS)
+        self._lines(w["block"], [self._thing(each) for each in one["indicators"]], _BLOCK)
+        self._line(w["hosts"], self._hosts(one["hosts"], _HOSTS))
 
+    def _alike(self) -> None:
+        w, listed = self._words, self._d["alike"]
+        if not listed:
+            return
+        self._print(f"\n{w['alike']}", "bold")
+        self._print(w["alike_means"])
+        grid = _grid()
+        for one in listed[:_ALIKE]:
+            about = [*map(self._thing, one["things"][:_FEW]), self._hosts(one["hosts"], _FEW)]
+            severity = Text(w[one["severity"]], style=_STYLES[one["severity"]])
+            grid.add_row(severity, Text(f"{len(one['hosts']):,} {w['hosts']}"), Text("\n".join([one["query"], *about])))
+        self._console.print(grid)
+        self._left_out(len(listed) - _ALIKE)
 
-def _line(console: Console, label: str, text: str, w: dict[str, str]) -> None:
-    console.print(Padding(Text((label + w["colon"] if label else "") + text), (0, 0, 0, 2)))
+    def _incidents(self) -> None:
+        """The hosts with findings that are in no campaign."""
+        alone = [one for one in self._d["incidents"] if not one["campaign"]]
+        if not alone:
+            return
+        self._print(f"\n{self._words['incidents']}", "bold")
+        grid = _grid()
+        for one in alone[:_INCIDENTS]:
+            severity = Text(self._words[one["severity"]], style=_STYLES[one["severity"]])
+            grid.add_row(Text(self._host(one)), severity, Text(self._value(one["sentence"][self._language])))
+        self._console.print(grid)
+        self._left_out(len(alone) - _INCIDENTS)
 
+    def _next(self) -> None:
+        w, listed = self._words, self._d["next"]
+        if not listed:
+            return
+        self._print(f"\n{w['next']}", "bold")
+        grid = _grid()
+        for one in listed[:_NEXT]:
+            why = (f"{w[each['kind']]} {self._value(each['what'])} ({each['campaign']})" for each in one["reasons"][:4])
+            grid.add_row(Text(self._host(one)), Text(w["semicolon"].join(why)))
+        self._console.print(grid)
+        self._left_out(len(listed) + self._d["next_left_out"] - _NEXT)
 
-def _incidents(console: Console, document: Document, language: str, w: dict[str, str]) -> None:
-    """The hosts with findings that are in no campaign."""
-    alone = [one for one in document["incidents"] if not one["campaign"]]
-    if not alone:
-        return
-    console.print(Text(f"\n{w['incidents']}", style="bold"))
-    grid = _grid()
-    for one in alone[:_INCIDENTS]:
-        severity = Text(w[one["severity"]], style=_STYLES[one["severity"]])
-        sentence = Text(shown(one["sentence"][language], w["characters"]))
-        grid.add_row(Text(shown(one["host"], w["characters"])), severity, sentence)
-    console.print(grid)
-    _left_out(console, len(alone) - _INCIDENTS)
+    def _rare(self) -> None:
+        w, listed = self._words, self._d["rare"]
+        if not listed:
+            return
+        self._print(f"\n{w['rare']}", "bold")
+        grid = _grid()
+        for one in listed[:_RARE]:
+            things = (f"{rare_kind(each['kind'], self._language)}  {self._value(each['example'])}" for each in one["things"][:4])
+            count = Text(f"{len(one['hosts'])} {w['of_hosts']} {one['role_size']:,}")
+            grid.add_row(count, Text("\n".join(things)), Text(self._hosts(one["hosts"], _FEW)))
+        self._console.print(grid)
 
-
-def _next(console: Console, document: Document, w: dict[str, str]) -> None:
-    if not document["next"]:
-        return
-    console.print(Text(f"\n{w['next']}", style="bold"))
-    grid = _grid()
-    for one in document["next"][:_NEXT]:
-        why = w["comma"].join(
-            f"{w[each['kind']]} {shown(each['what'], w['characters'])} ({each['campaign']})" for each in one["reasons"][:4]
+    def _covered(self) -> None:
+        w, covered = self._words, self._d["coverage"]
+        self._print(f"\n{w['coverage']}", "bold")
+        self._print(silence(self._d, w))
+        if not covered["has_heartbeat"]:
+            self._print(w["no_heartbeat"], "yellow")
+        grid = _grid()
+        for one in covered["silent"][:_SILENT]:
+            grid.add_row(Text(f"{w['silent']}  {self._host(one)}"), Text(when(one["last_heard"])))
+        for kind, count in covered["problems"].items():
+            grid.add_row(Text(w[kind]), Text(f"{count:,}"))
+        for query, count in covered["failing"].items():
+            grid.add_row(Text(f"{w['failing']}{w['colon']}{query}"), Text(f"{count:,}"))
+        self._console.print(grid)
+        self._left_out(len(covered["silent"]) - _SILENT)
+        read: dict[str, Any] = self._d["sources"]
+        self._print(
+            w["sources"] + w["colon"] + w["comma"].join(f"{read[what]:,} {w[what]}" for what in ("files", "lines", "broken"))
         )
-        grid.add_row(Text(shown(one["host"], w["characters"])), Text(why))
-    console.print(grid)
-    _left_out(console, len(document["next"]) + document["next_left_out"] - _NEXT)
+        for problem in read["problems"][:10]:
+            self._print(f"  {problem['place']}{w['colon']}{problem['why']}", "yellow")
 
+    def _value(self, text: str) -> str:
+        return shown(text, self._words["characters"])
 
-def _rare(console: Console, document: Document, w: dict[str, str]) -> None:
-    if not document["rare"]:
-        return
-    console.print(Text(f"\n{w['rare']}", style="bold"))
-    grid = _grid()
-    for one in document["rare"][:_RARE]:
-        things = "\n".join(f"{each['kind']}  {shown(each['example'], w['characters'])}" for each in one["things"][:4])
-        names = w["comma"].join(shown(each["host"], w["characters"]) for each in one["hosts"][:3])
-        grid.add_row(Text(f"{len(one['hosts'])} {w['of_hosts']} {one['role_size']:,}"), Text(things), Text(names))
-    console.print(grid)
+    def _thing(self, one: Document) -> str:
+        return f"{self._words[one['kind']]} {self._value(one['value'])}"
 
+    def _origin(self, one: Document) -> str:
+        user = f" ({self._value(one['username'])})" if one["username"] else ""
+        w = self._words
+        return (
+            f"{when(one['time'])} {self._value(one['address'])}{user}{w['comma']}{w['hosts']}{w['colon']}{one['hosts']:,}".strip()
+        )
 
-def _covered(console: Console, document: Document, w: dict[str, str]) -> None:
-    covered = document["coverage"]
-    console.print(Text(f"\n{w['coverage']}", style="bold"))
-    console.print(Text(w["silence_means"].format(hours=covered["silence_seconds"] // 3600, now=when(document["now"]))))
-    if not covered["has_heartbeat"]:
-        console.print(Text(w["no_heartbeat"], style="yellow"))
-    grid = _grid()
-    for one in covered["silent"][:_SILENT]:
-        grid.add_row(Text(f"{w['silent']}  {shown(one['host'], w['characters'])}"), Text(when(one["last_heard"])))
-    for kind, count in covered["problems"].items():
-        grid.add_row(Text(w[kind]), Text(f"{count:,}"))
-    for query, count in covered["failing"].items():
-        grid.add_row(Text(f"{w['failing']}{w['colon']}{query}"), Text(f"{count:,}"))
-    console.print(grid)
-    _left_out(console, len(covered["silent"]) - _SILENT)
-    read: dict[str, Any] = document["sources"]
-    console.print(
-        Text(w["sources"] + w["colon"] + ", ".join(f"{read[what]:,} {w[what]}" for what in ("files", "lines", "broken")))
-    )
-    for problem in read["problems"][:10]:
-        console.print(Text(f"  {problem['place']}{w['colon']}{problem['why']}", style="yellow"))
+    def _host(self, one: Document, role: str = "") -> str:
+        """What the host of a document's part is called; `role` is that of a login."""
+        return self._value(self._called[one[f"{role}_key" if role else "key"]])
+
+    def _hosts(self, listed: Sequence[Document], most: int) -> str:
+        names = self._words["comma"].join(self._host(each) + over_since(each.get("ended"), self._words) for each in listed[:most])
+        return names + (f" +{len(listed) - most:,}" if len(listed) > most else "")
+
+    def _print(self, text: str, style: str = "") -> None:
+        self._console.print(Text(text, style=style))
+
+    def _line(self, label: str, text: str) -> None:
+        self._console.print(Padding(Text((label + self._words["colon"] if label else "") + text), (0, 0, 0, 2)))
+
+    def _lines(self, label: str, texts: Sequence[str], most: int = _LOGINS) -> None:
+        """So many of the texts, the first behind the label."""
+        for number, text in enumerate(texts[:most]):
+            self._line("" if number else label, text)
+        if len(texts) > most:
+            self._line("", f"+{len(texts) - most:,}")
+
+    def _left_out(self, count: int) -> None:
+        if count > 0:
+            self._print(f"+{count:,}")
 
 
 def _grid() -> Table:
     return Table.grid(padding=(0, 2))
-
-
-def _left_out(console: Console, count: int) -> None:
-    if count > 0:
-        console.print(Text(f"+{count:,}"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Optional
+from typing import Any, Optional
 
 from extension.triage import iso_time
 
@@ -19,6 +19,13 @@ def as_time(seconds: Optional[int]) -> Optional[str]:
 def when(moment: Optional[str]) -> str:
     """A time of the document as people read it, "" where it is not known."""
     return (moment or "").replace("T", " ").replace("Z", "")
+
+
+def silence(document: Mapping[str, Any], words: Mapping[str, str]) -> str:
+    """What the report says of who was heard: since when those that are silent are, or that nobody is."""
+    covered = document["coverage"]
+    text = words["silence_means" if covered["silent"] else "all_heard"]
+    return text.format(hours=covered["silence_seconds"] // 3600, now=when(document["now"]))
 
 
 def over_since(ended: Optional[str], words: Mapping[str, str]) -> str:

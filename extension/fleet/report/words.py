@@ -6,6 +6,7 @@ from extension.report.words import words as report_words
 
 # key: (English, Chinese)
 _WORDS = {
+    "semicolon": ("; ", "；"),
     "fleet_report": ("Cryptominers in the fleet", "主机群挖矿木马报告"),
     "campaigns": ("Campaigns", "攻击活动"),
     "campaign": ("Campaign", "攻击活动"),
@@ -57,6 +58,10 @@ _WORDS = {
     "broken": ("broken", "损坏"),
     "nobody": ("none", "无"),
     "silence_means": ("silent: not heard for {hours} hours before {now}", "失联：在 {now} 之前 {hours} 小时未上报"),
+    "all_heard": (
+        "nobody is silent: all hosts were heard in the {hours} hours before {now}",
+        "无主机失联：在 {now} 之前 {hours} 小时内均有上报",
+    ),
     "no_heartbeat": (
         "These logs have no regular heartbeat: a quiet host and a dead one look alike. Schedule minehunt_loaded.",
         "日志中没有定期心跳，无法区分安静的主机与失联的主机。请调度 minehunt_loaded。",
@@ -115,10 +120,37 @@ _WORDS = {
 }
 
 
+# What is stacked (extension/fleet/columns.py), each one of its kind.
+_RARE_KINDS = {
+    "job": ("job", "计划任务"),
+    "job file": ("job file", "计划任务文件"),
+    "unit": ("unit", "服务单元"),
+    "unit file": ("unit file", "服务单元文件"),
+    "start-up command": ("start-up command", "自启动命令"),
+    "start-up file": ("start-up file", "自启动文件"),
+    "rc.local": ("rc.local command", "rc.local 命令"),
+    "account": ("account", "账号"),
+    "key": ("key", "密钥"),
+    "setuid file": ("setuid file", "setuid 文件"),
+    "kernel module": ("kernel module", "内核模块"),
+    "listening service": ("listening service", "监听服务"),
+    "listening port": ("listening port", "监听端口"),
+    "containers": ("container", "容器"),
+    "static_pods": ("static pod", "静态 Pod"),
+    "packaged_files_changed": ("changed file of a package", "被修改的软件包文件"),
+    "known_good_entries": ("known-good entry", "已知正常条目"),
+}
+
+
 def words(language: str) -> dict[str, str]:
     """Every word of the report in one language, the triage report's where this has none of its own."""
     column = 1 if language == "zh" else 0
     return {**report_words(language), **{key: both[column] for key, both in _WORDS.items()}}
+
+
+def rare_kind(kind: str, language: str) -> str:
+    """What a rare thing's kind is called; one of a pack of one's own has its query's name."""
+    return _RARE_KINDS[kind][1 if language == "zh" else 0] if kind in _RARE_KINDS else kind
 
 
 def plural(count: int, one: str) -> str:
