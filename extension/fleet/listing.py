@@ -2,16 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Optional
 
+from extension.fleet.report.called import called
 from extension.fleet.report.document import Document
+from extension.fleet.report.times import when
+from extension.tabular import Row
 
-Row = dict[str, str]
+# What nobody reads to its end: hashes and wallets.
+_LONG = re.compile(r"SHA256:[0-9A-Za-z+/]{32,}|[0-9A-Za-z]{32,}")
+_SIGNS, _HOSTS = 16, 2
+
+
+def _row(whole: Mapping[str, str], *brief: str, **shorter: str) -> Row:
+    """A row of these columns, and which of them a table has; `shorter` is what it has there instead."""
+    return Row(whole, {name: shorter.get(name, whole[name]) for name in brief})
+
+
+def _cut(text: str) -> str:
+    return _LONG.sub(lambda found: found[0][:_SIGNS] + "…", text)
+
+
+def _first(hosts: Sequence[Document], names: Mapping[str, str]) -> str:
+    """The first of the hosts by name, and how many more there are."""
+    text = ", ".join(names[each["key"]] for each in hosts[:_HOSTS])
+    return f"{text} +{len(hosts) - _HOSTS}" if len(hosts) > _HOSTS else text
+
+
+def _minute(moment: Optional[str]) -> str:
+    return when(moment)[:16]
 
 
 def _incidents(d: Document, language: str) -> Iterator[Row]:
+    names = called(d)
     for one in d["incidents"]:
-        yield {
+        whole = {
             "id": one["id"],
             "host": one["host"],
             "key": one["key"],
@@ -24,11 +51,14 @@ def _incidents(d: Document, language: str) -> Iterator[Row]:
             "detections": " ".join(one["detections"]),
             "sentence": one["sentence"][language],
         }
+        shorter = {"host": names[one["key"]], "began": _minute(one["began"]), "sentence": _cut(whole["sentence"])}
+        yield _row(whole, "host", "severity", "campaign", "began", "sentence", **shorter)
 
 
 def _campaigns(d: Document, language: str) -> Iterator[Row]:
+    names = called(d)
     for one in d["campaigns"]:
-        yield {
+        whole = {
             "campaign": one["name"],
             "severity": one["severity"],
             "hosts": str(len(one["hosts"])),
@@ -38,12 +68,19 @@ def _campaigns(d: Document, language: str) -> Iterator[Row]:
             "shares": "; ".join(f"{each['kind']} {each['value']}" for each in one["shared"][:5]),
             "sentence": one["sentence"][language],
         }
+        shorter = {
+            "began": _minute(one["began"]),
+            "all_hosts": _first(one["hosts"], names),
+            "sentence": _cut(whole["sentence"]),
+        }
+        yield _row(whole, "campaign", "severity", "hosts", "began", "all_hosts", "sentence", **shorter)
 
 
 def _rare(d: Document, _language: str) -> Iterator[Row]:
+    names = called(d)
     for rank, one in enumerate(d["rare"], 1):
         for thing in one["things"]:
-            yield {
+            whole = {
                 "rank": str(rank),
                 "score": str(one["score"]),
                 "kind": thing["kind"],
@@ -57,11 +94,19 @@ def _rare(d: Document, _language: str) -> Iterator[Row]:
                 "since": one["since"] or "",
                 "is_new": "1" if one["is_new"] else "0",
             }
+            shorter = {
+                "what": _cut(thing["example"]),
+                "all_hosts": _first(one["hosts"], names),
+                # The day alone leaves room for what it is about.
+                "since": (one["since"] or "")[:10],
+            }
+            yield _row(whole, "rank", "kind", "what", "hosts", "of", "all_hosts", "since", **shorter)
 
 
 def _hosts(d: Document, _language: str) -> Iterator[Row]:
+    names = called(d)
     for one in d["hosts"]:
-        yield {
+        whole = {
             "host": one["host"],
             "key": one["key"],
             "verdict": one["verdict"],
@@ -72,26 +117,24 @@ def _hosts(d: Document, _language: str) -> Iterator[Row]:
             "incidents": str(one["incidents"]),
             "campaigns": " ".join(one["campaigns"]),
         }
+        shorter = {"host": names[one["key"]], "last_heard": _minute(one["last_heard"])}
+        yield _row(whole, "host", "verdict", "state", "last_heard", "campaigns", **shorter)
 
 
 def _coverage(d: Document, _language: str) -> Iterator[Row]:
+    names = called(d)
     for one in d["hosts"]:
-        if one["state"] != "reporting":
-            yield {
-                "host": one["host"],
-                "key": one["key"],
-                "problem": one["state"],
-                "what": "",
-                "last_heard": one["last_heard"] or "",
-            }
-        for problem in one["problems"]:
-            yield {
+        state = [] if one["state"] == "reporting" else [{"kind": one["state"], "what": ""}]
+        for problem in [*state, *one["problems"]]:
+            whole = {
                 "host": one["host"],
                 "key": one["key"],
                 "problem": problem["kind"],
                 "what": problem["what"],
                 "last_heard": one["last_heard"] or "",
             }
+            shorter = {"host": names[one["key"]], "last_heard": _minute(one["last_heard"])}
+            yield _row(whole, "host", "problem", "what", "last_heard", **shorter)
 
 
 LISTS: dict[str, Callable[[Document, str], Iterator[Row]]] = {
