@@ -1,17 +1,19 @@
 """`minehunt fleet load`: results of any form into one Parquet data set, partitioned by day, once.
 
 A file is known by the hash of its content: the same file, under whatever name, changes nothing. What is loaded stands in
-`minehunt-fleet.json`, which is exchanged last, so that an end in the middle leaves the data set as it was.
+`minehunt-fleet.json`, which is exchanged last: what an end in the middle leaves behind goes when the file is loaded again. One
+process at a time loads into a data set.
 """
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from extension import private_file
@@ -21,6 +23,7 @@ from extension.fleet.sources import DATA_SET, Problem, Source
 
 _FORMAT = 1
 _CHUNK = 1 << 20
+_LOCK, _FRESH = ".lock", ".loading"
 
 
 class NoDataSetError(Exception):
@@ -31,8 +34,34 @@ def load(
     engine: DuckFiles, sources: Iterable[Source], folder: Path, progress: Callable[[int], None] = lambda _: None
 ) -> tuple[Loaded, int]:
     """Add the files that are not in the data set yet; what was read, and how many were in it already."""
-    known = _known(folder)
-    (folder / "results").mkdir(parents=True, exist_ok=True)
+    # Nothing is put into a folder of other things, not even a lock.
+    _known(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with _alone(folder):
+        known = _known(folder)
+        if not known:
+            # Before there are results, which in a folder that says nothing are somebody else's.
+            _tell(folder, known)
+        (folder / "results").mkdir(exist_ok=True)
+        for left in folder.glob(f"{_FRESH}*"):
+            shutil.rmtree(left, ignore_errors=True)
+        return _add(engine, sources, folder, known, progress)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """While nobody else loads into the data set; NoDataSetError where somebody does."""
+    with (folder / _LOCK).open("a", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise NoDataSetError(f"{folder}: another `fleet load` is at work there; try again when it is done") from None
+        yield
+
+
+def _add(
+    engine: DuckFiles, sources: Iterable[Source], folder: Path, known: dict[str, str], progress: Callable[[int], None]
+) -> tuple[Loaded, int]:
     total, old = Loaded(), 0
     for source in sources:
         try:
@@ -44,14 +73,15 @@ def load(
         if content in known:
             old += 1
             continue
-        fresh = folder / f".loading-{os.getpid()}"
+        fresh, name = folder / _FRESH, content[:32]
         try:
-            loaded = engine.convert(source, fresh, content[:32])
+            loaded = engine.convert(source, fresh, name)
+            _forget(name, folder / "results")
             _move(fresh, folder / "results")
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
         known[content] = source.path
-        private_file.write(folder / DATA_SET, json.dumps({"format": _FORMAT, "files": known}, indent=1, ensure_ascii=True) + "\n")
+        _tell(folder, known)
         total.files += 1
         total.lines += loaded.lines
         total.broken += loaded.broken
@@ -76,12 +106,22 @@ def _known(folder: Path) -> dict[str, str]:
         raise NoDataSetError(f"{folder / DATA_SET}: cannot be read: {error}") from None
 
 
+def _tell(folder: Path, known: dict[str, str]) -> None:
+    private_file.write(folder / DATA_SET, json.dumps({"format": _FORMAT, "files": known}, indent=1, ensure_ascii=True) + "\n")
+
+
 def _hash(path: str) -> str:
     digest = hashlib.sha256()
     with Path(path).open("rb") as file:
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def _forget(name: str, results: Path) -> None:
+    """Remove what a load that was killed left of the file of this name."""
+    for left in results.glob(f"*/{name}_*"):
+        left.unlink()
 
 
 def _move(fresh: Path, results: Path) -> None:

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from extension.fleet import load as loading
 from extension.fleet.duck_files import DuckFiles
-from extension.fleet.load import NoDataSetError, load
+from extension.fleet.load import NoDataSetError, _move, load
 from extension.fleet.names import Names
 from extension.fleet.reading import Loaded
 from extension.fleet.sources import NoSourceError, discover, is_result_file
@@ -134,6 +135,49 @@ def test_the_same_file_twice_changes_nothing_in_a_data_set(tmp_path: Path, names
     assert _loaded(names, data)[1] == ["a", "b"]
 
 
+@pytest.mark.parametrize("before", [[], [OTHER]], ids=["the first file", "a later file"])
+def test_a_load_that_was_killed_and_is_run_again_counts_nothing_twice(
+    before: list[str], tmp_path: Path, names: Names, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, log, data = tmp_path / "old.log", tmp_path / "a.log", tmp_path / "data"
+    old.write_text("".join(f"{each}\n" for each in before))
+    log.write_text(f"{GOOD}\n")
+    engine = DuckFiles(names)
+    try:
+        if before:
+            load(engine, discover([str(old)])[0], data)
+        with monkeypatch.context() as patched:
+            # Killed with the results in their place and the file not told yet.
+            patched.setattr(loading, "_move", lambda *places: (_move(*places), os.kill(os.getpid(), signal.SIGINT)))
+            with pytest.raises(KeyboardInterrupt):
+                load(engine, discover([str(log)])[0], data)
+        (data / ".loading-1" / "day=2026-11-23").mkdir(parents=True)
+        loaded, known = load(engine, discover([str(log)])[0], data)
+    finally:
+        engine.close()
+    assert (loaded.lines, known) == (1, 0)
+    assert not list(data.glob(".loading*"))
+    read, rows = _loaded(names, data)
+    assert (read.files, read.lines) == (1 + len(before), 1 + len(before)) and rows == ["a", "b"][: 1 + len(before)]
+
+
+def test_one_load_at_a_time(tmp_path: Path, names: Names) -> None:
+    log, data = tmp_path / "a.log", tmp_path / "data"
+    log.write_text(f"{GOOD}\n")
+    engine = DuckFiles(names)
+
+    def load_too(_done: int) -> None:
+        with pytest.raises(NoDataSetError, match="another `fleet load` is at work there"):
+            load(engine, discover([str(log)])[0], data)
+
+    try:
+        assert load(engine, discover([str(log)])[0], data, load_too)[0].files == 1
+        assert load(engine, discover([str(log)])[0], data)[1] == 1
+    finally:
+        engine.close()
+    assert _loaded(names, data)[0].lines == 1
+
+
 def test_a_folder_of_other_things_is_no_data_set(tmp_path: Path, names: Names) -> None:
     (tmp_path / "letters.txt").write_text("dear all")
     engine = DuckFiles(names)
@@ -142,6 +186,7 @@ def test_a_folder_of_other_things_is_no_data_set(tmp_path: Path, names: Names) -
             load(engine, [], tmp_path)
     finally:
         engine.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["letters.txt"]
 
 
 def test_parquet_of_somebody_elses_with_maps(tmp_path: Path, names: Names) -> None:
