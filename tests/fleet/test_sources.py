@@ -12,7 +12,9 @@ import time
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from extension.cli import main
 from extension.fleet import load as loading
 from extension.fleet.duck_files import DuckFiles
 from extension.fleet.load import NoDataSetError, _move, load
@@ -176,6 +178,17 @@ def test_one_load_at_a_time(tmp_path: Path, names: Names) -> None:
     finally:
         engine.close()
     assert _loaded(names, data)[0].lines == 1
+
+
+def test_a_url_that_nothing_here_reads_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("extension.fleet.sources._reads_http", lambda: False)
+    done = CliRunner().invoke(main, ["fleet", "report", "https://host.example/a.log"])
+    assert done.exit_code == 2
+    (told,) = done.stderr.splitlines()
+    assert told.startswith("Error: https://host.example/a.log: DuckDB reads this with its extension httpfs, which is not here: ")
+    assert told.count('"') == 2 and told.endswith(")")
+    monkeypatch.setattr("extension.fleet.sources._reads_http", lambda: True)
+    assert discover(["https://host.example/a.log"])[0][0].path == "https://host.example/a.log"
 
 
 def test_a_folder_of_other_things_is_no_data_set(tmp_path: Path, names: Names) -> None:
