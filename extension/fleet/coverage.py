@@ -54,7 +54,7 @@ class Coverage:
     failing: dict[str, int]
     without_removed: tuple[str, ...]
 
-    @property
+    @functools.cached_property
     def half_known(self) -> frozenset[str]:
         """The keys of the hosts of which nobody knows what was found before the logs begin."""
         return frozenset(key for key, one in self.hosts.items() if ("begins_in_the_middle", "") in one.problems)

@@ -45,6 +45,7 @@ class DuckFiles:
             CREATE TYPE actions AS ENUM ('added', 'removed', 'snapshot', 'empty', 'other');
             CREATE TABLE queries (number INTEGER, query VARCHAR);
             CREATE TABLE names (logged VARCHAR, number INTEGER, is_read BOOLEAN, has_history BOOLEAN);
+            CREATE VIEW histories AS SELECT DISTINCT number FROM names WHERE has_history;
             CREATE TABLE senders (sender UBIGINT, identifier VARCHAR, decorations JSON);
             CREATE TABLE contents (number INTEGER, row_key UBIGINT, row_json JSON);
             CREATE TABLE told (

@@ -13,6 +13,7 @@ from extension.fleet.campaigns import Campaign, campaigns
 from extension.fleet.coverage import Coverage, coverage
 from extension.fleet.engines import Engine
 from extension.fleet.incidents import HostIncident, host_incidents
+from extension.fleet.logins import addresses
 from extension.fleet.names import Names
 from extension.fleet.next_hosts import Next, next_hosts
 from extension.fleet.planted import planted
@@ -50,7 +51,7 @@ def look(engine: Engine, names: Names, step: Callable[[str], None] = lambda _: N
     ground = prepare(engine, names, step, now)
     # What needs no other answer is asked first: the engine works on it, and on the state, while Ibis compiles and Python groups.
     finish_coverage, finish_incidents = coverage(ground), host_incidents(ground)
-    stacks, finish_roles = stacked(ground), roles(ground)
+    stacks, finish_roles, finish_addresses = stacked(ground), roles(ground), addresses(ground)
     step("coverage")
     covered = finish_coverage()
     step("incidents")
@@ -65,7 +66,7 @@ def look(engine: Engine, names: Names, step: Callable[[str], None] = lambda _: N
     found, alike = campaigns(incidents, bound)
     told = {id(member) for campaign in found for member in campaign.members}
     incidents = [one for one in incidents if one.ended is None or id(one) in told]
-    inside = tell_logins(ground, found, compromised)
+    inside = tell_logins(ground, found, compromised, finish_addresses)
     # What looks like a roll-out or a misfire does not keep anybody from being next.
     alone = {host.key for one in alike for host in one.hosts} - {host.key for campaign in found for host in campaign.hosts}
     following = next_hosts(ground, found, compromised - alone, inside)

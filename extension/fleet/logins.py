@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections import defaultdict
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple, Optional
 
 import ibis
 import ibis.expr.types as ir
@@ -16,6 +15,7 @@ from extension.fleet.columns import ADDRESSES
 from extension.fleet.hosts import NAMELESS, short_name
 from extension.fleet.reading import LAST_TIME
 from tables.host.logins.log import plain_address
+from tables.indicators.networks import is_local, parse_address
 from tables.schema import whole_number
 
 # An address that more hosts have is of no site's network: a bridge of containers', or a laptop's at home.
@@ -37,23 +37,31 @@ class Login(NamedTuple):
     time: int
 
 
-def addresses(ground: Ground) -> Owners:
-    """The hosts that had each address, and when; and those that go by each name. Sites may use the same private addresses."""
-    rows = ground.rows.filter((_.query == "tcp_connections") & (_.local_address != "")).select(
-        "query", "row_key", "local_address"
-    )
+def addresses(ground: Ground) -> Callable[[], Owners]:
+    """Begin to look for the hosts' addresses; what is returned waits for who had each, and when, and who goes by each name.
+
+    Sites may use the same private addresses.
+    """
+    connections = ground.rows.filter((_.query == "tcp_connections") & (_.local_address != ""))
+    rows = connections.select("query", "row_key", "local_address")
     told = ground.results.join(rows, ["query", "row_key"]).group_by("host", "local_address")
+    asked = ground.engine.ask(told.agg(first=_.unix_time.min(), last=_.unix_time.max()))
+    return lambda: _owned(ground, asked())
+
+
+def _owned(ground: Ground, rows: Iterable[Mapping[str, Any]]) -> Owners:
     owners: Owners = defaultdict(dict)
-    for row in ground.engine.fetch(told.agg(first=_.unix_time.min(), last=_.unix_time.max())):
-        if is_own(row["local_address"]):
-            before = owners[plain(row["local_address"])].get(row["host"], (row["first"], row["last"]))
-            span = min(before[0], row["first"]), max(before[1], row["last"])
-            owners[plain(row["local_address"])][row["host"]] = span
+    for row in rows:
+        address = _reached_by(row["local_address"])
+        if address:
+            # Sockets of both families are of one address.
+            first, last = owners[address].get(row["host"], (row["first"], row["last"]))
+            owners[address][row["host"]] = min(first, row["first"]), max(last, row["last"])
     for host in ground.hosts.values():
         for name in ADDRESSES:
-            address = host.decorations.get(name)
-            if address and is_own(address):
-                owners[plain(address)].setdefault(host.key, (host.last, host.last))
+            address = _reached_by(host.decorations.get(name, ""))
+            if address:
+                owners[address].setdefault(host.key, (host.last, host.last))
         # Where sshd looks up names, wtmp has those.
         for name in host.names:
             if short_name(name) not in NAMELESS:
@@ -62,21 +70,13 @@ def addresses(ground: Ground) -> Owners:
     return owners
 
 
-def is_address(text: str) -> bool:
-    """Whether the text is an address and no name."""
+def _reached_by(text: str) -> Optional[str]:
+    """The address, as it is compared, by which others reach a host; None for a name and for one that leads nowhere else."""
+    address = plain(text)
     try:
-        ipaddress.ip_address(plain(text))
+        return None if is_local(parse_address(address)) else address
     except ValueError:
-        return False
-    return True
-
-
-def is_own(text: str) -> bool:
-    """Whether the text is an address that a host can be reached by."""
-    if not is_address(text):
-        return False
-    address = ipaddress.ip_address(plain(text))
-    return not (address.is_loopback or address.is_link_local or address.is_unspecified or address.is_multicast)
+        return None
 
 
 def plain(address: str) -> str:
@@ -119,9 +119,8 @@ def _owners(ground: Ground, known: Owners, remote: str, time: int) -> set[str]:
     """The hosts that had an address or go by a name, at that time if any of them is known to."""
     owners = known.get(remote)
     if owners is None:
-        short = short_name(remote)
-        # A full name is of a host that is only ever called by its short one.
-        called = () if is_address(remote) else known.get(short, ())
+        # A full name is of a host that is only ever called by its short one; the first part of an address is no name.
+        called = known.get(short_name(remote), ())
         return {key for key in called if all("." not in name for name in ground.hosts[key].names)}
     then = {key for key, (first, last) in owners.items() if first - _LOOKED <= time <= last + _LOOKED}
     return then or set(owners)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from extension.fleet.answers import Ground
 from extension.fleet.campaigns import Campaign
-from extension.fleet.logins import Login, addresses, logins
+from extension.fleet.logins import Login, Owners, logins
 from extension.fleet.shared_things import Shared, clean_hosts
 
 _HOUR, _DAY = 3600, 86400
@@ -15,13 +15,18 @@ _HOUR, _DAY = 3600, 86400
 _BEFORE, _AFTER = _DAY, 6 * _HOUR
 
 
-def tell_logins(ground: Ground, campaigns: Collection[Campaign], compromised: Collection[str]) -> list[Login]:
-    """Give each campaign the logins that may have spread it; all logins from and to the campaigns' hosts within the fleet."""
+def tell_logins(
+    ground: Ground, campaigns: Collection[Campaign], compromised: Collection[str], known: Callable[[], Owners]
+) -> list[Login]:
+    """Give each campaign the logins that may have spread it; all logins from and to the campaigns' hosts within the fleet.
+
+    `known` waits for who had which address.
+    """
     members = {campaign: {one.host.key for one in campaign.members} for campaign in campaigns}
     everybody = set().union(*members.values()) if members else set()
     if not everybody:
         return []
-    inside, outside = logins(ground, everybody, addresses(ground))
+    inside, outside = logins(ground, everybody, known())
     elsewhere = _nobody_elses(ground, outside, everybody | set(compromised))
     for campaign, keys in members.items():
         campaign.logins = tuple(

@@ -86,12 +86,13 @@ def take_snapshots(run: Run) -> None:
         CREATE OR REPLACE TEMP TABLE bodies AS SELECT stage.rowid AS body_number, number, is_read, snapshot AS body
         FROM {_NAMED} WHERE snapshot IS NOT NULL AND stage.rowid IN (SELECT body_number FROM sent)""")  # noqa: S608
     _unpack(run, _TAKEN)
-    # A row is on a snapshot after the other: what counts is when it was first and last.
+    _tell(run, "ANTI JOIN histories USING (number)")
+    # Of a history's row, which is on one snapshot after the other, it counts when it was first and last.
     run("""
         INSERT INTO told
         SELECT sender, number, min(epoch), min(counter), unnest(list_distinct([min(unix_time), max(unix_time)])), action, row_key
         FROM sent JOIN (SELECT body_number, number, action, row_key FROM unpacked) USING (body_number)
-        GROUP BY sender, number, action, row_key""")
+        SEMI JOIN histories USING (number) GROUP BY sender, number, action, row_key""")
 
 
 def take_batches(run: Run) -> None:
@@ -104,9 +105,14 @@ def take_batches(run: Run) -> None:
         FROM (SELECT stage.rowid AS body_number, epoch, unnest(lines, recursive := true) FROM stage WHERE diff IS NOT NULL)
         {_HEARD}""")  # noqa: S608
     _unpack(run, _CHANGED)
-    run("""
+    _tell(run)
+
+
+def _tell(run: Run, but_for: str = "") -> None:
+    """Take the unpacked rows, of each line that had them."""
+    run(f"""
         INSERT INTO told SELECT sender, number, epoch, counter, unix_time, action, row_key
-        FROM sent JOIN (SELECT body_number, number, action, row_key FROM unpacked) USING (body_number)""")
+        FROM sent JOIN (SELECT body_number, number, action, row_key FROM unpacked) USING (body_number) {but_for}""")  # noqa: S608
 
 
 def _unpack(run: Run, sides: str) -> None:

@@ -11,7 +11,7 @@ from typing import NamedTuple, Optional
 
 from extension.pack.parts import Query
 from tables.indicators.miner_words import miner_words
-from tables.indicators.networks import parse_address
+from tables.indicators.networks import is_local, parse_address
 from tables.indicators.pools import builtin_shared_networks
 from tables.indicators.process_names import hidden_component, is_below, process_names
 from tables.indicators.wallets import find_wallets
@@ -44,7 +44,6 @@ _PATH = re.compile(r"(?<![\w.:/@-])/[\w.@%+~:\[\]{}-][^\s'\"|;&<>()$`,]{0,1000}"
 _PROC_PID = re.compile(r"/proc/([0-9]{1,10})(?:/|$)")
 _NO_WORD = re.compile(r"[^A-Za-z0-9]+")
 _BLANKS = re.compile(r"\s+")
-_ANY_ADDRESS = ("0.0.0.0", "::", "*")  # noqa: S104  # compared, not listened on
 _KEYS = ".ssh"
 # What systemd and snapd make for each service's own files.
 _PRIVATE = ("systemd-private-", "snap-private")
@@ -201,10 +200,8 @@ def _address(value: str) -> Iterator[Thing]:
         if "." in host and not host.startswith("localhost"):
             yield Thing(ADDRESS, host)
         return
-    # Loopback and link-local, where clouds answer their own machines.
-    is_own = packed[:1] == b"\x7f" or packed[:2] == b"\xa9\xfe" if len(packed) == 4 else packed == bytes(15) + b"\x01"
-    is_own = is_own or (len(packed) == 16 and packed[:1] == b"\xfe" and packed[1] & 0xC0 == 0x80)
-    if not is_own and host not in _ANY_ADDRESS and not builtin_shared_networks().find(packed):
+    # On the link clouds answer their own machines.
+    if not is_local(packed) and not builtin_shared_networks().find(packed):
         yield Thing(ADDRESS, host)
 
 

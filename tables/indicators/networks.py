@@ -37,6 +37,13 @@ def parse_address(text: str) -> bytes:
     return packed[12:] if packed.startswith(_MAPPED) else packed
 
 
+def is_local(packed: bytes) -> bool:
+    """Whether an address leads nowhere beyond the host and its link: unspecified, loopback, link-local, multicast (RFC 6890)."""
+    if len(packed) == 4:
+        return packed[0] in (0, 127) or packed[:2] == b"\xa9\xfe" or 224 <= packed[0] < 240
+    return (packed[:15] == bytes(15) and packed[15] < 2) or packed[0] == 0xFF or (packed[0] == 0xFE and packed[1] & 0xC0 == 0x80)
+
+
 def parse_network(text: str) -> Network:
     """The range that `ADDRESS/LENGTH` or `ADDRESS` names, bits after the prefix dropped; ValueError when it is neither."""
     address, slash, length_text = text.partition("/")
