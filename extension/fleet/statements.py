@@ -71,6 +71,8 @@ class Statements:
     def close(self) -> None:
         """End the statement that is running; those after it do not run."""
         with self._lock:
+            for each in (*self._asked, *self._kept):
+                each.rows.cancel()
             self._asked.clear()
             self._kept.clear()
         self._connection.interrupt()
