@@ -142,7 +142,7 @@ def test_the_age_of_pools_is_that_of_the_data_and_that_of_shared_ranges_counts_f
 
 def test_every_built_in_list_has_a_date_a_licence_and_a_checksum() -> None:
     lists = builtin_indicators().lists
-    assert [found.header.kind for found in lists] == ["pools", "shared", "shared", "shared", "shared"]
+    assert [found.header.kind for found in lists] == ["pools", *["shared"] * 6]
     for found in lists:
         assert found.path is None and found.header.date and found.header.licence and len(found.sha256) == 64
 
