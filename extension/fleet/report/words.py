@@ -22,6 +22,8 @@ _WORDS = {
     "compromised_hosts": ("compromised", "已失陷"),
     "suspicious_hosts": ("with weak findings", "仅有弱发现"),
     "without_findings": ("heard, nothing found", "已上报且无发现"),
+    "half_known": ("heard since the logs begin only", "仅有中途开始的日志"),
+    "was_compromised": ("compromised before", "曾失陷"),
     "host": ("host", "主机"),
     "severity": ("severity", "级别"),
     "confidence": ("confidence", "可信度"),
