@@ -6,7 +6,7 @@ import functools
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Optional
 
 import ibis
 from ibis import _
@@ -68,6 +68,7 @@ class _Asked(NamedTuple):
     """What the engine was asked, each to be waited for."""
 
     heard: _Rows
+    full: _Rows
     versions: _Rows
     lost: _Rows
     failing: _Rows
@@ -76,7 +77,14 @@ class _Asked(NamedTuple):
 
 def coverage(ground: Ground) -> Callable[[], Coverage]:
     """Begin to look who was heard of what; what is returned waits for that, and works it out."""
-    asked = _Asked(_ask_heard(ground), _ask_versions(ground), _ask_lost(ground), _ask_failing(ground), _ask_changes(ground))
+    asked = _Asked(
+        _ask_heard(ground),
+        _ask_full(ground),
+        _ask_versions(ground),
+        _ask_lost(ground),
+        _ask_failing(ground),
+        _ask_changes(ground),
+    )
     return lambda: _coverage(ground, asked)
 
 
@@ -86,7 +94,7 @@ def _coverage(ground: Ground, asked: _Asked) -> Coverage:
     _learn_versions(ground, asked.versions())
     hosts = {key: _host(ground, host, heard.get(key, {}), silence) for key, host in ground.hosts.items()}
     _unscheduled(hosts, {key for key, told in heard.items() if _is_asked(told)})
-    _begin_in_the_middle(hosts, heard)
+    _begin_in_the_middle(hosts, heard, {row["host"]: row["time"] for row in asked.full()})
     newest = max((_version(host.version) for host in ground.hosts.values() if host.version), default=())
     for one in hosts.values():
         if one.host.version and _version(one.host.version) < newest:
@@ -144,15 +152,16 @@ def _unscheduled(hosts: dict[str, HostCoverage], asked: Collection[str]) -> None
             one.problems.append(("no_pack", ""))
 
 
-def _begin_in_the_middle(hosts: dict[str, HostCoverage], heard: Mapping[str, Mapping[str, Any]]) -> None:
+def _begin_in_the_middle(
+    hosts: dict[str, HostCoverage], heard: Mapping[str, Mapping[str, Any]], full: Mapping[str, Optional[int]]
+) -> None:
     """Note hosts of which the logs hold no full set: what was found before them, and lasts, is not in them.
 
     Where that is so of half of those that say, it also holds for those of which nothing changed.
     """
-    bare = {key for key, told in heard.items() if told["full"] is None and told["answered"] is not None}
-    full = sum(told["full"] is not None for told in heard.values())
-    changed = {key for key in bare if heard[key]["changed"] is not None}
-    cut = bare if len(changed) >= full else changed
+    bare = {key for key, told in heard.items() if full.get(key) is None and told["answered"] is not None}
+    changed = bare & full.keys()
+    cut = bare if len(changed) >= sum(time is not None for time in full.values()) else changed
     for key in cut & hosts.keys():
         if "minehunt_triage" not in hosts[key].host.decorations:
             hosts[key].problems.append(("begins_in_the_middle", ""))
@@ -175,16 +184,10 @@ def _learn_versions(ground: Ground, rows: Iterable[Mapping[str, Any]]) -> None:
 
 
 def _ask_heard(ground: Ground) -> _Rows:
-    """When each host was last heard of each kind of query, of its health, of a full set, and of changes; None for never."""
+    """When each host was last heard of each kind of query, and of its health; None for never."""
     believable = ibis.ifelse(_.unix_time <= ground.now + _DAY, _.unix_time, ibis.null("int64"))
     said = ground.results.filter(_.action != "empty").group_by("host", "query")
-    is_changed = _.action.isin(["added", "removed"])
-    last = said.agg(
-        time=_.unix_time.max(),
-        believable=believable.max(),
-        full=ibis.ifelse(is_changed & (_.counter == 0), _.unix_time, ibis.null("int64")).max(),
-        changed=ibis.ifelse(is_changed, _.unix_time, ibis.null("int64")).max(),
-    )
+    last = said.agg(time=_.unix_time.max(), believable=believable.max())
     which = {
         **{kind: last["query"].isin(list(ground.names.of_extension(kind))) for kind in _KINDS},
         **{query: last["query"] == query for query in _HEALTH},
@@ -194,8 +197,13 @@ def _ask_heard(ground: Ground) -> _Rows:
     # What only says that it is there hides nothing.
     is_answer = last["query"].isin(list(ground.names.of_kind("detection", "inventory", "evidence")))
     times["answered"] = ibis.ifelse(is_answer, last["time"], ibis.null("int64")).max()
-    times.update({name: last[name].max() for name in ("believable", "full", "changed")})
+    times["believable"] = last["believable"].max()
     return ground.engine.ask(last.group_by("host").agg(**times))
+
+
+def _ask_full(ground: Ground) -> _Rows:
+    """Of hosts where anything was added or removed, when a full set was logged; None for never."""
+    return ground.engine.ask(ground.runs.group_by("host").agg(time=_.base_time.max()))
 
 
 def _ask_lost(ground: Ground) -> _Rows:

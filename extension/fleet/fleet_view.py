@@ -52,6 +52,7 @@ def look(engine: Engine, names: Names, step: Callable[[str], None] = lambda _: N
     # What needs no other answer is asked first: the engine works on it, and on the state, while Ibis compiles and Python groups.
     finish_coverage, finish_incidents = coverage(ground), host_incidents(ground)
     stacks, finish_roles, finish_addresses = stacked(ground), roles(ground), addresses(ground)
+    ground.begin()
     step("coverage")
     covered = finish_coverage()
     step("incidents")
