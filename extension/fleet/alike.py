@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from extension.fleet.hosts import Host
 from extension.fleet.incidents import HostIncident
 from extension.fleet.roll_outs import MANY, surely_mines
-from extension.fleet.shared_things import PAID, Shared
+from extension.fleet.shared_things import NOBODY_ELSES, Shared
 from extension.pack.parts import SEVERITIES, WEAKNESS, Query
 
 
@@ -27,21 +27,25 @@ class Alike:
         return min((query.severity for query in self.queries), key=SEVERITIES.index)
 
 
-def alike(others: Iterable[tuple[HostIncident, frozenset[Shared]]], fallen: Collection[str]) -> list[Alike]:
+# An incident with its things.
+_Carrier = tuple[HostIncident, frozenset[Shared]]
+
+
+def alike(others: Iterable[_Carrier], fallen: Collection[str]) -> list[Alike]:
     """Detections that have found something on many hosts, and no others there, the widest first.
 
     `others` are the incidents of no campaign, with their things; hosts (by key) that one came to are counted and not listed.
     """
-    by_host: dict[str, list[tuple[HostIncident, frozenset[Shared]]]] = defaultdict(list)
+    by_host: dict[str, list[_Carrier]] = defaultdict(list)
     for one, things in others:
         by_host[one.host.key].append((one, things))
-    by_detections: dict[frozenset[str], list[tuple[HostIncident, frozenset[Shared]]]] = defaultdict(list)
+    by_detections: dict[frozenset[str], list[_Carrier]] = defaultdict(list)
     for listed in by_host.values():
         # What only stands open there is told beside it.
         members = [each for each in listed if set(each[0].incident.chain) != {WEAKNESS}] or listed
         detections = frozenset().union(*(one.detections for one, _things in members))
         # Whoever has a wallet or a pool there is no mistake, nor what mines and is found in another way, too.
-        is_paid = any(thing.kind in (*PAID, "pool") for _one, things in members for thing in things)
+        is_paid = any(thing.kind in NOBODY_ELSES for _one, things in members for thing in things)
         mines = any(surely_mines(finding) for one, _things in members for finding in one.incident.findings)
         if not is_paid and not (mines and len(detections) > 1):
             by_detections[detections] += members

@@ -62,7 +62,7 @@ class Ground:
 
     def begin(self) -> None:
         """Have the engine work out what several answers stand on, while Python does something else."""
-        _kept = self.normal, self.things
+        _kept = self.things
 
     def of_kind(self, *kinds: str) -> ir.Table:
         """The state of the queries of these kinds."""

@@ -9,7 +9,7 @@ from extension.fleet.fetching import fetched_from
 from extension.fleet.incidents import HostIncident
 from extension.fleet.joining import joined
 from extension.fleet.roll_outs import surely_mines
-from extension.fleet.shared_things import PAID, Bonds
+from extension.fleet.shared_things import Bonds, are_paid_apart, paid
 from extension.pack.parts import GRAVE
 
 # What fetches a miner and the miner come within so much time (seconds).
@@ -59,18 +59,19 @@ def _of_one_hand(groups: list[list[int]], incidents: list[HostIncident], bonds: 
 
 
 def _may_be_one(one: list[int], other: list[int], incidents: list[HostIncident], bonds: Bonds) -> bool:
-    mine, theirs = ({thing for i in each for thing in bonds.things[i] if thing.kind in PAID} for each in (one, other))
-    if mine and theirs and mine.isdisjoint(theirs):
+    """Whether two groups on the same hosts came together to each of them, and are not paid apart."""
+    if are_paid_apart(*(set().union(*(paid(bonds.things[index]) for index in group)) for group in (one, other))):
         return False
-    first, second = (_first_times(incidents[i] for i in each) for each in (one, other))
-    return all(abs(time - second.get(key, 0)) <= _TOGETHER for key, time in first.items())
+    first, second = (_first_times(incidents[index] for index in group) for group in (one, other))
+    return all(abs(time - second[key]) <= _TOGETHER for key, time in first.items())
 
 
 def _first_times(incidents: Iterable[HostIncident]) -> dict[str, int]:
     """When the first of these incidents of each host began, by its key."""
     times: dict[str, int] = {}
     for one in incidents:
-        times[one.host.key] = min(times.get(one.host.key, one.began or 0), one.began or 0)
+        began = one.began or 0
+        times[one.host.key] = min(times.get(one.host.key, began), began)
     return times
 
 

@@ -21,7 +21,7 @@ from extension.pack.parts import SEVERITIES, WEAKNESS, Query
 # By so much hosts' clocks, and the times at which they look, may differ without anybody noticing (seconds).
 _CLOCKS = 86400
 # So long before its findings a host may have fallen (seconds).
-_BEFORE = 86400
+BEFORE = 86400
 # What a hunter can look for, in the order in which it is worth it.
 _HUNTED = (*PAID, "pool", "address", "hash", "key", "image", "command", "unit", "file", "module", "account")
 _MOST = 0.6
@@ -58,7 +58,7 @@ class Campaign:
 
     def may_have_sent(self, login: Login) -> bool:
         """Whether a login from one of its hosts came when it may have been there."""
-        return not login.time or login.time >= (self.began_on(login.source) or 0) - _BEFORE
+        return not login.time or login.time >= (self.began_on(login.source) or 0) - BEFORE
 
     @property
     def hosts(self) -> tuple[Host, ...]:

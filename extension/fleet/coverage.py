@@ -192,11 +192,10 @@ def _ask_heard(ground: Ground) -> _Rows:
         **{kind: last["query"].isin(list(ground.names.of_extension(kind))) for kind in _KINDS},
         **{query: last["query"] == query for query in _HEALTH},
         "loaded": last["query"] == LOADED,
+        # What only says that it is there hides nothing.
+        "answered": last["query"].isin(list(ground.names.of_kind("detection", "inventory", "evidence"))),
     }
     times = {name: ibis.ifelse(condition, last["time"], ibis.null("int64")).max() for name, condition in which.items()}
-    # What only says that it is there hides nothing.
-    is_answer = last["query"].isin(list(ground.names.of_kind("detection", "inventory", "evidence")))
-    times["answered"] = ibis.ifelse(is_answer, last["time"], ibis.null("int64")).max()
     times["believable"] = last["believable"].max()
     return ground.engine.ask(last.group_by("host").agg(**times))
 

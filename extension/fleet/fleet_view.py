@@ -69,7 +69,7 @@ def look(engine: Engine, names: Names, step: Callable[[str], None] = lambda _: N
     incidents = [one for one in incidents if one.ended is None or id(one) in told]
     inside = tell_logins(ground, found, compromised, finish_addresses)
     # What looks like a roll-out or a misfire does not keep anybody from being next.
-    alone = {host.key for one in alike for host in one.hosts} - {host.key for campaign in found for host in campaign.hosts}
+    alone = {host.key for one in alike for host in one.hosts}
     following = next_hosts(ground, found, compromised - alone, inside)
     step("rare")
     kinds = finish_roles()

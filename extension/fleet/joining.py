@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection
 
-from extension.fleet.shared_things import PAID, Bonds, Shared
+from extension.fleet.shared_things import PAID, Bonds, Shared, are_paid_apart, paid
 from extension.incidents.groups import Groups
 
 _JOINS = 0.999
@@ -35,14 +35,14 @@ def joined(count: int, bonds: Bonds) -> list[list[int]]:
             kinds[thing.kind] = max(kinds.get(thing.kind, 0.0), worth)
             if thing in bonds.lent:
                 lent[roots[0], other].add(thing.kind)
-    paid: dict[int, set[str]] = defaultdict(set)
+    wallets: dict[int, set[str]] = defaultdict(set)
     for index, things in enumerate(bonds.things):
-        paid[groups.of(index)].update(thing.value for thing in things if thing.kind in PAID)
+        wallets[groups.of(index)] |= paid(things)
     for (one, other), kinds in ties.items():
         if crews.are_two(one, other):
             # By one tool or site of somebody else's they are not joined, by two of them they are.
             kinds = {kind: worth for kind, worth in kinds.items() if kind in lent[one, other]}
-        elif paid[one] and paid[other] and paid[one].isdisjoint(paid[other]):
+        elif are_paid_apart(wallets[one], wallets[other]):
             # Whoever has a wallet of their own has a public pool in common with everybody.
             kinds = {kind: worth for kind, worth in kinds.items() if kind != "pool"}
         if sum(kinds.values()) >= _JOINS and len(kinds) > 1:
@@ -62,18 +62,17 @@ class _Crews:
         """Join the groups of two incidents by a thing, unless it is one that two crews may both have from a third."""
         if (thing in self._lent or thing.kind == "command") and self.are_two(one, other):
             return
-        paid = self.of(one) | self.of(other) | ({thing.value} if thing.kind in PAID else set())
+        wallets = self.of(one) | self.of(other) | paid([thing])
         self._groups.join(one, other)
-        self._wallets[self._groups.of(one)] = paid
+        self._wallets[self._groups.of(one)] = wallets
 
     def of(self, number: int) -> set[str]:
         """The wallets and accounts of an incident's group."""
         return self._wallets.get(self._groups.of(number), set())
 
     def are_two(self, one: int, other: int) -> bool:
-        """Whether both have wallets, and none in common."""
-        mine, theirs = self.of(one), self.of(other)
-        return bool(mine and theirs) and mine.isdisjoint(theirs)
+        """Whether the groups of two incidents are paid apart."""
+        return are_paid_apart(self.of(one), self.of(other))
 
 
 def _is_strong(thing: Shared, worth: float) -> bool:

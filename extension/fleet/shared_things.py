@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -35,8 +36,8 @@ _COMMANDS = ("command", "cmdline")
 _MAX_CLEAN = 2
 # Who is paid.
 PAID = ("wallet", "pool_account")
-# No roll-out has these.
-_NOBODY_ELSES = (*PAID, "pool")
+# No roll-out and no mistake has these.
+NOBODY_ELSES = (*PAID, "pool")
 # A roll-out ends on more than one of so many hosts.
 _PART = 10
 # What others are told to block, also where only one host has it.
@@ -48,6 +49,16 @@ class Shared(NamedTuple):
 
     kind: str
     value: str
+
+
+def paid(things: Iterable[Shared]) -> set[str]:
+    """The wallets and accounts among things."""
+    return {thing.value for thing in things if thing.kind in PAID}
+
+
+def are_paid_apart(one: AbstractSet[str], other: AbstractSet[str]) -> bool:
+    """Whether both have wallets or accounts, and none in common."""
+    return bool(one and other) and one.isdisjoint(other)
 
 
 # The things of an incident, with the findings that have them.
@@ -99,7 +110,7 @@ def bonds(ground: Ground, incidents: list[HostIncident]) -> Bonds:
     for thing, owners in having.items():
         clean = found.clean.get(thing, 0)
         carriers = [(incidents[index], carried[index][thing]) for index in owners]
-        is_somebody_elses = thing.kind in _NOBODY_ELSES or (
+        is_somebody_elses = thing.kind in NOBODY_ELSES or (
             thing.kind == "address" and _is_fetched_by_few(thing, carriers, len(ground.hosts))
         )
         if clean > _most_clean(thing, len(owners)) or (not is_somebody_elses and roll_outs.has(carriers)):

@@ -6,13 +6,13 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable
 
 from extension.fleet.answers import Ground
-from extension.fleet.campaigns import Campaign
+from extension.fleet.campaigns import BEFORE, Campaign
 from extension.fleet.logins import Login, Owners, logins
 from extension.fleet.shared_things import Shared, clean_hosts
 
-_HOUR, _DAY = 3600, 86400
-# So long before a host's findings, and after them by the hours at which it is looked at, came who brought them (seconds).
-_BEFORE, _AFTER = _DAY, 6 * _HOUR
+_DAY = 86400
+# So long after a host's findings, by the hours at which it is looked at, may still be told who brought them (seconds).
+_AFTER = 6 * 3600
 
 
 def tell_logins(
@@ -56,7 +56,7 @@ def _nobody_elses(ground: Ground, outside: Iterable[Login], fallen: set[str]) ->
 def _is_timely(campaign: Campaign, login: Login) -> bool:
     """Whether a login came when the campaign came to the host; an incident's responders come later."""
     began = campaign.began_on(login.to)
-    return not login.time or not began or -_BEFORE <= login.time - began <= _AFTER
+    return not login.time or not began or -BEFORE <= login.time - began <= _AFTER
 
 
 def _regular(campaign: Campaign, logins: Iterable[Login]) -> set[str]:
@@ -64,6 +64,6 @@ def _regular(campaign: Campaign, logins: Iterable[Login]) -> set[str]:
     before: dict[str, set[tuple[str, int]]] = defaultdict(set)
     for login in logins:
         began = campaign.began_on(login.to)
-        if login.time and began and login.time < began - _BEFORE:
+        if login.time and began and login.time < began - BEFORE:
             before[login.source].add((login.to, login.time // _DAY))
     return {source for source, visits in before.items() if len(visits) > 1}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import IO, Any
 
 from rich.console import Console
@@ -79,55 +79,38 @@ class _Writer:
         self._line(w["hosts"], self._hosts(one["hosts"], _HOSTS))
 
     def _alike(self) -> None:
-        w, listed = self._words, self._d["alike"]
-        if not listed:
-            return
-        self._print(f"\n{w['alike']}", "bold")
-        self._print(w["alike_means"])
-        grid = _grid()
+        listed = self._d["alike"]
+        rows = []
         for one in listed[:_ALIKE]:
             about = [*map(self._thing, one["things"][:_FEW]), self._hosts(one["hosts"], _FEW)]
-            severity = Text(w[one["severity"]], style=_STYLES[one["severity"]])
-            grid.add_row(severity, Text(f"{len(one['hosts']):,} {w['hosts']}"), Text("\n".join([one["query"], *about])))
-        self._console.print(grid)
-        self._left_out(len(listed) - _ALIKE)
+            count = f"{len(one['hosts']):,} {self._words['hosts']}"
+            rows.append([self._severity(one), Text(count), Text("\n".join([one["query"], *about]))])
+        self._table("alike", rows, len(listed) - _ALIKE, self._words["alike_means"])
 
     def _incidents(self) -> None:
         """The hosts with findings that are in no campaign."""
         alone = [one for one in self._d["incidents"] if not one["campaign"]]
-        if not alone:
-            return
-        self._print(f"\n{self._words['incidents']}", "bold")
-        grid = _grid()
-        for one in alone[:_INCIDENTS]:
-            severity = Text(self._words[one["severity"]], style=_STYLES[one["severity"]])
-            grid.add_row(Text(self._host(one)), severity, Text(self._value(one["sentence"][self._language])))
-        self._console.print(grid)
-        self._left_out(len(alone) - _INCIDENTS)
+        rows = [
+            [Text(self._host(one)), self._severity(one), Text(self._value(one["sentence"][self._language]))]
+            for one in alone[:_INCIDENTS]
+        ]
+        self._table("incidents", rows, len(alone) - _INCIDENTS)
 
     def _next(self) -> None:
         w, listed = self._words, self._d["next"]
-        if not listed:
-            return
-        self._print(f"\n{w['next']}", "bold")
-        grid = _grid()
+        rows = []
         for one in listed[:_NEXT]:
             why = (f"{w[each['kind']]} {self._value(each['what'])} ({each['campaign']})" for each in one["reasons"][:4])
-            grid.add_row(Text(self._host(one)), Text(w["semicolon"].join(why)))
-        self._console.print(grid)
-        self._left_out(len(listed) + self._d["next_left_out"] - _NEXT)
+            rows.append([Text(self._host(one)), Text(w["semicolon"].join(why))])
+        self._table("next", rows, len(listed) + self._d["next_left_out"] - _NEXT)
 
     def _rare(self) -> None:
-        w, listed = self._words, self._d["rare"]
-        if not listed:
-            return
-        self._print(f"\n{w['rare']}", "bold")
-        grid = _grid()
-        for one in listed[:_RARE]:
+        rows = []
+        for one in self._d["rare"][:_RARE]:
             things = (f"{rare_kind(each['kind'], self._language)}  {self._value(each['example'])}" for each in one["things"][:4])
-            count = Text(f"{len(one['hosts'])} {w['of_hosts']} {one['role_size']:,}")
-            grid.add_row(count, Text("\n".join(things)), Text(self._hosts(one["hosts"], _FEW)))
-        self._console.print(grid)
+            count = Text(f"{len(one['hosts'])} {self._words['of_hosts']} {one['role_size']:,}")
+            rows.append([count, Text("\n".join(things)), Text(self._hosts(one["hosts"], _FEW))])
+        self._table("rare", rows)
 
     def _covered(self) -> None:
         w, covered = self._words, self._d["coverage"]
@@ -135,14 +118,10 @@ class _Writer:
         self._print(silence(self._d, w))
         if not covered["has_heartbeat"]:
             self._print(w["no_heartbeat"], "yellow")
-        grid = _grid()
-        for one in covered["silent"][:_SILENT]:
-            grid.add_row(Text(f"{w['silent']}  {self._host(one)}"), Text(when(one["last_heard"])))
-        for kind, count in covered["problems"].items():
-            grid.add_row(Text(w[kind]), Text(f"{count:,}"))
-        for query, count in covered["failing"].items():
-            grid.add_row(Text(f"{w['failing']}{w['colon']}{query}"), Text(f"{count:,}"))
-        self._console.print(grid)
+        rows = [(f"{w['silent']}  {self._host(one)}", when(one["last_heard"])) for one in covered["silent"][:_SILENT]]
+        rows += [(w[kind], f"{count:,}") for kind, count in covered["problems"].items()]
+        rows += [(f"{w['failing']}{w['colon']}{query}", f"{count:,}") for query, count in covered["failing"].items()]
+        self._grid([Text(text) for text in row] for row in rows)
         self._left_out(len(covered["silent"]) - _SILENT)
         read: dict[str, Any] = self._d["sources"]
         self._print(
@@ -172,6 +151,25 @@ class _Writer:
         names = self._words["comma"].join(self._host(each) + over_since(each.get("ended"), self._words) for each in listed[:most])
         return names + (f" +{len(listed) - most:,}" if len(listed) > most else "")
 
+    def _severity(self, one: Document) -> Text:
+        return Text(self._words[one["severity"]], style=_STYLES[one["severity"]])
+
+    def _table(self, title: str, rows: Sequence[Sequence[Text]], left_out: int = 0, means: str = "") -> None:
+        """A section of the report, if it has rows."""
+        if not rows:
+            return
+        self._print(f"\n{self._words[title]}", "bold")
+        if means:
+            self._print(means)
+        self._grid(rows)
+        self._left_out(left_out)
+
+    def _grid(self, rows: Iterable[Sequence[Text]]) -> None:
+        grid = Table.grid(padding=(0, 2))
+        for row in rows:
+            grid.add_row(*row)
+        self._console.print(grid)
+
     def _print(self, text: str, style: str = "") -> None:
         self._console.print(Text(text, style=style))
 
@@ -188,7 +186,3 @@ class _Writer:
     def _left_out(self, count: int) -> None:
         if count > 0:
             self._print(f"+{count:,}")
-
-
-def _grid() -> Table:
-    return Table.grid(padding=(0, 2))
