@@ -13,20 +13,18 @@ from typing import TYPE_CHECKING, Any, Optional
 import click
 
 from extension.engines import Engine, EngineError
-from extension.pack.model import Pack, PackError, load_pack, shipped_pack
 from extension.pack.parts import LANGUAGES
-from extension.pack.reading import Folder
 from extension.private_file import write as write_privately
 from extension.terminal import user_language
 from tables.errors import TableError
 from tables.host import Host
 from tables.host.settings import Settings
-from tables.indicators.known_good_list import known_good_entries
-from tables.indicators.pools import pool_indicators
 from tables.schema import clean_text
 
 if TYPE_CHECKING:
     from extension.engines.embedded import EmbeddedEngine
+    from extension.pack.model import Pack
+    from extension.pack.reading import Folder
     from extension.triage import Triage
 
 FOUND = 1
@@ -91,6 +89,9 @@ class EngineOptions:
 
     def host(self, is_triage: bool = False, is_quick: bool = False) -> Host:
         """The host to examine, its settings and lists loaded here so that a bad file is told before anything runs."""
+        from tables.indicators.known_good_list import known_good_entries
+        from tables.indicators.pools import pool_indicators
+
         try:
             settings = Settings.from_environment(self.config, self.indicators, known_good=self.known_good)
             # Of a mounted disk nothing else makes use, and somebody waits for it.
@@ -154,6 +155,9 @@ def engine_options(command: Callable[..., None]) -> Callable[..., None]:
 
 def open_pack(folder: Optional[Folder]) -> Pack:
     """The pack in `folder`, or the one that minehunt came with."""
+    # With YAML's own; whoever needs no pack has none of it to wait for.
+    from extension.pack.model import PackError, load_pack, shipped_pack
+
     try:
         return load_pack(folder or shipped_pack())
     except PackError as error:

@@ -7,11 +7,6 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Optional
 
-from rich.cells import cell_len
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
 from tables.schema import clean_text
 
 # What a word gets at most before other columns have what they need.
@@ -46,6 +41,11 @@ def as_grid(rows: Sequence[Mapping[str, str]]) -> str:
     """The rows as a table, without what steers a terminal; of rows that have it, what is brief."""
     if not rows:
         return "no rows\n"
+    # Every command has this module, and few draw a table.
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
     told = [row.brief if isinstance(row, Row) else row for row in rows]
     names, cells = list(told[0]), [[clean_text(value) for value in row.values()] for row in told]
     console = Console(file=io.StringIO(), highlight=False, width=Console().width)
@@ -64,6 +64,8 @@ def _widths(names: Sequence[str], cells: Sequence[Sequence[str]], most: int) -> 
 
     None for each where the headers alone are wider than `most`.
     """
+    from rich.cells import cell_len
+
     headers = list(map(cell_len, names))
     columns = list(zip(*cells))
     whole = [max(header, *map(cell_len, texts)) for header, texts in zip(headers, columns)]

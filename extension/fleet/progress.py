@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event, Thread
-
-from rich.console import Console
 
 # How often the bar moves (seconds).
 _REFRESH = 0.2
@@ -16,14 +15,14 @@ _REFRESH = 0.2
 @contextmanager
 def bar(total: int) -> Iterator[Callable[[int], None]]:
     """A bar while files are read: what it gives is told the bytes that are done, of `total`."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
+    if not sys.stderr.isatty():
         yield lambda _done: None
         return
+    from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
     with Progress(
-        TextColumn("reading"), BarColumn(), DownloadColumn(), TimeRemainingColumn(), console=console, transient=True
+        TextColumn("reading"), BarColumn(), DownloadColumn(), TimeRemainingColumn(), console=Console(stderr=True), transient=True
     ) as shown:
         task, began, is_over = shown.add_task("reading", total=total), _read_so_far(), Event()
 
@@ -54,9 +53,10 @@ def _read_so_far() -> int:
 @contextmanager
 def steps() -> Iterator[Callable[[str], None]]:
     """What it gives is told what is being done."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
+    if not sys.stderr.isatty():
         yield lambda _step: None
         return
-    with console.status("") as status:
+    from rich.console import Console
+
+    with Console(stderr=True).status("") as status:
         yield status.update

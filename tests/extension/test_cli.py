@@ -139,6 +139,14 @@ def test_pack_check_passes_on_our_own_pack_and_names_file_and_line_of_a_fault(tm
     assert result.exit_code == 1 and "11_hidden_processes.yaml:" in result.output and "hidden_proceses" in result.output
 
 
+def test_a_command_has_nothing_to_wait_for_that_it_does_not_use() -> None:
+    """YAML and rich each take as long to import as everything else that the command line is made of."""
+    listed = [sys.executable, "-X", "importtime", "-m", "extension", "tables"]
+    done = subprocess.run(listed, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2])
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "click" in imported and not imported & {"yaml", "rich", "extension.pack.model"}
+
+
 def test_the_pack_has_all_eighteen_steps() -> None:
     assert [step.step for step in load_pack(shipped_pack()).steps] == list(range(1, 19))
 
