@@ -57,11 +57,11 @@ def models(kind: str = "map<string, string>") -> dict[str, Any]:
     from ibis import _
 
     from extension.fleet import state
-    from extension.fleet.columns import SHARED
     from extension.fleet.inventory_things import shared_values
     from extension.fleet.names import Names
     from extension.fleet.normalise import normal_texts
-    from extension.fleet.rare import FEW, ONE_OF, stackable
+    from extension.fleet.rare import FEW, ONE_OF
+    from extension.fleet.stacking import stackable
 
     names = Names.of(load_pack(PACK), load_pack(EVENTS))
     detections, inventories = list(names.of_kind("detection")), list(names.of_kind("inventory"))
@@ -79,13 +79,13 @@ def models(kind: str = "map<string, string>") -> dict[str, Any]:
     batches = view("batches", state.batches(results))
     runs = view("runs", state.runs(batches))
     resets = view("resets", state.resets(runs))
-    latest = view("latest_snapshots", state.latest_snapshots(results))
+    latest = view("latest_snapshots", state.latest_snapshots(state.lasting(results)))
     # Whose clock was set by a long way only `minehunt fleet` finds out.
     clocks = view("clocks", results.select("host", is_jumping=ibis.literal(True)).filter(_.host == "").distinct())
-    now = view("state", state.state(results, runs, resets, latest, clocks))
+    now = view("state", state.state(state.lasting(results), runs, resets, latest, clocks))
     findings = view("findings", now.filter(_.query.isin(detections)).join(rows, ["query", "row_key"]))
     normal = view("texts", normal_texts(rows))
-    things = shared_values(rows, set(SHARED), normal)
+    things = shared_values(rows, normal)
     edges = view("things", now.join(things, ["query", "row_key"]).select("host", "query", "kind", "value").distinct())
     hosts = findings.select("host").distinct()
     with_findings = edges.filter(_.query.isin(detections)).select("host", "kind", "value").distinct()

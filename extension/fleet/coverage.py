@@ -170,8 +170,9 @@ def _begin_in_the_middle(
 def _ask_versions(ground: Ground) -> _Rows:
     if all(host.version for host in ground.hosts.values()):
         return list
-    rows = with_rows(ground, ground.state.filter(_.query == LOADED), "version").filter(_.version != "")
-    return ground.engine.ask(rows.select("host", "version").distinct().order_by(["host", "version"]))
+    beats = ground.results.filter((_.query == LOADED) & _.row_key.notnull() & (_.action != "removed"))
+    rows = with_rows(ground, beats.group_by("host", "query", "row_key").agg(time=_.unix_time.max()), "version")
+    return ground.engine.ask(rows.filter(_.version != "").select("host", "time", "version").order_by(["host", "time", "version"]))
 
 
 def _learn_versions(ground: Ground, rows: Iterable[Mapping[str, Any]]) -> None:

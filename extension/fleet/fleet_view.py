@@ -13,7 +13,7 @@ from extension.fleet.campaigns import Campaign, campaigns
 from extension.fleet.coverage import Coverage, coverage
 from extension.fleet.engines import Engine
 from extension.fleet.incidents import HostIncident, host_incidents
-from extension.fleet.logins import addresses
+from extension.fleet.logins import ask_logins
 from extension.fleet.names import Names
 from extension.fleet.next_hosts import Next, next_hosts
 from extension.fleet.planted import planted
@@ -49,10 +49,9 @@ class FleetView:
 def look(engine: Engine, names: Names, step: Callable[[str], None] = lambda _: None, now: Optional[int] = None) -> FleetView:
     """Answer everything about the results in the engine, telling `step` what is being done."""
     ground = prepare(engine, names, step, now)
-    # What needs no other answer is asked first: the engine works on it, and on the state, while Ibis compiles and Python groups.
+    # What needs no other answer is asked first: the engine works on it while Ibis compiles and Python groups.
     finish_coverage, finish_incidents = coverage(ground), host_incidents(ground)
-    stacks, finish_roles, finish_addresses = stacked(ground), roles(ground), addresses(ground)
-    ground.begin()
+    stacks, finish_roles, asked_logins = stacked(ground), roles(ground), ask_logins(ground)
     step("coverage")
     covered = finish_coverage()
     step("incidents")
@@ -67,7 +66,7 @@ def look(engine: Engine, names: Names, step: Callable[[str], None] = lambda _: N
     found, alike = campaigns(incidents, bound)
     told = {id(member) for campaign in found for member in campaign.members}
     incidents = [one for one in incidents if one.ended is None or id(one) in told]
-    inside = tell_logins(ground, found, compromised, finish_addresses)
+    inside = tell_logins(ground, found, compromised, asked_logins)
     # What looks like a roll-out or a misfire does not keep anybody from being next.
     alone = {host.key for one in alike for host in one.hosts}
     following = next_hosts(ground, found, compromised - alone, inside)

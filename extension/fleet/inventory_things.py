@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Iterable
 
 import ibis
 import ibis.expr.types as ir
+from ibis import _
 
 from extension.fleet.columns import SHARED
 
 _NORMALISED = ("command", "unit")
 
 
-def shared_values(rows: ir.Table, kinds: Collection[str], normal: ir.Table) -> ir.Table:
-    """(query, row_key, kind, value): what hosts of one campaign may share, of these kinds, in rows of any query.
+def shared_values(rows: ir.Table, normal: ir.Table) -> ir.Table:
+    """(query, row_key, kind, value): what hosts of one campaign may share, in rows of any query.
 
     The same may come twice; `normal` is of normal_texts.
     """
-    parts = []
-    for kind in sorted(kinds):
-        for column in SHARED[kind]:
-            part = rows.filter(rows[column] != "").select("query", "row_key", kind=ibis.literal(kind), value=rows[column])
-            if kind in _NORMALISED:
-                part = part.join(normal, part.value == normal.text).select("query", "row_key", "kind", value=normal.normal)
-            parts.append(part)
-    return ibis.union(*parts) if len(parts) > 1 else parts[0]
+    texts = _values(rows, _NORMALISED).join(normal, _.value == normal.text)
+    others = _values(rows, [kind for kind in SHARED if kind not in _NORMALISED])
+    return ibis.union(others, texts.select("query", "row_key", "kind", value=texts.normal))
+
+
+def _values(rows: ir.Table, kinds: Iterable[str]) -> ir.Table:
+    parts = [
+        rows.select("query", "row_key", kind=ibis.literal(kind), value=rows[column]) for kind in kinds for column in SHARED[kind]
+    ]
+    return ibis.union(*parts).filter(_.value != "")

@@ -37,16 +37,20 @@ class Login(NamedTuple):
     time: int
 
 
-def addresses(ground: Ground) -> Callable[[], Owners]:
-    """Begin to look for the hosts' addresses; what is returned waits for who had each, and when, and who goes by each name.
+class Asked(NamedTuple):
+    """What the engine was asked of logins: all of them (_told), and what waits for who had each address and goes by each name."""
 
-    Sites may use the same private addresses.
-    """
+    told: ir.Table
+    owners: Callable[[], Owners]
+
+
+def ask_logins(ground: Ground) -> Asked:
+    """Begin to look for logins and for the hosts' addresses; sites may use the same private ones."""
     connections = ground.rows.filter((_.query == "tcp_connections") & (_.local_address != ""))
     rows = connections.select("query", "row_key", "local_address")
     told = ground.results.join(rows, ["query", "row_key"]).group_by("host", "local_address")
     asked = ground.engine.ask(told.agg(first=_.unix_time.min(), last=_.unix_time.max()))
-    return lambda: _owned(ground, asked())
+    return Asked(ground.engine.keep("told_logins", _told(ground)), lambda: _owned(ground, asked()))
 
 
 def _owned(ground: Ground, rows: Iterable[Mapping[str, Any]]) -> Owners:
@@ -58,8 +62,8 @@ def _owned(ground: Ground, rows: Iterable[Mapping[str, Any]]) -> Owners:
             first, last = owners[address].get(row["host"], (row["first"], row["last"]))
             owners[address][row["host"]] = min(first, row["first"]), max(last, row["last"])
     for host in ground.hosts.values():
-        for name in ADDRESSES:
-            address = _reached_by(host.decorations.get(name, ""))
+        for told in filter(None, map(host.decorations.get, ADDRESSES)):
+            address = _reached_by(told)
             if address:
                 owners[address].setdefault(host.key, (host.last, host.last))
         # Where sshd looks up names, wtmp has those.
@@ -84,20 +88,20 @@ def plain(address: str) -> str:
     return (plain_address(address) or address).lower()
 
 
-def logins(ground: Ground, hosts: Iterable[str], known: Owners) -> tuple[list[Login], list[Login]]:
+def logins(ground: Ground, hosts: Iterable[str], asked: Asked) -> tuple[list[Login], list[Login]]:
     """The logins from and to these hosts: from another host of the fleet, and from elsewhere (source is the address).
 
     Of an address that several hosts had it was the one that had it then, or the one among `hosts` of those; else nobody knows.
 
     Times are by the fleet's clock, as far as that of the host logged in to is known.
     """
-    ours = set(hosts)
+    ours, known = set(hosts), asked.owners()
     from_them = [
         (form,) for address, keys in sorted(known.items()) if not ours.isdisjoint(keys) for form in (address, f"::ffff:{address}")
     ]
     sources = ground.engine.take("login_sources", {"remote": "string"}, from_them)
     targets = ground.engine.take("login_targets", {"host": "string"}, [(key,) for key in sorted(ours)])
-    chosen = _told(ground).mutate(short=_.remote.lower().re_extract(r"^[^.]+", 0))
+    chosen = asked.told.mutate(short=_.remote.lower().re_extract(r"^[^.]+", 0))
     named = chosen.semi_join(sources.rename(short="remote"), "short")
     near = ibis.union(chosen.semi_join(sources, "remote"), named, chosen.semi_join(targets, "host"), distinct=True)
     inside: set[Login] = set()

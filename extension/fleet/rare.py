@@ -6,12 +6,10 @@ the hosts of its kind have it, whether it is new, and how odd it is; nothing her
 
 from __future__ import annotations
 
-import functools
 import math
-import operator
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -20,7 +18,6 @@ import ibis.expr.types as ir
 from ibis import _
 
 from extension.fleet.answers import Ground
-from extension.fleet.columns import ANY_STACK, STACKS, Stack
 from extension.fleet.hosts import Host
 from extension.fleet.normalise import without_names
 
@@ -34,7 +31,6 @@ _HOUR = 3600
 _TOGETHER = ((6 * _HOUR, 1.6), (36 * _HOUR, 1.4), (96 * _HOUR, 1.2))
 # Of what stands here nothing says which package it is of.
 _UNOWNED = ("containers", "static_pods", "kernel module")
-_REASONS = ("reasons", "program_reasons", "unit_reasons")
 # Homes are full of what their owners keep there; what is hidden in them is odd.
 _ODD_PLACE = re.compile(r"^(/tmp|/var/tmp|/dev/shm|/root|/opt|/usr/local|/srv|/var/lib)/|/\.[^/]")
 
@@ -65,70 +61,26 @@ class Rarity:
     score: float
 
 
-def stackable(rows: ir.Table, queries: Iterable[str], normal: ir.Table) -> ir.Table:
-    """(query, row_key, kind, text, example, program, package, reasons): what of the rows of these queries is stacked.
-
-    `normal` is of normal_texts.
-    """
-    by_stack: dict[Stack, list[str]] = defaultdict(list)
-    for query in queries:
-        by_stack[STACKS.get(query, ANY_STACK)].append(query)
-    parts = []
-    for stack, names in by_stack.items():
-        columns = {*stack.key, *stack.exact, stack.program, stack.package, *_REASONS} - {""}
-        own = rows.filter(_.query.isin(names)).select("query", "row_key", *sorted(columns))
-        keys = []
-        for number, column in enumerate(stack.key):
-            texts = normal.select(**{f"text_{number}": normal.text, f"normal_{number}": normal.normal})
-            own = own.join(texts, own[column] == texts[f"text_{number}"])
-            keys.append(f"normal_{number}")
-        parts.append(
-            own.select(
-                "query",
-                "row_key",
-                kind=ibis.literal(stack.kind) if stack.kind else own.query.cast("string"),
-                text=_joined([own[column] for column in (*keys, *stack.exact)]),
-                example=_joined([own[column] for column in (*stack.key, *stack.exact)]),
-                program=own[stack.program] if stack.program else ibis.literal(""),
-                package=own[stack.package] if stack.package else ibis.literal(""),
-                reasons=functools.reduce(operator.add, (own[column] for column in _REASONS)),
-            )
-        )
-    return ibis.union(*parts).filter(_.text.strip() != "")
-
-
-def _joined(parts: list[ir.StringValue]) -> ir.StringValue:
-    text = parts[0]
-    for part in parts[1:]:
-        text = text + ibis.literal(" ") + part
-    return text
-
-
 class Stacked(NamedTuple):
-    """What is stacked, kept in the engine: `things` of stackable with the thing that a row is (query, thing), and who has which.
+    """Who has which of the things that are stacked (query, thing), in the engine.
 
     `edges` has a row for each row of a host, `pairs` host, query and thing once.
     """
 
-    things: ir.Table
     edges: ir.Table
     pairs: ir.Table
 
 
 def stacked(ground: Ground) -> Stacked:
     """Stack the inventories."""
-    rows = stackable(ground.rows, ground.names.stacked(), ground.normal)
-    # Of a query's rows with one text the first stands for all: numbers are sooner counted than texts.
-    first = _.row_key.min().over(ibis.window(group_by=["query", "text"]))
-    things = ground.engine.keep("stackable", rows.mutate(thing=first))
-    edges = ground.state.join(things, ["query", "row_key"])
+    edges = ground.state.join(ground.stackable, ["query", "row_key"])
     # Distinct pairs are counted, since what Ibis calls nunique is an estimate on some engines.
-    return Stacked(things, edges, ground.engine.keep("stacked", edges.select("host", "query", "thing").distinct()))
+    return Stacked(edges, ground.engine.keep("stacked", edges.select("host", "query", "thing").distinct()))
 
 
 def rare(ground: Ground, stacks: Stacked, roles: dict[str, str], infected: Collection[str]) -> list[Rarity]:
     """The rarities, what calls most for a look first; hosts with an incident are told elsewhere and left out."""
-    things, edges, pairs = stacks
+    edges, pairs = stacks
     # A query without rows is not logged: who reports any of them reports all.
     by_query = pairs.select("host", "query").distinct().group_by("query").agg(hosts=_.count())
     reporting = max((row["hosts"] for row in ground.engine.fetch(by_query)), default=0)
@@ -136,7 +88,7 @@ def rare(ground: Ground, stacks: Stacked, roles: dict[str, str], infected: Colle
         return []
     counts = pairs.group_by("query", "thing").agg(hosts=_.count())
     least = max(FEW, min(_MANY, reporting // ONE_OF))
-    texts = things.filter(_.row_key == _.thing).select("query", "thing", "kind", "text")
+    texts = ground.stackable.filter(_.row_key == _.thing).select("query", "thing", "kind", "text")
     few = ground.engine.keep("few", counts.filter(_.hosts <= least).join(texts, ["query", "thing"]))
     # The same on two hosts says more than anything that one host alone has, of which every fleet is full.
     chosen = few.order_by([ibis.desc(_.hosts > 1), _.kind, _.text]).limit(_CANDIDATES)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 
 from extension.fleet.answers import Ground
 from extension.fleet.campaigns import BEFORE, Campaign
-from extension.fleet.logins import Login, Owners, logins
+from extension.fleet.logins import Asked, Login, logins
 from extension.fleet.shared_things import Shared, clean_hosts
 
 _DAY = 86400
@@ -15,18 +15,13 @@ _DAY = 86400
 _AFTER = 6 * 3600
 
 
-def tell_logins(
-    ground: Ground, campaigns: Collection[Campaign], compromised: Collection[str], known: Callable[[], Owners]
-) -> list[Login]:
-    """Give each campaign the logins that may have spread it; all logins from and to the campaigns' hosts within the fleet.
-
-    `known` waits for who had which address.
-    """
+def tell_logins(ground: Ground, campaigns: Collection[Campaign], compromised: Collection[str], asked: Asked) -> list[Login]:
+    """Give each campaign the logins that may have spread it; all logins from and to the campaigns' hosts within the fleet."""
     members = {campaign: {one.host.key for one in campaign.members} for campaign in campaigns}
     everybody = set().union(*members.values()) if members else set()
     if not everybody:
         return []
-    inside, outside = logins(ground, everybody, known())
+    inside, outside = logins(ground, everybody, asked)
     elsewhere = _nobody_elses(ground, outside, everybody | set(compromised))
     for campaign, keys in members.items():
         campaign.logins = tuple(

@@ -14,6 +14,8 @@ import ibis
 import ibis.expr.types as ir
 from ibis import _
 
+from extension.fleet.names import LOADED
+
 _DIFFERENCES = ("added", "removed")
 _SNAPSHOTS = ("snapshot", "empty")
 # A second has room for so many counters in one sortable number.
@@ -21,6 +23,11 @@ _COUNTERS = 1 << 20
 _DAY = 86400
 # So long after osquery begins anew each query of an hour's interval was asked once (seconds).
 _ASKED = 2 * 3600
+
+
+def lasting(results: ir.Table) -> ir.Table:
+    """The results that have a state; of many a fleet's lines half are heartbeats, which only say that somebody is there."""
+    return results.filter(_.query != LOADED)
 
 
 def batches(results: ir.Table) -> ir.Table:
@@ -129,13 +136,10 @@ def latest_snapshots(results: ir.Table) -> ir.Table:
 
 def state(results: ir.Table, runs: ir.Table, resets: ir.Table, latest: ir.Table, clocks: ir.Table) -> ir.Table:
     """What is there now: host, query, row_key, first_time, is_base. A query that changed its kind is as it was last logged."""
-    kinds = runs.select("host", "query", "last_time").outer_join(latest, ["host", "query"])
-    kinds = kinds.select(
-        host=ibis.coalesce(kinds.host, kinds.host_right),
-        query=ibis.coalesce(kinds.query, kinds.query_right),
-        is_snapshot=kinds.unix_time.notnull() & (kinds.last_time.isnull() | (kinds.unix_time > kinds.last_time)),
+    key = ["host", "query"]
+    ran = runs.left_join(latest.select(*key, "unix_time"), key).filter(_.unix_time.isnull() | (_.unix_time <= _.last_time))
+    taken = latest.left_join(runs.select(*key, "last_time"), key).filter(_.last_time.isnull() | (_.unix_time > _.last_time))
+    return ibis.union(
+        differential(results, ran.select(*key, "epoch", "base_time", "last_time"), resets, clocks),
+        snapshots(results, taken.select(*key, "unix_time", "since")),
     )
-    differences = differential(results, runs, resets, clocks).mutate(is_snapshot=ibis.literal(False))
-    taken = snapshots(results, latest).mutate(is_snapshot=ibis.literal(True))
-    both = ibis.union(differences, taken)
-    return both.join(kinds, ["host", "query", "is_snapshot"]).select("host", "query", "row_key", "first_time", "is_base")

@@ -112,6 +112,18 @@ def test_a_version_is_also_told_by_the_heartbeat(grounded: Grounded) -> None:
     assert told["other"] == ("blind", [("no_extension", "")])
 
 
+def test_the_newest_version_of_the_heartbeat_counts_however_it_is_logged(grounded: Grounded) -> None:
+    taken = [line("minehunt_loaded", 0, T + n * HOUR, "snapshot", "taken", version=f"0.{1 + n // 5}.0") for n in range(9)]
+    logged = [
+        line("minehunt_loaded", 0, T, "added", "logged", version="0.1.0"),
+        line("minehunt_loaded", 1, T + 8 * HOUR, "added", "logged", version="0.2.0"),
+        line("minehunt_loaded", 1, T + 8 * HOUR, "removed", "logged", version="0.1.0"),
+    ]
+    for lines in (taken, logged, taken[::-1], logged[::-1]):
+        ground = grounded(*lines)
+        assert coverage(ground)().versions == {"0.2.0": 1}
+
+
 def test_a_host_on_which_the_pack_is_not_scheduled_is_not_clean(grounded: Grounded) -> None:
     asked = [line("cron_jobs", 0, T, "added", f"h{n}", command="x") for n in range(20)]
     told = _told(grounded(*asked, *[each for n in range(20) for each in _beats(f"h{n}", 9)], *_beats("alone", 9)))
