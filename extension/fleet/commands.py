@@ -7,7 +7,7 @@ import functools
 import gc
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from importlib import import_module
@@ -20,17 +20,18 @@ from extension import private_file
 from extension.command_line import FOUND, CannotRunError, language_option, open_pack, pack_option, to_file, write_out
 from extension.fleet import progress
 from extension.fleet.sources import TABLE, NoSourceError, Problem, Source, discover
-from extension.pack.model import shipped_pack
 from extension.tabular import as_csv, as_grid
 from tables.schema import clean_text
 
 if TYPE_CHECKING:
     from extension.fleet.names import Names
     from extension.fleet.report.document import Document
+    from extension.pack.parts import Pack
 
 # Seconds.
 _SWITCH_INTERVAL = 0.0001
 _EXTRAS = {"pyspark": "spark"}
+_IMPORTED = ("fleet_view", "duck")
 _NAMES = ("incidents", "campaigns", "rare", "hosts", "coverage")
 
 
@@ -203,15 +204,22 @@ def _document(sources: tuple[str, ...], engine: str, memory: str, folder: Option
 
     files, problems = ([Source(name, TABLE, "", 0) for name in sources], []) if is_url(engine) else _discovered(sources)
     with _told_errors(), closing(open_engine(engine, _names(folder), memory)) as opened, ThreadPoolExecutor(1) as beside:
-        # Ibis takes as long to import as many a file to read.
-        imported = [beside.submit(import_module, f"extension.fleet.{name}") for name in ("fleet_view", "duck", "report.document")]
+        # Nobody needs the packs before the first lines are read.
+        beside.submit(lambda: opened.names.queries)
+        # Reading takes all processors and taking in what was read takes one, beside which Ibis may as well be imported.
+        imported = functools.cache(lambda: [beside.submit(import_module, f"extension.fleet.{name}") for name in _IMPORTED])
         with progress.bar(sum(source.size for source in files)) as advance:
-            loaded = opened.load(files, advance)
+
+            def has_read(size: int) -> None:
+                advance(size)
+                imported()
+
+            loaded = opened.load(files, has_read)
         loaded.problems[:0] = problems
         if not opened.has_results():
             why = f"; {loaded.problems[0]}" if loaded.problems else ""
             raise CannotRunError(f"no result of osquery in what was read ({loaded.files} files, {loaded.lines} lines){why}")
-        for each in imported:
+        for each in imported():
             each.result()
         from extension.fleet.fleet_view import look
         from extension.fleet.report.document import document
@@ -239,10 +247,16 @@ def _told_errors() -> Iterator[None]:
 
 
 def _names(folder: Optional[Path]) -> Names:
-    """The queries of the pack in `folder`, else of both packs that minehunt came with."""
+    """The queries of the pack in `folder`, else of both packs that minehunt came with, which are opened when they are needed."""
     from extension.fleet.names import Names
 
-    return Names.of(open_pack(folder), *([] if folder else [open_pack(shipped_pack("cryptominer_events"))]))
+    return Names.of(open_pack(folder)) if folder else Names(_own_packs)
+
+
+def _own_packs() -> Sequence[Pack]:
+    from extension.pack.model import shipped_pack
+
+    return [open_pack(None), open_pack(shipped_pack("cryptominer_events"))]
 
 
 def _discovered(sources: tuple[str, ...]) -> tuple[list[Source], list[Problem]]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain, count
 from typing import Any
 
@@ -11,10 +10,9 @@ import ibis
 import ibis.expr.types as ir
 from ibis import duckdb as backend
 
-from extension.fleet.columns import COLUMNS, NARROW
+from extension.fleet.columns import COLUMNS
 from extension.fleet.duck_files import DuckFiles
 from extension.fleet.engines import LoggedRow, in_order, texts
-from extension.fleet.reading import quoted
 
 _LOGGED = {"query": "string", "epoch": "int64", "counter": "int64", "unix_time": "int64", "action": "string", "row_key": "uint64"}
 _SCHEMAS = {
@@ -34,32 +32,8 @@ class Duck:
 
     def __init__(self, files: DuckFiles) -> None:
         self._statements = files.statements
-        self._compiler = backend.from_connection(files.connection)
         # Told rather than asked for: Ibis reads the names of a type of ten thousand hosts one by one.
         self._schemas = dict(_SCHEMAS)
-        # Joined and counted by number, read as the names that they stand for.
-        keep = self._statements.keep
-        keep("query_names", "CREATE TYPE query_names AS ENUM (SELECT query FROM queries ORDER BY number)")
-        keep("numbered", "CREATE VIEW numbered AS SELECT number, query::query_names AS query FROM queries")
-        keep("logged", "CREATE VIEW logged AS SELECT * EXCLUDE (number) FROM told JOIN numbered USING (number)")
-        spans = "min(unix_time) AS first_time, max(unix_time) AS last_time, count(*) AS lines"
-        keep("spans", f"CREATE TABLE spans AS SELECT sender, {spans} FROM told GROUP BY sender")  # noqa: S608  # SQL of our own
-        parts = [self._widen("wide", COLUMNS, f"query NOT IN ({', '.join(map(quoted, NARROW))})")]
-        parts += [self._widen(query, columns, f"query = {quoted(query)}") for query, columns in NARROW.items()]
-        keep("rows", f"CREATE VIEW rows AS {' UNION ALL '.join(parts)}")
-
-    def _widen(self, part: str, columns: Collection[str], condition: str) -> str:
-        """Keep these columns of the queries that the condition names in a table; SQL of its rows with all columns."""
-        structure = json.dumps(dict.fromkeys(columns, "VARCHAR"))
-        chosen = ", ".join(f"coalesce(c.{column}, '') AS {column}" for column in columns)
-        name = f"{part}_rows"
-        sql = f"""
-            CREATE TABLE {name} AS SELECT query, row_key, {chosen}
-            FROM (SELECT number, row_key, json_transform(row_json, '{structure}') AS c FROM contents)
-            JOIN numbered USING (number) WHERE number IN (SELECT number FROM queries WHERE {condition})"""  # noqa: S608
-        self._statements.keep(name, sql)
-        every = ", ".join(column if column in columns else f"'' AS {column}" for column in COLUMNS)
-        return f"SELECT query, row_key, {every} FROM {name}"  # noqa: S608  # names of our own
 
     def table(self, name: str) -> ir.Table:
         """A table of the database."""
@@ -67,7 +41,7 @@ class Duck:
 
     def keep(self, name: str, expression: ir.Table) -> ir.Table:
         """The expression's result as a table of the database, which is worked out while Python goes on."""
-        return self._make(name, expression.schema(), self._compiler.compile(expression))
+        return self._make(name, expression.schema(), backend.compile(expression))
 
     def take(self, name: str, columns: dict[str, str], rows: list[tuple[Any, ...]]) -> ir.Table:
         """A table made of rows of Python's."""
@@ -90,7 +64,7 @@ class Duck:
     def ask(self, expression: ir.Table) -> Callable[[], list[dict[str, Any]]]:
         """Begin to work out the rows of a small table; what is returned waits for them."""
         names = expression.columns
-        rows = self._statements.ask(str(self._compiler.compile(expression)))
+        rows = self._statements.ask(str(backend.compile(expression)))
         return lambda: [dict(zip(names, row)) for row in rows()]
 
     def fetch(self, expression: ir.Table) -> list[dict[str, Any]]:

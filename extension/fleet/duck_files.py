@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from extension.fleet import staged
+from extension.fleet.duck_tables import keep_tables
 from extension.fleet.lines import Reading, rewrite
 from extension.fleet.names import Names
 from extension.fleet.reading import ANY, JSON, PLAIN, ROWS, TEXT, Loaded, batches, paths, quoted, reader
@@ -39,6 +40,7 @@ class DuckFiles:
         self.connection = duckdb.connect(":memory:", config=dict(settings))
         self.statements = Statements(self.connection)
         self._keeper: Callable[[], None] = self._keep
+        self._progress: Callable[[int], None] = lambda _: None
         self._is_plain = True
         self._is_top_level = False
         self.run("""
@@ -78,15 +80,15 @@ class DuckFiles:
         return Duck(self)
 
     def load(self, sources: Iterable[Source], progress: Callable[[int], None] = lambda _: None) -> Loaded:
-        """Read files, telling `progress` the bytes done after each batch; a broken file or line stops nothing."""
+        """Read files, telling `progress` the bytes read after each batch; a broken file or line stops nothing."""
         loaded = Loaded()
+        self._progress = progress
         for batch in batches(sources):
             loaded.files += len(batch)
             self._batch(batch, loaded)
-            loaded.size += sum(source.size for source in batch)
-            progress(loaded.size)
         self.run("DROP TABLE IF EXISTS stage")
         loaded.problems += self._renamed()
+        keep_tables(self.statements)
         return loaded
 
     def convert(self, source: Source, folder: Path, name: str) -> Loaded:
@@ -117,6 +119,7 @@ class DuckFiles:
         if batch[0].form == DOCUMENT:
             for source in batch:
                 self._slowly(source, loaded)
+                self._tell([source], loaded)
             return
         again: list[Source] = []
         try:
@@ -134,17 +137,24 @@ class DuckFiles:
                 half = len(batch) // 2
                 self._batch(batch[:half], loaded)
                 self._batch(batch[half:], loaded)
-            elif batch[0].form == LINES and "://" not in batch[0].path:
+                return
+            if batch[0].form == LINES and "://" not in batch[0].path:
                 self._slowly(batch[0], loaded)
             else:
                 loaded.broken += 1
                 loaded.problems.append(Problem(batch[0].path, str(error).splitlines()[0]))
+            self._tell(batch, loaded)
             return
+        self._tell(batch, loaded)
         if len(again) < len(batch):
             loaded.lines += self._lines()
             self._keeper()
         for source in again:
             self._slowly(source, loaded)
+
+    def _tell(self, read: Sequence[Source], loaded: Loaded) -> None:
+        loaded.size += sum(source.size for source in read)
+        self._progress(loaded.size)
 
     def _lines(self, condition: str = "true") -> int:
         """How many lines are staged."""

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Optional
+from functools import cached_property
+from typing import TYPE_CHECKING, Optional
 
 from extension.fleet.forms import STATUS
-from extension.pack.model import Pack, Query
 from tables import modules
+
+if TYPE_CHECKING:
+    from extension.pack.parts import Pack, Query
 
 # What says hourly that the extension is there, and of which version (build/osquery_pack.py).
 LOADED = "minehunt_loaded"
@@ -30,18 +33,29 @@ _DELIMITERS = "_/:.|-"
 
 @dataclass(frozen=True)
 class Names:
-    """The packs' queries by name."""
+    """The queries of the packs that `open_packs` opens, when the first is asked for."""
 
-    queries: Mapping[str, Query]
-    packs: tuple[str, ...]
+    open_packs: Callable[[], Sequence[Pack]]
 
     @classmethod
     def of(cls, *packs: Pack) -> Names:
         """The names that the queries of these packs go by."""
-        queries = {query.name: query for pack in packs for query in pack.queries()}
+        return cls(lambda: packs)
+
+    @cached_property
+    def queries(self) -> Mapping[str, Query]:
+        """The packs' queries by name."""
+        return {query.name: query for pack in self._opened for query in pack.queries()}
+
+    @cached_property
+    def _packs(self) -> tuple[str, ...]:
         # Queries of events are scheduled as a pack for each of their entries of discovery.
-        parts = (f"{pack.name}_{entry}" for pack in packs for entry in pack.discovery)
-        return cls(queries, (*(pack.name for pack in packs), *parts, "minehunt"))
+        parts = (f"{pack.name}_{entry}" for pack in self._opened for entry in pack.discovery)
+        return (*(pack.name for pack in self._opened), *parts, "minehunt")
+
+    @cached_property
+    def _opened(self) -> Sequence[Pack]:
+        return self.open_packs()
 
     def bare(self, logged: str) -> str:
         """The pack's name in a logged one: X of `pack_cryptominer_triage_X`, `pack/Global/cryptominer_triage_X` and `X`."""
@@ -51,7 +65,7 @@ class Names:
         for before, name in _parted(logged):
             if name in self.queries or name == LOADED:
                 # Whatever --pack_delimiter is, of one sign or of several.
-                is_ours = before.rstrip(_DELIMITERS).endswith(self.packs) or _SCHEDULERS.fullmatch(before)
+                is_ours = before.rstrip(_DELIMITERS).endswith(self._packs) or _SCHEDULERS.fullmatch(before)
                 return name if is_ours else logged
         return logged
 

@@ -51,6 +51,26 @@ def test_broken_lines_are_named_and_the_rest_is_read(tmp_path: Path, names: Name
     assert (loaded.lines, loaded.broken) == (6, 4)
 
 
+def test_all_bytes_are_told_as_read_whatever_became_of_them(tmp_path: Path, names: Names) -> None:
+    """Also of files that are read again by Python, and of those that cannot be read."""
+    contents = {
+        "a.log": GOOD.encode(),
+        "b.log": f'{OTHER}\n{{"name":"cut off", "colu'.encode(),
+        "c.log.gz": gzip.compress(GOOD.encode())[:40],
+        "d.parquet": b"PAR1 and nothing more",
+        "e.json": json.dumps({"message": OTHER}, indent=1).encode(),
+    }
+    for name, content in contents.items():
+        (tmp_path / name).write_bytes(content)
+    told: list[int] = []
+    engine = DuckFiles(names)
+    try:
+        loaded = engine.load(discover([str(tmp_path / "*")])[0], told.append)
+    finally:
+        engine.close()
+    assert told == sorted(told) and told[-1] == loaded.size == sum(map(len, contents.values()))
+
+
 def test_a_packed_file_that_was_cut_gives_what_is_in_it(tmp_path: Path, names: Names) -> None:
     whole = gzip.compress("\n".join([GOOD] * 500 + [OTHER] * 20_000).encode(), mtime=0)
     path, sane = tmp_path / "a.log.gz", tmp_path / "b.log.gz"
