@@ -29,15 +29,6 @@ _REGISTERED = Goal(
 _WHEN_IDLE = Goal("< 40 MB", 40e6, "Two Pythons with thrift, of which the second is forked from the first and shares its pages.")
 _AFTER_THE_PACK = Goal("< 60 MB, both processes", 60e6, _HELD)
 _GIVEN_BACK = Goal("< 40 MB", 40e6, _HELD)
-_IDLE = Goal("< 40 MB", 40e6, "Two Pythons with thrift, of which the second is forked from the first and shares its pages.")
-_AFTER_THE_PACK = Goal("< 60 MB, both processes", 60e6, _HELD)
-_GIVEN_BACK = Goal(
-    "< 40 MB",
-    40e6,
-    "Tried: answers kept packed and dropped when too old, one heap for all threads, large reads in mappings of their own, the "
-    "heap trimmed. What is left is two Pythons with the modules of 30 tables, their lists and what unchanged files said; a "
-    "process that scans, begun anew, would have forgotten what it remembers of processes.",
-)
 _IDLE = Goal(
     "< 0.1 %",
     0.001,
