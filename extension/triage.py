@@ -236,4 +236,4 @@ def _judge(query: Query, rows: tuple[ResultRow, ...], error: Optional[str], lack
 
 def iso_time(moment: float) -> str:
     """Unix seconds as ISO 8601 in UTC."""
-    return datetime.fromtimestamp(moment, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return datetime.fromtimestamp(moment, timezone.utc).isoformat()[:19] + "Z"

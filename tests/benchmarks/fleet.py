@@ -17,10 +17,11 @@ _COUNT = "import duckdb, sys; print(duckdb.sql(f\"SELECT count(*) FROM read_json
 _RATIO = Goal(
     "<= 4 x DuckDB's count(*)",
     4.0,
-    "Of four times the count 1.4 are reading, and grouping what many lines say the same; 0.4 taking that into tables, 1.7 the "
-    "answers, for which DuckDB and Python (half of that is Ibis's compiling) work beside one another, and 0.5 Python's start and "
-    "the document. Tried: more threads than cores, allocator settings, one table of all results, grouping sets, a sender of each "
-    "group in place of a second look at all lines, smaller batches, sqlglot's compiled form (Ibis 12 does not work with it).",
+    "Of four times the count 1.4 are reading, and grouping what many lines say the same; 0.5 taking that into tables, beside "
+    "which Ibis is imported, 1.5 the answers, for which DuckDB and Python (a third of that is Ibis's compiling) work beside one "
+    "another, and 0.5 Python's start and the document. Tried: more threads than cores, allocator settings, one table of all "
+    "results, grouping sets, a sender of each group in place of a second look at all lines, smaller batches, sqlglot's compiled "
+    "form (Ibis 12 does not work with it), selects that Ibis does not fuse, a second connection for what nobody waits for.",
 )
 _ROUNDS = 3
 _MEMORY = Goal("< 2 GB", 2e9, "DuckDB's own limit (--memory) is 1 GB; the rest is Python's documents of hosts and incidents.")
