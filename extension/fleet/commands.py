@@ -17,7 +17,16 @@ from typing import TYPE_CHECKING, Any, Optional
 import click
 
 from extension import private_file
-from extension.command_line import FOUND, CannotRunError, language_option, open_pack, pack_option, to_file, write_out
+from extension.command_line import (
+    COULD_NOT_RUN,
+    FOUND,
+    CannotRunError,
+    language_option,
+    open_pack,
+    pack_option,
+    to_file,
+    write_out,
+)
 from extension.fleet import progress
 from extension.fleet.sources import TABLE, NoSourceError, Problem, Source, discover
 from extension.tabular import as_csv, as_grid
@@ -180,12 +189,18 @@ def export(
 @click.option("--memory", default="1GB", show_default=True, metavar="SIZE", help="What DuckDB may take before it uses the disk.")
 @pack_option
 def load(sources: tuple[str, ...], into: Path, memory: str, folder: Optional[Path]) -> None:
-    """Write results into a Parquet data set, partitioned by day; a file that is in it already changes nothing."""
+    """Write results into a Parquet data set, partitioned by day; a file that is in it already changes nothing.
+
+    Exit 0 = at least one file is in it now, 2 = none is, 130 = interrupted.
+    """
     from extension.fleet.load import NoDataSetError
     from extension.fleet.load import load as load_into
     from extension.fleet.open_engine import open_duck
 
     files, problems = _discovered(sources)
+    far = next((source.path for source in files if "://" in source.path), None)
+    if far:
+        raise CannotRunError(f"{far}: `fleet load` knows files again by their content, and reads no URLs; `fleet report` does")
     with _told_errors(), closing(open_duck(_names(folder), memory)) as engine:
         try:
             with progress.bar(sum(source.size for source in files)) as advance:
@@ -197,6 +212,8 @@ def load(sources: tuple[str, ...], into: Path, memory: str, folder: Optional[Pat
     for problem in problems + loaded.problems:
         click.echo(clean_text(str(problem)), err=True)
     click.echo(f"{loaded.files} files loaded, {loaded.lines} lines, {loaded.broken} broken; {known} files were there already")
+    if not loaded.files + known:
+        sys.exit(COULD_NOT_RUN)
 
 
 def _document(sources: tuple[str, ...], engine: str, memory: str, folder: Optional[Path]) -> Document:

@@ -18,6 +18,7 @@ from extension.fleet import staged
 from extension.fleet.duck_tables import keep_tables
 from extension.fleet.lines import Reading, rewrite
 from extension.fleet.names import Names
+from extension.fleet.open_engine import EngineRefusedError
 from extension.fleet.reading import ANY, JSON, PLAIN, ROWS, TEXT, Loaded, batches, paths, quoted, reader
 from extension.fleet.sources import DOCUMENT, LINES, PARQUET, Problem, Source
 from extension.fleet.statements import Rows, Statements
@@ -26,6 +27,12 @@ if TYPE_CHECKING:
     from extension.fleet.duck import Duck
 
 MEMORY = "1GB"
+_HTTP = ("http://", "https://")
+# DuckDB downloads the extension where it can, as it does by itself.
+_HTTPFS = ("INSTALL httpfs", "LOAD httpfs")
+_HTTPFS_HELP = (
+    "fetch the file and name that, or let DuckDB install it (python3 -c 'import duckdb; duckdb.sql(\"INSTALL httpfs\")')"
+)
 
 
 class DuckFiles:
@@ -116,6 +123,9 @@ class DuckFiles:
         return loaded
 
     def _batch(self, batch: list[Source], loaded: Loaded) -> None:
+        far = next((source.path for source in batch if source.path.startswith(_HTTP)), None)
+        if far:
+            self._load_httpfs(far)
         if batch[0].form == DOCUMENT:
             for source in batch:
                 self._slowly(source, loaded)
@@ -151,6 +161,15 @@ class DuckFiles:
             self._keeper()
         for source in again:
             self._slowly(source, loaded)
+
+    def _load_httpfs(self, path: str) -> None:
+        """Have DuckDB read URLs; EngineRefusedError names the one that it cannot read."""
+        try:
+            for sql in _HTTPFS:
+                self.run(sql)
+        except duckdb.Error:
+            why = f"DuckDB reads this with its extension httpfs, which is not here: {_HTTPFS_HELP}"
+            raise EngineRefusedError(f"{path}: {why}") from None
 
     def _tell(self, read: Sequence[Source], loaded: Loaded) -> None:
         loaded.size += sum(source.size for source in read)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import glob
 import gzip
 import os
@@ -16,8 +15,6 @@ _ENDINGS = (".log", ".json", ".ndjson", ".jsonl", ".parquet")
 _PACKED = (".gz", ".zst")
 _GZIP, _ZSTD, _PARQUET = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PAR1"
 _HEAD = 64 * 1024
-_HTTP = ("http://", "https://")
-_HTTP_HELP = "fetch the file and name that, or let DuckDB install it (python3 -c 'import duckdb; duckdb.sql(\"INSTALL httpfs\")')"
 
 
 class Problem(NamedTuple):
@@ -58,8 +55,6 @@ def discover(arguments: Iterable[str]) -> tuple[list[Source], list[Problem]]:
             raise NoSourceError(
                 f"{argument}: no such file, and no file there ends in {', '.join(_ENDINGS)} (or these and .gz, .zst)"
             )
-        if argument.startswith(_HTTP) and not _reads_http():
-            raise NoSourceError(f"{argument}: DuckDB reads this with its extension httpfs, which is not here: {_HTTP_HELP}")
         for path in paths:
             key = path if "://" in path else os.path.realpath(path)
             if key in found:
@@ -69,20 +64,6 @@ def discover(arguments: Iterable[str]) -> tuple[list[Source], list[Problem]]:
             except OSError as error:
                 problems.append(Problem(path, error.strerror or str(error)))
     return list(found.values()), problems
-
-
-@functools.cache
-def _reads_http() -> bool:
-    """Whether DuckDB has what reads such URLs, or could download it now, as it does by itself."""
-    import duckdb
-
-    with duckdb.connect() as connection:
-        try:
-            connection.execute("INSTALL httpfs")
-            connection.execute("LOAD httpfs")
-        except duckdb.Error:
-            return False
-    return True
 
 
 def _paths(argument: str, told: Callable[[OSError], None]) -> Iterator[str]:

@@ -38,8 +38,8 @@ def stackable(rows: ir.Table, queries: Iterable[str], normal: ir.Table) -> ir.Ta
         reasons=functools.reduce(operator.add, (rows[column] for column in _REASONS)),
     ).filter(_.query.isin(list(stacks)))
     for place in range(len(keys)):
-        texts = normal.select(**{f"text_{place}": normal.text, f"normal_{place}": normal.normal})
-        own = own.left_join(texts, [(f"key_{place}", f"text_{place}")])
+        renamed = normal.select(**{f"text_{place}": normal.text, f"normal_{place}": normal.normal})
+        own = own.left_join(renamed, [(f"key_{place}", f"text_{place}")])
     texts = [own[f"normal_{place}"].fill_null("") for place in range(len(keys))]
     examples = [own[f"key_{place}"] for place in range(len(keys))]
     return own.select(
@@ -73,4 +73,5 @@ def _first_true(branches: Sequence[tuple[ir.BooleanValue, Any]], otherwise: ir.S
 
 def _joined(parts: Iterable[ir.StringValue]) -> ir.StringValue:
     """The parts with a blank between those that are not empty."""
-    return functools.reduce(operator.add, (ibis.ifelse(part == "", "", ibis.literal(" ") + part) for part in parts)).strip()
+    behind_blanks = (ibis.ifelse(part == "", "", ibis.literal(" ") + part) for part in parts)
+    return functools.reduce(operator.add, behind_blanks, ibis.literal("")).strip()

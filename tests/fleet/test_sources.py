@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from extension.cli import main
 from extension.fleet import load as loading
@@ -201,14 +201,26 @@ def test_one_load_at_a_time(tmp_path: Path, names: Names) -> None:
 
 
 def test_a_url_that_nothing_here_reads_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("extension.fleet.sources._reads_http", lambda: False)
+    monkeypatch.setattr("extension.fleet.duck_files._HTTPFS", ("LOAD no_such_extension",))
     done = CliRunner().invoke(main, ["fleet", "report", "https://host.example/a.log"])
     assert done.exit_code == 2
     (told,) = done.stderr.splitlines()
     assert told.startswith("Error: https://host.example/a.log: DuckDB reads this with its extension httpfs, which is not here: ")
     assert told.count('"') == 2 and told.endswith(")")
-    monkeypatch.setattr("extension.fleet.sources._reads_http", lambda: True)
-    assert discover(["https://host.example/a.log"])[0][0].path == "https://host.example/a.log"
+
+
+def test_what_cannot_be_loaded_is_no_success(tmp_path: Path) -> None:
+    def load(*sources: str) -> Result:
+        return CliRunner().invoke(main, ["fleet", "load", *sources, "--into", str(tmp_path / "data")])
+
+    far = load("s3://bucket/a.log")
+    assert far.exit_code == 2 and far.stderr.startswith("Error: s3://bucket/a.log: `fleet load` knows files again")
+    os.mkfifo(tmp_path / "a.log")
+    none = load(str(tmp_path))
+    assert none.exit_code == 2 and none.stderr == f"{tmp_path}/a.log: not a regular file\n"
+    (tmp_path / "b.log").write_text(f"{GOOD}\n")
+    # One of two is something, and once loaded it is there.
+    assert load(str(tmp_path)).exit_code == load(str(tmp_path)).exit_code == 0
 
 
 def test_a_folder_of_other_things_is_no_data_set(tmp_path: Path, names: Names) -> None:

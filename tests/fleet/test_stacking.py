@@ -54,6 +54,8 @@ def test_what_is_stacked_of_a_row(row: dict[str, Any], kind: str, text: str, pro
 def test_rows_that_say_nothing_and_other_queries_are_left_out() -> None:
     assert _stacked({"query": "cron_jobs", "path": "/etc/cron.d/a"}, {"query": "logins", "command": "/opt/a"}) == []
     assert [one["text"] for one in _stacked({"query": "mine", "path": "/a"}, queries=("mine",))] == ["/a"]
+    # Of which none has what is told exactly.
+    assert [one["text"] for one in _stacked({"query": "cron_files", "path": "/a"}, queries=("cron_files",))] == ["/a"]
 
 
 def test_one_text_of_a_query_is_one_thing() -> None:
