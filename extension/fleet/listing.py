@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Optional
 
 from extension.fleet.report.called import called
+from extension.fleet.report.cut import in_line
 from extension.fleet.report.document import Document
 from extension.fleet.report.times import when
 from extension.tabular import Row
@@ -27,8 +28,7 @@ def _cut(text: str) -> str:
 
 def _first(hosts: Sequence[Document], names: Mapping[str, str]) -> str:
     """The first of the hosts by name, and how many more there are."""
-    text = ", ".join(names[each["key"]] for each in hosts[:_HOSTS])
-    return f"{text} +{len(hosts) - _HOSTS}" if len(hosts) > _HOSTS else text
+    return in_line([names[each["key"]] for each in hosts], _HOSTS, ", ")
 
 
 def _minute(moment: Optional[str]) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -124,3 +127,37 @@ def test_each_form_names_the_kinds_of_rare_things(report: Document) -> None:
         for language, kind in (("en", "container"), ("zh", "容器")):
             rendered = form.render(document, language)
             assert kind in rendered and "containers" not in rendered.partition("registry.example/shop")[0][-80:], form
+
+
+_HTML = {
+    "entry": 10, "shared": 12, "logins": 20, "outside": 20, "indicators": 20, "hosts": 200,
+    "next": 40, "alike": 40, "incidents": 1000, "rare": 40, "silent": 200,
+}  # fmt: skip
+_MARKDOWN = {
+    "entry": 5, "shared": 40, "logins": 40, "outside": 40, "indicators": 40, "hosts": 40,
+    "next": 40, "alike": 40, "incidents": 400, "rare": 40,
+}  # fmt: skip
+_TEXT = {
+    "entry": 3, "shared": 5, "logins": 20, "origins": 20, "indicators": 10, "hosts": 12,
+    "next": 20, "alike": 20, "rare": 20, "silent": 40,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("render", "room"), [(html.render, _HTML), (markdown.render, _MARKDOWN), (text.render, _TEXT)])
+def test_what_has_no_room_in_a_report_is_counted(
+    report: Document, render: Callable[[Document, str], str], room: dict[str, int]
+) -> None:
+    long = copy.deepcopy(report)
+    campaign = next(one for one in long["campaigns"] if one["logins"])
+    (login, *_others), named = campaign["logins"], {"address": "203.0.113.9", "username": "root", "time": None}
+    campaign |= {"outside": [{**login, **named}], "origins": [{**named, "hosts": 1}], "entry": [campaign["sentence"]]}
+    long |= {"campaigns": [campaign], "alike": [{"query": "q", "severity": "high", "things": [], "hosts": campaign["hosts"]}]}
+    # Of each so many more than there is room for, that its number is like no other.
+    for number, name in enumerate(room, 1):
+        holder = campaign if name in campaign else long["coverage"] if name == "silent" else long
+        assert holder[name], name
+        holder[name] = (holder[name] * 3000)[: room[name] + 700 + number]
+    long["next_left_out"] = long["rare_left_out"] = 0
+    rendered = render(long, "en")
+    told = {name: number for number, name in enumerate(room, 1) if not re.search(rf"\+{700 + number}\b", rendered)}
+    assert not told

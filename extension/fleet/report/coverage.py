@@ -68,5 +68,5 @@ def _host(one: HostCoverage, view: FleetView, incidents: int, campaigns: list[st
         "role": view.roles.get(one.host.key, ""),
         "incidents": incidents,
         "campaigns": campaigns,
-        "problems": [{"kind": kind, "what": what} for kind, what in one.problems[:20]],
+        "problems": [{"kind": kind, "what": what} for kind, what in one.problems],
     }

@@ -23,7 +23,7 @@ from extension.incidents import Finding, sentence, told
 from extension.pack.parts import LANGUAGES, SEVERITIES, Query
 from tables.schema import clean_text
 
-_RARE, _NEXT, _PROBLEMS, _THINGS = 100, 500, 200, 60
+_RARE, _NEXT, _PROBLEMS, _FINDINGS = 100, 500, 200, 10
 Document = dict[str, Any]
 
 
@@ -45,6 +45,7 @@ def document(view: FleetView, loaded: Loaded) -> Document:
                 "bytes": loaded.size,
                 "broken": loaded.broken,
                 "problems": [{"place": each.place, "why": each.why} for each in loaded.problems[:_PROBLEMS]],
+                "problems_left_out": max(0, len(loaded.problems) - _PROBLEMS),
             },
             "summary": summary,
             "sentence": {language: fleet_sentence(summary, language) for language in LANGUAGES},
@@ -148,7 +149,8 @@ def _incident(view: FleetView, one: HostIncident, number: int, rank: Optional[in
         "chain": [
             {
                 "stage": stage,
-                "findings": [{"query": f.query.name, "told": _told(f)} for f in found[:10]],
+                "findings": [{"query": f.query.name, "told": _told(f)} for f in found[:_FINDINGS]],
+                "left_out": max(0, len(found) - _FINDINGS),
             }
             for stage, found in one.incident.chain.items()
         ],
@@ -177,12 +179,12 @@ def _campaign(view: FleetView, one: Campaign, numbers: dict[int, int]) -> Docume
         "sentence": _both(lambda language: sentence(one.gravest.incident, language)),
         "entry": [_told(f) for f in _distinct(one.entry)],
         "spread": [[time, count] for time, count in one.spread()],
-        "shared": [{"kind": thing.kind, "value": thing.value, "hosts": count} for thing, count in one.shared()[:_THINGS]],
+        "shared": [{"kind": thing.kind, "value": thing.value, "hosts": count} for thing, count in one.shared()],
         "variants": [{"kind": kind, "different": count} for kind, count in one.variants()],
         "logins": [
             {"from": hosts[each.source].name, "from_key": each.source, **_login(each, hosts[each.to])} for each in one.logins
         ],
-        "outside": [{"address": each.source, **_login(each, hosts[each.to])} for each in one.outside[:_THINGS]],
+        "outside": [{"address": each.source, **_login(each, hosts[each.to])} for each in one.outside],
         "origins": _origins(one.outside),
         "hides": [{"query": query.name, "title": _title(query), "hosts": count} for query, count in one.hiding()],
         "indicators": [{"kind": thing.kind, "value": thing.value} for thing in one.indicators()],
@@ -205,12 +207,12 @@ def _origins(outside: tuple[Login, ...]) -> list[Document]:
     told.sort(key=lambda each: (not each[0], each))
     return [
         {"address": address, "username": username, "time": as_time(time), "hosts": count}
-        for time, address, username, count in told[:_THINGS]
+        for time, address, username, count in told
     ]
 
 
 def _distinct(findings: tuple[Finding, ...]) -> list[Finding]:
-    return list({told(finding, "en"): finding for finding in findings}.values())[:10]
+    return list({told(finding, "en"): finding for finding in findings}.values())
 
 
 def _title(query: Query) -> dict[str, str]:
@@ -223,7 +225,7 @@ def _alike(one: Alike) -> Document:
         "query": " ".join(query.name for query in one.queries),
         "severity": one.severity,
         "hosts": [{"host": host.name, "key": host.key} for host in one.hosts],
-        "things": [{"kind": thing.kind, "value": thing.value} for thing in one.things[:10]],
+        "things": [{"kind": thing.kind, "value": thing.value} for thing in one.things],
     }
 
 
@@ -245,7 +247,7 @@ def _rarity(one: Rarity) -> Document:
                 "reasons": thing.reasons,
                 "is_packaged": thing.is_packaged,
             }
-            for thing in one.things[:20]
+            for thing in one.things
         ],
     }
 

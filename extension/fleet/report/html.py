@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from extension.fleet.report.called import called
 from extension.fleet.report.curve import HEIGHT, WIDTH, curve
+from extension.fleet.report.cut import left_out
 from extension.fleet.report.document import Document
 from extension.fleet.report.times import silence, when
 from extension.fleet.report.words import rare_kind, words
@@ -22,7 +23,7 @@ def render(document: Document, language: str) -> str:
         "d": document, "w": texts, "curve": curve, "width": WIDTH, "height": HEIGHT, "rows": ROWS, "most_incidents": INCIDENTS,
         "shown": lambda value: shown(value, texts["characters"]), "when": when, "day": _day,
         "name": lambda key: shown(names[key], texts["characters"]), "kind": lambda kind: rare_kind(kind, language),
-        "silence": silence(document, texts),
+        "silence": silence(document, texts), "left_out": left_out,
     }  # fmt: skip
     return rendered(((__package__, "fleet.html"),), language, values, ((__package__, "fleet.css"),))
 

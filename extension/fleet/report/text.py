@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from extension.fleet.report.called import called
+from extension.fleet.report.cut import in_line, left_out, some
 from extension.fleet.report.document import Document
 from extension.fleet.report.times import over_since, silence, when
 from extension.fleet.report.words import rare_kind, words
@@ -21,7 +22,7 @@ _WIDTH = 120
 _STYLES = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "cyan"}
 _CAMPAIGNS, _SHARED, _BLOCK, _LOGINS, _HOSTS = 20, 5, 10, 20, 12
 _ALIKE, _INCIDENTS, _RARE, _NEXT, _SILENT = 20, 20, 20, 20, 40
-_FEW = 3
+_FEW, _SOME, _PROBLEMS = 3, 4, 10
 
 
 def render(document: Document, language: str) -> str:
@@ -67,13 +68,13 @@ class _Writer:
         self._line(w["first_host"], f"{self._host(one['hosts'][0])} {when(one['began'])}")
         self._line("", self._value(one["sentence"][self._language]))
         if one["entry"]:
-            self._line(w["came_in"], w["semicolon"].join(self._value(each[self._language]) for each in one["entry"][:_FEW]))
-        self._lines(w["shared"], [f"{self._thing(each)} ({each['hosts']})" for each in one["shared"][:_SHARED]])
+            self._line(w["came_in"], in_line([self._value(each[self._language]) for each in one["entry"]], _FEW, w["semicolon"]))
+        self._lines(w["shared"], [f"{self._thing(each)} ({each['hosts']})" for each in one["shared"]], _SHARED)
         if one["variants"]:
             self._line(w["variants"], w["comma"].join(f"{w[each['kind']]} ({each['different']})" for each in one["variants"]))
         if one["logins"]:
-            steps = (f"{self._host(each, 'from')} → {self._host(each, 'to')}" for each in one["logins"][:_LOGINS])
-            self._line(w["logins"], w["comma"].join(steps))
+            steps = [f"{self._host(each, 'from')} → {self._host(each, 'to')}" for each in one["logins"]]
+            self._line(w["logins"], in_line(steps, _LOGINS, w["comma"]))
         self._lines(w["outside"], [self._origin(each) for each in one["origins"]], _LOGINS)
         self._lines(w["block"], [self._thing(each) for each in one["indicators"]], _BLOCK)
         self._line(w["hosts"], self._hosts(one["hosts"], _HOSTS))
@@ -82,7 +83,7 @@ class _Writer:
         listed = self._d["alike"]
         rows = []
         for one in listed[:_ALIKE]:
-            about = [*map(self._thing, one["things"][:_FEW]), self._hosts(one["hosts"], _FEW)]
+            about = [*some(map(self._thing, one["things"]), _FEW), self._hosts(one["hosts"], _FEW)]
             count = f"{len(one['hosts']):,} {self._words['hosts']}"
             rows.append([self._severity(one), Text(count), Text("\n".join([one["query"], *about]))])
         self._table("alike", rows, len(listed) - _ALIKE, self._words["alike_means"])
@@ -100,17 +101,17 @@ class _Writer:
         w, listed = self._words, self._d["next"]
         rows = []
         for one in listed[:_NEXT]:
-            why = (f"{w[each['kind']]} {self._value(each['what'])} ({each['campaign']})" for each in one["reasons"][:4])
-            rows.append([Text(self._host(one)), Text(w["semicolon"].join(why))])
+            why = [f"{w[each['kind']]} {self._value(each['what'])} ({each['campaign']})" for each in one["reasons"]]
+            rows.append([Text(self._host(one)), Text(in_line(why, _SOME, w["semicolon"]))])
         self._table("next", rows, len(listed) + self._d["next_left_out"] - _NEXT)
 
     def _rare(self) -> None:
         rows = []
         for one in self._d["rare"][:_RARE]:
-            things = (f"{rare_kind(each['kind'], self._language)}  {self._value(each['example'])}" for each in one["things"][:4])
+            things = (f"{rare_kind(each['kind'], self._language)}  {self._value(each['example'])}" for each in one["things"])
             count = Text(f"{len(one['hosts'])} {self._words['of_hosts']} {one['role_size']:,}")
-            rows.append([count, Text("\n".join(things)), Text(self._hosts(one["hosts"], _FEW))])
-        self._table("rare", rows)
+            rows.append([count, Text("\n".join(some(things, _SOME))), Text(self._hosts(one["hosts"], _FEW))])
+        self._table("rare", rows, len(self._d["rare"]) + self._d["rare_left_out"] - _RARE)
 
     def _covered(self) -> None:
         w, covered = self._words, self._d["coverage"]
@@ -127,8 +128,9 @@ class _Writer:
         self._print(
             w["sources"] + w["colon"] + w["comma"].join(f"{read[what]:,} {w[what]}" for what in ("files", "lines", "broken"))
         )
-        for problem in read["problems"][:10]:
+        for problem in read["problems"][:_PROBLEMS]:
             self._print(f"  {problem['place']}{w['colon']}{problem['why']}", "yellow")
+        self._left_out(len(read["problems"]) + read["problems_left_out"] - _PROBLEMS)
 
     def _value(self, text: str) -> str:
         return shown(text, self._words["characters"])
@@ -148,8 +150,8 @@ class _Writer:
         return self._value(self._called[one[f"{role}_key" if role else "key"]])
 
     def _hosts(self, listed: Sequence[Document], most: int) -> str:
-        names = self._words["comma"].join(self._host(each) + over_since(each.get("ended"), self._words) for each in listed[:most])
-        return names + (f" +{len(listed) - most:,}" if len(listed) > most else "")
+        names = [self._host(each) + over_since(each.get("ended"), self._words) for each in listed]
+        return in_line(names, most, self._words["comma"])
 
     def _severity(self, one: Document) -> Text:
         return Text(self._words[one["severity"]], style=_STYLES[one["severity"]])
@@ -176,13 +178,11 @@ class _Writer:
     def _line(self, label: str, text: str) -> None:
         self._console.print(Padding(Text((label + self._words["colon"] if label else "") + text), (0, 0, 0, 2)))
 
-    def _lines(self, label: str, texts: Sequence[str], most: int = _LOGINS) -> None:
+    def _lines(self, label: str, texts: Sequence[str], most: int) -> None:
         """So many of the texts, the first behind the label."""
-        for number, text in enumerate(texts[:most]):
+        for number, text in enumerate(some(texts, most)):
             self._line("" if number else label, text)
-        if len(texts) > most:
-            self._line("", f"+{len(texts) - most:,}")
 
     def _left_out(self, count: int) -> None:
         if count > 0:
-            self._print(f"+{count:,}")
+            self._print(left_out(count))
