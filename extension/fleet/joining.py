@@ -9,6 +9,8 @@ from extension.fleet.shared_things import PAID, Bonds, Shared, are_paid_apart, p
 from extension.incidents.groups import Groups
 
 _JOINS = 0.999
+# An image and the program in it are one tool.
+_PROGRAMS = ("image", "module")
 
 
 def joined(count: int, bonds: Bonds) -> list[list[int]]:
@@ -19,6 +21,8 @@ def joined(count: int, bonds: Bonds) -> list[list[int]]:
     weak = []
     # Wallets first: whoever is paid is who it is.
     for thing, worth in sorted(bonds.worth.items(), key=lambda each: (each[0].kind not in PAID, each[0])):
+        if not worth:
+            continue
         # Two incidents of one host that share nothing there are two stories, and no third host's thing makes them one.
         owners = having[thing]
         if worth >= _JOINS / 2 and _is_strong(thing, worth):
@@ -31,10 +35,10 @@ def joined(count: int, bonds: Bonds) -> list[list[int]]:
     for thing, worth in weak:
         roots = sorted({groups.of(owner) for owner in having[thing]})
         for other in roots[1:]:
-            kinds = ties[roots[0], other]
-            kinds[thing.kind] = max(kinds.get(thing.kind, 0.0), worth)
+            kinds, kind = ties[roots[0], other], "hash" if thing.kind in _PROGRAMS else thing.kind
+            kinds[kind] = max(kinds.get(kind, 0.0), worth)
             if thing in bonds.lent:
-                lent[roots[0], other].add(thing.kind)
+                lent[roots[0], other].add(kind)
     wallets: dict[int, set[str]] = defaultdict(set)
     for index, things in enumerate(bonds.things):
         wallets[groups.of(index)] |= paid(things)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 import ibis
@@ -16,6 +16,8 @@ from extension.fleet.shared_things import Shared
 _KINDS = ("command", "hash", "key", "module")
 # So long before and after an incident's first sign (seconds); those who clean hosts come later, and bring things too.
 _BEFORE, _AFTER = 6 * 3600, 2 * 3600
+# One of so many may have got it at another time.
+_FEW = 3
 
 
 def planted(ground: Ground, incidents: Sequence[HostIncident]) -> dict[Shared, list[int]]:
@@ -27,15 +29,16 @@ def planted(ground: Ground, incidents: Sequence[HostIncident]) -> dict[Shared, l
     if len(by_host) < 2:
         return {}
     found: dict[Shared, list[int]] = defaultdict(list)
-    strangers: set[Shared] = set()
+    strangers: Counter[Shared] = Counter()
     for host, kind, value, first in _only_on(ground, sorted(by_host)):
         thing, came = Shared(kind, value), first - ground.hosts[host].clock_ahead
         nearest, began = min(by_host[host], key=lambda each: abs(came - each[1]))
         if -_BEFORE <= came - began <= _AFTER and (kind != "command" or is_distinct(value)):
             found[thing].append(nearest)
         else:
-            strangers.add(thing)
-    return {thing: numbers for thing, numbers in found.items() if len(numbers) > 1 and thing not in strangers}
+            strangers[thing] += 1
+    # Of several hosts one may have been looked at late, or have got it later than its miner.
+    return {thing: numbers for thing, numbers in found.items() if len(numbers) > max(1, _FEW * strangers[thing])}
 
 
 def _only_on(ground: Ground, infected: Sequence[str]) -> list[tuple[str, str, str, int]]:

@@ -11,8 +11,13 @@ from tables.indicators.wallets import find_wallets
 _POOL = re.compile(r"(?:[a-z0-9+]{2,24}://)?([A-Za-z0-9][A-Za-z0-9.-]{2,252}):[0-9]{2,5}/?")
 # `account.worker`, `account/worker`, `account+difficulty`, `account:password`.
 _ACCOUNT = re.compile(r"([A-Za-z0-9_@-]{5,64})(?:[./+:].*)?")
-# What anybody calls himself.
-_NOBODY = frozenset(["worker", "miner", "default", "anonymous", "username", "wallet", "xmrig"])
+# What anybody calls himself, and what stands in examples: YOUR_WALLET_ADDRESS.
+_NOBODY = frozenset(
+    ["your", "my", "the", "wallet", "address", "addr", "account", "user", "username", "name", "worker", "rig", "miner", "pool",
+     "id", "here", "xmr", "monero", "default", "anonymous", "xmrig", "test", "example", "mywallet", "yourwallet", "walletaddress",
+     "yourwalletaddress", "yourusername"],
+)  # fmt: skip
+_SIGNS = re.compile(r"[_@-]")
 
 
 def pool_accounts(text: str) -> Iterator[str]:
@@ -25,8 +30,12 @@ def pool_accounts(text: str) -> Iterator[str]:
         return
     for option, value in given:
         match = _ACCOUNT.fullmatch(value) if option in miner_words().user_options else None
-        if match and match[1].lower() not in _NOBODY and not find_wallets(value):
+        if match and not _is_nobodys(match[1]) and not find_wallets(value):
             yield f"{match[1]}@{_site(pool)}"
+
+
+def _is_nobodys(account: str) -> bool:
+    return {word for word in _SIGNS.split(account.lower()) if word} <= _NOBODY
 
 
 def _site(host: str) -> str:

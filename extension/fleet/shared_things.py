@@ -40,6 +40,8 @@ PAID = ("wallet", "pool_account")
 NOBODY_ELSES = (*PAID, "pool")
 # A roll-out ends on more than one of so many hosts.
 _PART = 10
+# What others make and run, and anybody may use.
+_LENT = ("hash", "address", "image", "module")
 # What others are told to block, also where only one host has it.
 _TOLD = ("address", "hash", "key", "image")
 
@@ -70,7 +72,8 @@ class Bonds:
     """The things of each incident (by its index), and what each thing is worth.
 
     `honest` has the ids of findings that are about nothing but what honest hosts have too, `sites` the things of each incident
-    that stand in no other findings, `lent` the programs that mine and where they mine, which may be somebody else's.
+    that stand in no other findings, `lent` what two who are paid apart may both have from a third: programs, images, addresses,
+    and what came along without a detection, as what responders bring does.
     """
 
     things: list[frozenset[Shared]]
@@ -82,7 +85,9 @@ class Bonds:
 
     def add(self, thing: Shared, owners: Iterable[int]) -> None:
         """Have incidents (by index) share a thing that nobody else has."""
-        self.worth.setdefault(thing, _WORTH[thing.kind])
+        if thing not in self.worth:
+            self.worth[thing] = _WORTH[thing.kind]
+            self.lent |= {thing}
         for index in owners:
             self.things[index] |= {thing}
 
@@ -124,7 +129,7 @@ def bonds(ground: Ground, incidents: list[HostIncident]) -> Bonds:
         worth = 0.0 if is_everybodys else _WORTH[thing.kind]
         found.worth[thing] = worth / (1 + clean / len(owners))
     about = [(finding, thing) for each in carried for thing, findings in each.items() for finding in findings]
-    found.lent = frozenset(thing for finding, thing in about if finding.stage == "mining" and thing.kind in ("hash", "address"))
+    found.lent = frozenset(thing for _finding, thing in about if thing.kind in _LENT)
     bound = {id(finding) for finding, thing in about if found.worth.get(thing)}
     found.honest = frozenset(id(finding) for finding, thing in about if thing in honest) - bound
     found.sites = [

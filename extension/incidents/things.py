@@ -21,6 +21,7 @@ from tables.text import bounded_yaml
 PROCESS = "process"
 FILE = "file"
 FOLDER = "folder"
+HASH = "hash"
 UNIT = "unit"
 ADDRESS = "address"
 WALLET = "wallet"
@@ -31,6 +32,7 @@ _TEXT_READ = 16_384
 _MENTIONED = 16
 _SYSTEM_FOLDERS = ("/usr", "/bin", "/sbin", "/lib", "/lib64", "/lib32")
 _PROC_SYS = ("/proc", "/sys")
+_FILE_OF = {"exe_sha256": "exe_path", "sha256": "path"}
 _PACKAGE_OF = {"path": "package", "program_path": "program_package", "exe_path": "exe_package"}
 _URL_HOST = re.compile(r"\b[a-z][a-z0-9+]{1,15}://(?:[^\s/@'\"]{0,64}@)?(\[[0-9a-fA-F:.]{2,45}\]|[A-Za-z0-9.-]{1,253})")
 # Where on a site it is; a name or number that somebody drew, not the site's own front page.
@@ -80,6 +82,9 @@ def _read(kind: str, column: str, value: str, row: Mapping[str, str]) -> Iterato
     if kind == FILE:
         # A file that a package owns says nothing; of a process's the row does not tell whether one does.
         return iter(()) if row.get(_PACKAGE_OF.get(column, "")) else _file(value, is_unsure=column == "exe_path")
+    if kind == HASH and _is_interpreter(row.get(_FILE_OF.get(column, ""), "")):
+        # Whatever it runs, it is the distribution's.
+        return iter(())
     return _READERS[kind](value)
 
 
@@ -117,11 +122,15 @@ def _file(value: str, is_unsure: bool = False) -> Iterator[Thing]:
         return
     if not path.startswith("/") or path in common("file") or path.startswith("/memfd:"):
         return
-    is_system = is_below(path, _SYSTEM_FOLDERS) is not None
-    if is_system and process_names().interpreters.match(PurePosixPath(path).name):
+    if _is_interpreter(path):
         return
-    yield Thing(FILE, path, is_weak=is_system and is_unsure)
+    yield Thing(FILE, path, is_weak=is_unsure and is_below(path, _SYSTEM_FOLDERS) is not None)
     yield from _folder(str(PurePosixPath(path).parent))
+
+
+def _is_interpreter(path: str) -> bool:
+    """Whether it is where a distribution has its interpreters and shells."""
+    return is_below(path, _SYSTEM_FOLDERS) is not None and bool(process_names().interpreters.match(PurePosixPath(path).name))
 
 
 def _folder(value: str) -> Iterator[Thing]:
@@ -265,6 +274,6 @@ _READERS: Mapping[str, Callable[[str], Iterator[Thing]]] = {
     "image": functools.partial(_text, "image"),
     "key": functools.partial(_list, "key"),
     WALLET: functools.partial(_list, WALLET),
-    "hash": functools.partial(_list, "hash"),
+    HASH: functools.partial(_list, HASH),
 }
 KINDS = (PROCESS, FILE, *_READERS)

@@ -36,12 +36,58 @@ def test_who_mines_for_one_account_is_one_crew_and_for_two_are_two(tmp_path: Pat
     assert {"kind": "pool_account", "value": "krxX7PVQVR@pool.example", "hosts": 3} in report["campaigns"][0]["shared"]
 
 
+def _two_crews(folder: Path, names: Names, tool: dict[str, str], own: bool = True) -> list[list[str]]:
+    """The campaigns of two crews with wallets of their own on two hosts each, which have what `tool` says in common."""
+    lines = []
+    for number, crew in enumerate("ab"):
+        pool = {"pool": f"p.{crew}.example:443", "exe_sha256": crew * 64} if own else {}
+        lines += [miner(f"{crew}{n}", T + number * DAY, wallet=f"4{crew}", **pool, **tool) for n in (1, 2)]
+    folder.mkdir()
+    return sorted(map(sorted, told(reported(folder, names, lines))))
+
+
+def test_what_two_crews_have_from_a_third_makes_them_none(tmp_path: Path, names: Names) -> None:
+    apart, one = [["a1", "a2"], ["b1", "b2"]], [["a1", "a2", "b1", "b2"]]
+    image = {"image": "metal3d/xmrig:latest", "image_digest": "sha256:" + "1" * 64}
+    assert _two_crews(tmp_path / "image", names, image) == apart
+    build = {"exe_sha256": "c" * 64}
+    assert _two_crews(tmp_path / "build", names, build, own=False) == apart
+    # A listed pool is everybody's, whatever its address.
+    public = {**build, "pool": "gulf.moneroocean.stream:443", "remote_address": "199.247.27.41"}
+    assert _two_crews(tmp_path / "public", names, public, own=False) == apart
+    # Who has a proxy of their own and a build of their own is one, whoever is paid.
+    proxy = {**build, "pool": "203.0.113.9:443", "remote_address": "203.0.113.9"}
+    assert _two_crews(tmp_path / "proxy", names, proxy, own=False) == one
+
+
+@pytest.mark.parametrize(
+    ("query", "row"),
+    [
+        ("hidden_kernel_module", {"module": "diamorphine", "evidence": "x"}),
+        ("preloaded_library", {"path": "/usr/lib/libprocesshider.so", "sha256": "9" * 64, "evidence": "x"}),
+        ("authorized_keys", {"username": "root", "fingerprint": "SHA256:responders"}),
+    ],
+)
+def test_what_hides_two_crews_or_came_to_both_with_responders_makes_them_none(
+    tmp_path: Path, names: Names, query: str, row: dict[str, str]
+) -> None:
+    lines = [line("authorized_keys", 0, T - DAY, "added", f"h{n}", username="root", fingerprint="SHA256:own") for n in range(9)]
+    for number, crew in enumerate("ab"):
+        for host in (f"{crew}1", f"{crew}2"):
+            fell = T + number * DAY
+            lines.append(miner(host, fell, wallet=f"4{crew}", pool=f"p.{crew}.example:443", exe_sha256=crew * 64))
+            lines.append(line(query, 1, fell + 4800, "added", host, **row))
+    assert sorted(map(sorted, told(reported(tmp_path, names, lines)))) == [["a1", "a2"], ["b1", "b2"]]
+
+
 @pytest.mark.parametrize(
     ("command", "account"),
     [
         ("xmrig -o gulf.moneroocean.stream:10128 -u ocean77.rig1 -p x", ["ocean77@moneroocean.stream"]),
         ("./x --url=stratum+tcp://192.0.2.7:3333 --user=ocean77/2 --pass=c=XMR", ["ocean77@192.0.2.7"]),
         ("xmrig -o pool.example:3333 -u miner -p x", []),
+        ("xmrig -o pool.example:3333 -u YOUR_WALLET_ADDRESS.x -p x", []),
+        ("xmrig -o pool.example:3333 -u your-mining-crew -p x", ["your-mining-crew@pool.example"]),
         (f"xmrig -o pool.example:3333 -u {WALLET} -p x", []),
         # What curl and mysql mean by these options.
         ("curl -u deploy77:secret -o /tmp/x https://ci.example/x", []),
@@ -129,6 +175,18 @@ def test_a_new_key_that_came_with_the_miners_and_is_nowhere_else_joins(
     assert told(report) == ([["h0", "h1", "h2"]] if is_one else [])
     if is_one:
         assert {"kind": "key", "value": "SHA256:new", "hosts": 3} in report["campaigns"][0]["shared"]
+
+
+def test_a_key_that_one_of_several_hosts_got_later_joins_them_all_the_same(tmp_path: Path, names: Names) -> None:
+    lines = [
+        line("authorized_keys", 0, T - 2 * DAY, "added", f"h{n}", username="root", fingerprint="SHA256:own") for n in range(9)
+    ]
+    for number in range(5):
+        fell = T + number * HOUR
+        lines.append(miner(f"h{number}", fell, wallet=f"4w{number}"))
+        key = {"username": "root", "fingerprint": "SHA256:new"}
+        lines.append(line("authorized_keys", 1, fell + (12 * HOUR if number == 3 else 60), "added", f"h{number}", **key))
+    assert told(reported(tmp_path, names, lines)) == [["h0", "h1", "h2", "h4"]]
 
 
 def test_a_dropper_and_its_miner_on_the_same_hosts_are_one_campaign_and_told_by_the_miner(tmp_path: Path, names: Names) -> None:

@@ -190,6 +190,11 @@ def test_things_are_read_by_kind() -> None:
     assert things("odd_place_program", exe_path="/root/.configrc5/a/kswapd0 (deleted)") == {
         ("file", "/root/.configrc5/a/kswapd0"), ("folder", "/root/.configrc5"),
     }  # fmt: skip
+    # A hash of the distribution's own is everybody's, whatever it runs.
+    run = {"pid": "7", "start_time": "5", "exe_sha256": "a" * 64}
+    assert ("hash", "a" * 64) in things("miner_process", exe_path="/opt/python3.11", **run)
+    assert ("hash", "a" * 64) in things("miner_process", exe_path="/usr/bin/xmr", **run)
+    assert ("hash", "a" * 64) not in things("miner_process", exe_path="/usr/bin/python3.11", **run)
     assert things("cron_hidden_home_program", program_path="/home/kim/.local/bin/x") == {("file", "/home/kim/.local/bin/x")}
 
 
