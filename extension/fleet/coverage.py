@@ -15,6 +15,7 @@ from extension.fleet.answers import Ground, with_rows
 from extension.fleet.forms import STATUS
 from extension.fleet.hosts import Host
 from extension.fleet.names import DENYLISTED, LOADED
+from extension.triage import iso_time
 from tables.schema import whole_number
 
 _HOUR, _DAY = 3600, 86400
@@ -41,6 +42,7 @@ class HostCoverage:
     last_heard: int
     state: str
     problems: list[tuple[str, str]] = field(default_factory=list)
+    is_half_known: bool = False
 
 
 @dataclass
@@ -56,8 +58,8 @@ class Coverage:
 
     @functools.cached_property
     def half_known(self) -> frozenset[str]:
-        """The keys of the hosts of which nobody knows what was found before the logs begin."""
-        return frozenset(key for key, one in self.hosts.items() if ("begins_in_the_middle", "") in one.problems)
+        """The keys of the hosts of which nobody knows what was found before the logs begin, or what a detection would find."""
+        return frozenset(key for key, one in self.hosts.items() if one.is_half_known)
 
     def of_state(self, state: str) -> list[HostCoverage]:
         """The hosts in a state, by name."""
@@ -117,6 +119,7 @@ def _host(ground: Ground, host: Host, heard: Mapping[str, Any], silence: int) ->
     one.problems += [(note, "") for note in host.notes]
     if host.decorations.get("user", "root") != "root":
         one.problems.append(("no_root", host.decorations["user"]))
+        one.is_half_known = True
     # The pack also asks osquery's own tables, which answer on a host without the extension.
     has_minehunt = bool(host.version) or heard.get("loaded") is not None or _is_asked(heard)
     if not has_minehunt:
@@ -133,7 +136,7 @@ def _host(ground: Ground, host: Host, heard: Mapping[str, Any], silence: int) ->
         one.state = "blind" if last - heard["loaded"] > silence else one.state
     # A new --schedule_epoch has the whole fleet begin anew.
     if host.key in ground.resets and len(ground.resets) * 2 <= len(ground.hosts):
-        one.problems.append(("enrolled_again", str(ground.resets[host.key])))
+        one.problems.append(("enrolled_again", iso_time(ground.resets[host.key])))
     return one
 
 
@@ -165,6 +168,7 @@ def _begin_in_the_middle(
     for key in cut & hosts.keys():
         if "minehunt_triage" not in hosts[key].host.decorations:
             hosts[key].problems.append(("begins_in_the_middle", ""))
+            hosts[key].is_half_known = True
 
 
 def _ask_versions(ground: Ground) -> _Rows:
@@ -239,8 +243,11 @@ def _failing(ground: Ground, hosts: dict[str, HostCoverage], rows: Iterable[Mapp
             # The policy says that some query is; this says which.
             problems[:] = [each for each in problems if each != ("denylisted", "")]
             problems.append(("denylisted", name))
+            hosts[row["host"]].is_half_known |= ground.names.kind(name) == "detection"
         else:
-            problems.append(("no_root" if row["why"] == "needs-root" else "failing", f"{name}: {row['why']}"))
+            is_unasked = row["why"] == "needs-root"
+            problems.append(("no_root" if is_unasked else "failing", f"{name}: {row['why']}"))
+            hosts[row["host"]].is_half_known |= is_unasked and ground.names.kind(name) == "detection"
     return dict(sorted(((name, len(keys)) for name, keys in failing.items()), key=lambda each: (-each[1], each[0])))
 
 

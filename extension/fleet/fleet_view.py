@@ -19,6 +19,7 @@ from extension.fleet.next_hosts import Next, next_hosts
 from extension.fleet.planted import planted
 from extension.fleet.rare import Rarity, rare, stacked
 from extension.fleet.roles import roles
+from extension.fleet.roll_outs import surely_mines
 from extension.fleet.shared_things import bonds
 from extension.fleet.spread import tell_logins
 
@@ -65,7 +66,10 @@ def look(engine: Engine, names: Names, step: Callable[[str], None] = lambda _: N
         bound.add(thing, owners)
     found, alike = campaigns(incidents, bound)
     told = {id(member) for campaign in found for member in campaign.members}
-    incidents = [one for one in incidents if one.ended is None or id(one) in told]
+    # What is over and no campaign's is told where something was sure to mine; a misfire that somebody mended is no news.
+    incidents = [
+        one for one in incidents if one.ended is None or id(one) in told or any(map(surely_mines, one.incident.findings))
+    ]
     inside = tell_logins(ground, found, compromised, asked_logins)
     # What looks like a roll-out or a misfire does not keep anybody from being next.
     alone = {host.key for one in alike for host in one.hosts}

@@ -61,13 +61,15 @@ class HostIncident:
 def happened(finding: Finding) -> Optional[int]:
     """When a finding began, by its host's clock (unix seconds).
 
-    A time in the row counts where the row was logged soon after it; older ones are the file's past, or set by hand.
+    A time in the row counts where the row was logged soon after it; older ones are the file's past, or set by hand. When a
+    process started the kernel says, however long ago that is.
     """
     logged, time = finding.time, finding.when
     if finding.row.get("service"):
         # What its row tells of is the service, which ran before anybody came.
         return logged or time
-    return time if time and logged and 0 <= logged - time < _MONTH else logged or time
+    is_soon = finding.row.get("start_time") == str(time) or (logged or 0) - (time or 0) < _MONTH
+    return time if time and logged and time <= logged and is_soon else logged or time
 
 
 def host_incidents(ground: Ground) -> Callable[[], tuple[list[HostIncident], dict[str, int]]]:

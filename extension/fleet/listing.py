@@ -9,7 +9,8 @@ from typing import Optional
 from extension.fleet.report.called import called
 from extension.fleet.report.cut import in_line
 from extension.fleet.report.document import Document
-from extension.fleet.report.times import when
+from extension.fleet.report.times import over_since, when
+from extension.fleet.report.words import words
 from extension.tabular import Row
 
 # What nobody reads to its end: hashes and wallets.
@@ -51,7 +52,8 @@ def _incidents(d: Document, language: str) -> Iterator[Row]:
             "detections": " ".join(one["detections"]),
             "sentence": one["sentence"][language],
         }
-        shorter = {"host": names[one["key"]], "began": _minute(one["began"]), "sentence": _cut(whole["sentence"])}
+        told = _cut(whole["sentence"]) + over_since(one["ended"], words(language))
+        shorter = {"host": names[one["key"]], "began": _minute(one["began"]), "sentence": told}
         yield _row(whole, "host", "severity", "campaign", "began", "sentence", **shorter)
 
 

@@ -77,6 +77,18 @@ def test_what_is_denylisted_is_named(grounded: Grounded) -> None:
     assert told.failing == {"hidden_processes": 1}
     (one,) = told.hosts.values()
     assert ("denylisted", "hidden_processes") in one.problems and ("denylisted", "") not in one.problems
+    # Nobody knows what it would have found.
+    assert told.half_known == {one.host.key}
+
+
+def test_a_host_without_root_is_not_said_to_have_no_findings(tmp_path: Path, names: Names) -> None:
+    lines = [line("kernel_modules", 0, T, "added", host, module="ext4") for host in ("root", "user")]
+    lines += [*_beats("root", 9), *_beats("user", 9)]
+    for each in lines:
+        each["decorations"]["user"] = each["hostIdentifier"]
+    report = reported(tmp_path, names, lines)
+    assert {host["host"]: host["verdict"] for host in report["hosts"]} == {"root": "clean", "user": "half_known"}
+    assert (report["summary"]["without_findings"], report["summary"]["half_known"]) == (1, 1)
 
 
 def test_a_query_that_osqueryd_was_killed_over_is_said(grounded: Grounded) -> None:

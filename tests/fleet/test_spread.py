@@ -6,8 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from extension.fleet import export
+from extension.fleet.listing import LISTS
 from extension.fleet.names import Names
 from extension.fleet.order import in_order
+from extension.fleet.report.times import over_since
+from extension.fleet.report.words import words
+from extension.tabular import Row
 from tests.fleet.looking import line, miner, reported, told
 
 T, HOUR, DAY = 1795436552, 3600, 86400
@@ -116,10 +120,40 @@ def test_a_host_that_was_cleaned_is_still_the_first(tmp_path: Path, names: Names
     assert "1 was compromised and shows nothing of it now" in report["sentence"]["en"]
 
 
-def test_what_is_over_on_one_host_alone_is_not_told(tmp_path: Path, names: Names) -> None:
-    lines = [line("cron_jobs", 0, T, "added", "h", command="x"), miner("h", T), miner("h", T, "removed", 2, T + 9)]
-    report = reported(tmp_path, names, [*lines, miner("other", T, wallet="4own")])
-    assert [one["host"] for one in report["incidents"]] == ["other"] and report["campaigns"] == []
+def test_a_host_that_mined_alone_is_not_clean_when_it_pauses(tmp_path: Path, names: Names) -> None:
+    """What a detection took for something until somebody said that it is normal is no news when it is over."""
+    lines = [line("cron_jobs", 0, T, "added", host, command="x") for host in ("paused", "mended")]
+    lines += [miner("paused", T, wallet="4own"), miner("paused", T, "removed", 2, T + DAY, wallet="4own")]
+    agent = {"unit": "agent.service", "path": "/etc/systemd/system/agent.service", "command": "/opt/agent"}
+    lines += [
+        line("systemd_unpackaged_system_program", 1 + n, T + n * DAY, action, "mended", **agent)
+        for n, action in enumerate(("added", "removed"))
+    ]
+    report = reported(tmp_path, names, lines)
+    assert [(one["host"], one["ended"] is not None) for one in report["incidents"]] == [("paused", True)]
+    assert {host["host"]: host["verdict"] for host in report["hosts"]} == {"paused": "was_compromised", "mended": "clean"}
+    summary = report["summary"]
+    assert (summary["compromised"], summary["was_compromised"], summary["without_findings"]) == (0, 1, 1)
+    assert report["campaigns"] == [] and "1 was compromised and shows nothing of it now" in report["sentence"]["en"]
+    (row,) = LISTS["incidents"](report, "en")
+    assert isinstance(row, Row)
+    assert row.brief["sentence"].endswith(over_since(report["incidents"][0]["ended"], words("en")))
+
+
+def test_what_ran_long_before_the_logs_was_first(tmp_path: Path, names: Names) -> None:
+    days = {"third": 5, "second": 28, "first": 40}
+    lines = [miner(host, T - before * DAY, logged=T, counter=0, wallet="4w") for host, before in days.items()]
+    (campaign,) = reported(tmp_path, names, lines)["campaigns"]
+    assert [host["host"] for host in campaign["hosts"]] == ["first", "second", "third"]
+    assert campaign["began"][:10] == "2026-10-14"
+
+
+def test_a_campaign_of_which_all_is_over_is_no_campaign_of_the_compromised(tmp_path: Path, names: Names) -> None:
+    lines = [line("cron_jobs", 0, T, "added", host, command="x") for host in ("a", "b", "c")]
+    for host in ("a", "b"):
+        lines += [miner(host, T, wallet="4w"), miner(host, T, "removed", 2, T + DAY, wallet="4w")]
+    report = reported(tmp_path, names, lines)
+    assert report["sentence"]["en"].startswith("Of 3 hosts, 0 are compromised (1 campaign no longer found); 1 reported")
 
 
 def test_a_miner_that_is_started_anew_began_when_it_first_ran(tmp_path: Path, names: Names) -> None:

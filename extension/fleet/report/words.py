@@ -22,7 +22,7 @@ _WORDS = {
     "compromised_hosts": ("compromised", "已失陷"),
     "suspicious_hosts": ("with weak findings", "仅有弱发现"),
     "without_findings": ("heard, nothing found", "已上报且无发现"),
-    "half_known": ("heard since the logs begin only", "仅有中途开始的日志"),
+    "half_known": ("known in part", "仅部分可知"),
     "was_compromised": ("compromised before", "曾失陷"),
     "host": ("host", "主机"),
     "severity": ("severity", "级别"),
@@ -165,11 +165,13 @@ def fleet_sentence(summary: dict[str, int], language: str) -> str:
     s = summary
     if language == "zh":
         text = f"{s['hosts']:,} 台主机中，{s['compromised']:,} 台已失陷"
-        if s["campaigns"]:
+        if s["in_campaigns"]:
             text += f"（其中 {s['in_campaigns']:,} 台属于 {s['campaigns']} 个攻击活动）"
+        elif s["campaigns"]:
+            text += f"（{s['campaigns']} 个攻击活动已不再发现）"
         text += f"，{s['without_findings']:,} 台已上报且无发现"
         if s["half_known"]:
-            text += f"，{s['half_known']:,} 台无发现但日志从中途开始（此前的发现无从得知）"
+            text += f"，{s['half_known']:,} 台无发现但仅部分可知（日志从中途开始、检测被列入黑名单或无 root 权限）"
         if s["suspicious"]:
             text += f"，{s['suspicious']:,} 台仅有弱发现"
         if s["was_compromised"]:
@@ -179,11 +181,14 @@ def fleet_sentence(summary: dict[str, int], language: str) -> str:
             text += f"（其中 {s['silent_with_findings']:,} 台此前有发现）" if s["silent_with_findings"] else ""
         return text + (f"，{s['blind']:,} 台未运行 minehunt。" if s["blind"] else "。")
     text = f"Of {plural(s['hosts'], 'host')}, {s['compromised']:,} {'is' if s['compromised'] == 1 else 'are'} compromised"
-    if s["campaigns"]:
+    if s["in_campaigns"]:
         text += f" ({s['in_campaigns']:,} of them in {plural(s['campaigns'], 'campaign')})"
+    elif s["campaigns"]:
+        text += f" ({plural(s['campaigns'], 'campaign')} no longer found)"
     text += f"; {s['without_findings']:,} reported and {'has' if s['without_findings'] == 1 else 'have'} no findings"
     if s["half_known"]:
-        text += f", {s['half_known']:,} more have none in logs that begin in the middle (what was found before is not known)"
+        text += f", {s['half_known']:,} more have none as far as is known"
+        text += " (logs that begin in the middle, a detection on the denylist, or no root)"
     if s["suspicious"]:
         text += f", {s['suspicious']:,} have only weak findings"
     if s["was_compromised"]:
