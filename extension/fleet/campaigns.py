@@ -31,9 +31,10 @@ _MOST = 0.6
 class Campaign:
     """Incidents of two hosts or more that share what honest hosts do not have.
 
-    `logins` are those to its hosts from one another and from other compromised hosts, `outside` those from outside of the fleet.
-    `times` is when each incident began (by its id) as far as its findings have to do with it; `ways` has the findings of each
-    host (by key), in whatever incident, of how somebody came in or could have.
+    `logins` are those to its hosts from one another and from other compromised hosts, `outside` those from outside of the fleet,
+    `visits` those from there to hosts that are not its own; `visitors` are the addresses among its things from which somebody
+    logged in, and no more. `times` is when each incident began (by its id) as far as its findings have to do with it; `ways` has
+    the findings of each host (by key), in whatever incident, of how somebody came in or could have.
     """
 
     name: str
@@ -41,8 +42,10 @@ class Campaign:
     things: dict[Shared, int]
     times: dict[int, Optional[int]]
     ways: dict[str, tuple[Finding, ...]]
+    visitors: frozenset[Shared] = frozenset()
     logins: tuple[Login, ...] = ()
     outside: tuple[Login, ...] = ()
+    visits: tuple[Login, ...] = ()
 
     @cached_property
     def _starts(self) -> dict[str, Optional[int]]:
@@ -174,7 +177,8 @@ def campaigns(incidents: list[HostIncident], bonds: Bonds) -> tuple[list[Campaig
         keys = hosts_of(incidents, group)
         times = {id(one): _began(one, bonds) for one in ours}
         own = {key: ways[key] for key in keys if key in ways}
-        found.append(Campaign("", tuple(ours), _counted(group, incidents, bonds, having), times, own))
+        things = _counted(group, incidents, bonds, having)
+        found.append(Campaign("", tuple(ours), things, times, own, bonds.visitors & things.keys()))
         members.update(group)
     found.sort(key=lambda each: (SEVERITIES.index(each.severity), not each.is_mining, -len(each.hosts), each.began or 0))
     for number, campaign in enumerate(found, 1):

@@ -50,7 +50,9 @@ def _list(campaigns: list[Document]) -> str:
     lines = []
     for one in campaigns:
         lines.append(f"# campaign {one['name']}, {len(one['hosts'])} hosts, since {one['began'] or 'unknown'}")
-        values = sorted({value for each in one["indicators"] if (value := _endpoint(each)) is not None})
+        # Who logs in is no pool: whatever else comes from there would be one's traffic.
+        hunted = (each for each in one["indicators"] if each["value"] not in one["visitors"])
+        values = sorted({value for each in hunted if (value := _endpoint(each)) is not None})
         # An address with its port is hunted by both; without one, on every port.
         with_port = {value.rpartition(":")[0].strip("[]") for value in values if ":" in value and not _is_address(value)}
         lines += [value for value in values if value not in with_port]

@@ -107,9 +107,7 @@ def logins(ground: Ground, hosts: Iterable[str], asked: Asked) -> tuple[list[Log
     inside: set[Login] = set()
     outside: set[Login] = set()
     for row in ground.engine.fetch(near):
-        time = whole_number(row["logged_in_at"]) or 0
-        time = time if 0 <= time <= LAST_TIME else 0
-        time = max(0, time - ground.hosts[row["host"]].clock_ahead) if time else 0
+        time = _time(ground, row)
         owners = _owners(ground, known, plain(row["remote"]), time)
         likely = owners if len(owners) == 1 else owners & ours if len(owners) <= _SITES else set()
         if row["host"] in owners or (owners and len(likely) != 1):
@@ -117,6 +115,21 @@ def logins(ground: Ground, hosts: Iterable[str], asked: Asked) -> tuple[list[Log
         source = next(iter(likely), plain(row["remote"]))
         (inside if likely else outside).add(Login(source, row["host"], row["username"], time))
     return sorted(inside, key=lambda login: (login.time, login)), sorted(outside, key=lambda login: (login.time, login))
+
+
+def visits(ground: Ground, addresses: Iterable[str], asked: Asked) -> list[Login]:
+    """The logins from these addresses to any host."""
+    forms = [(form,) for address in sorted(addresses) for form in (address, f"::ffff:{address}")]
+    if not forms:
+        return []
+    rows = ground.engine.fetch(asked.told.semi_join(ground.engine.take("visited_from", {"remote": "string"}, forms), "remote"))
+    return sorted(Login(plain(row["remote"]), row["host"], row["username"], _time(ground, row)) for row in rows)
+
+
+def _time(ground: Ground, row: Mapping[str, Any]) -> int:
+    """When a login was, by the fleet's clock; 0 where that is not known."""
+    time = whole_number(row["logged_in_at"]) or 0
+    return max(0, time - ground.hosts[row["host"]].clock_ahead) if 0 < time <= LAST_TIME else 0
 
 
 def _owners(ground: Ground, known: Owners, remote: str, time: int) -> set[str]:

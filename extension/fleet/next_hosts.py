@@ -49,6 +49,9 @@ def next_hosts(ground: Ground, campaigns: list[Campaign], compromised: Collectio
         for campaign in by_host.get(login.source, ()):
             if campaign.may_have_sent(login):
                 add(login.to, "login", campaign.name, f"{ground.hosts[login.source].name} ({login.username})")
+    for campaign in campaigns:
+        for login in campaign.visits:
+            add(login.to, "login", campaign.name, f"{login.source} ({login.username})")
     for key, kind, name, what in _same_way(ground, campaigns):
         add(key, kind, name, what)
     for each in found.values():

@@ -73,7 +73,8 @@ class Bonds:
 
     `honest` has the ids of findings that are about nothing but what honest hosts have too, `sites` the things of each incident
     that stand in no other findings, `lent` what two who are paid apart may both have from a third: programs, images, addresses,
-    and what came along without a detection, as what responders bring does.
+    and what came along without a detection, as what responders bring does; `visitors` addresses that are only told as those from
+    which somebody logged in.
     """
 
     things: list[frozenset[Shared]]
@@ -82,6 +83,7 @@ class Bonds:
     honest: frozenset[int] = frozenset()
     sites: list[frozenset[Shared]] = field(default_factory=list)
     lent: frozenset[Shared] = frozenset()
+    visitors: frozenset[Shared] = frozenset()
 
     def add(self, thing: Shared, owners: Iterable[int]) -> None:
         """Have incidents (by index) share a thing that nobody else has."""
@@ -130,6 +132,9 @@ def bonds(ground: Ground, incidents: list[HostIncident]) -> Bonds:
         found.worth[thing] = worth / (1 + clean / len(owners))
     about = [(finding, thing) for each in carried for thing, findings in each.items() for finding in findings]
     found.lent = frozenset(thing for _finding, thing in about if thing.kind in _LENT)
+    addresses = [(thing, _is_login(finding)) for finding, thing in about if thing.kind == "address"]
+    connected_to = {thing for thing, is_login in addresses if not is_login}
+    found.visitors = frozenset(thing for thing, _is_login in addresses if thing not in connected_to)
     bound = {id(finding) for finding, thing in about if found.worth.get(thing)}
     found.honest = frozenset(id(finding) for finding, thing in about if thing in honest) - bound
     found.sites = [
@@ -141,6 +146,11 @@ def bonds(ground: Ground, incidents: list[HostIncident]) -> Bonds:
         for each in carried
     ]
     return found
+
+
+def _is_login(finding: Finding) -> bool:
+    """Whether it tells who came in as whom."""
+    return finding.stage == "entry" and "account" in finding.query.things
 
 
 def _is_fetched_by_few(thing: Shared, carriers: Sequence[tuple[HostIncident, Sequence[Finding]]], fleet: int) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 
 from extension.fleet.answers import Ground
 from extension.fleet.campaigns import BEFORE, Campaign
-from extension.fleet.logins import Asked, Login, logins
+from extension.fleet.logins import Asked, Login, logins, visits
 from extension.fleet.shared_things import Shared, clean_hosts
 
 _DAY = 86400
@@ -36,6 +36,14 @@ def tell_logins(ground: Ground, campaigns: Collection[Campaign], compromised: Co
         to_it = [login for login in elsewhere if login.to in keys]
         regular = _regular(campaign, to_it)
         campaign.outside = tuple(each for each in to_it if each.source not in regular and _is_timely(campaign, each))
+    further = visits(ground, {each.source for campaign in members for each in campaign.outside}, asked)
+    for campaign, keys in members.items():
+        addresses = {each.source for each in campaign.outside}
+        campaign.visits = tuple(
+            each
+            for each in further
+            if each.source in addresses and each.to not in keys and (not each.time or each.time >= (campaign.began or 0) - BEFORE)
+        )
     return inside
 
 

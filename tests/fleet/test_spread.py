@@ -97,6 +97,17 @@ def test_who_came_before_the_campaign_or_long_after_it_is_no_attacker(tmp_path: 
     assert {each["address"] for each in campaign["outside"]} == {"192.0.2.66"}
 
 
+def test_whom_the_attacker_logged_in_to_as_well_is_next(tmp_path: Path, names: Names) -> None:
+    lines = [miner(host, T + n * HOUR, wallet="4w") for n, host in enumerate("abcd")]
+    lines += [_login(host, "203.0.113.77", T + n * HOUR - 300) for n, host in enumerate("abcd")]
+    lines += [_login("silent", "::ffff:203.0.113.77", T + DAY), _login("other", "203.0.113.5", T + DAY)]
+    lines.append(_login("before", "203.0.113.77", T - 9 * DAY))
+    report = reported(tmp_path, names, lines)
+    assert [(one["host"], one["reasons"]) for one in report["next"]] == [
+        ("silent", [{"kind": "login", "campaign": "C1", "what": "203.0.113.77 (root)"}])
+    ]
+
+
 def test_a_login_from_a_host_that_fell_to_something_else_is_told(tmp_path: Path, names: Names) -> None:
     lines = [miner(host, T + n * HOUR, wallet="4w") for n, host in enumerate(("one", "two"), 2)]
     lines += [miner("shell", T + HOUR, exe_path="/opt/.s/x"), _address("shell", "10.0.0.1"), _address("quiet", "10.0.0.2")]
@@ -208,10 +219,14 @@ def test_what_is_given_to_others_can_be_read_by_them(tmp_path: Path, names: Name
     lines = [miner(host, T, **pool) for host in ("a", "b")]
     lines += [line("cron_download_and_run", 1, T, "added", host, **job) for host in ("a", "b")]
     lines += [line("hidden_kernel_module", 1, T, "added", host, module="nfx", evidence="x") for host in ("a", "b")]
+    guessed = {"remote_address": "185.220.101.4", "username": "root", "evidence": "x"}
+    lines += [line("brute_force_login_succeeded", 1, T - 60, "added", host, **guessed) for host in ("a", "b")]
     report = reported(tmp_path, names, lines)
-    # Neither a page of a site nor a pool's own name for itself is an address.
+    # Neither a page of a site nor a pool's own name for itself is an address, and from where anybody guesses is no pool.
     assert export.render(report, (), "minehunt").splitlines()[1:] == ["192.0.2.7", "198.51.100.9:3333"]
-    assert ("module", "nfx") in {(each["kind"], each["value"]) for each in report["campaigns"][0]["indicators"]}
+    told = {(each["kind"], each["value"]) for each in report["campaigns"][0]["indicators"]}
+    assert {("module", "nfx"), ("address", "185.220.101.4")} <= told
+    assert "185.220.101.4" in export.render(report, (), "csv")
 
 
 def test_a_service_that_let_somebody_in_ran_before_that(tmp_path: Path, names: Names) -> None:

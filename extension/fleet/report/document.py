@@ -188,6 +188,7 @@ def _campaign(view: FleetView, one: Campaign, numbers: dict[int, int]) -> Docume
         "origins": _origins(one.outside),
         "hides": [{"query": query.name, "title": _title(query), "hosts": count} for query, count in one.hiding()],
         "indicators": [{"kind": thing.kind, "value": thing.value} for thing in one.indicators()],
+        "visitors": sorted(thing.value for thing in one.visitors),
     }
 
 
