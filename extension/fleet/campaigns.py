@@ -103,18 +103,29 @@ class Campaign:
         lasting = {member.host.key for member in self.members if member.ended is None}
         return {one.host.key: one.ended for one in self.members if one.ended is not None and one.host.key not in lasting}
 
+    @cached_property
+    def _seen(self) -> list[Finding]:
+        """What was seen of how it came to its first host."""
+        key = self.hosts[0].key
+        began = self.began_on(key)
+        ways = (each for each in self.ways.get(key, ()) if each.stage != WEAKNESS)
+        return [each for each in ways if not began or (happened(each) or 0) <= began + _CLOCKS]
+
+    @property
+    def came_otherwise(self) -> bool:
+        """Whether it was seen to come in, and not by a service that stands open: what does nobody needs."""
+        return bool(self._seen) and not any(each.row.get("service") for each in self._seen)
+
     @property
     def entry(self) -> tuple[Finding, ...]:
         """How it came to its first host: what was seen of it, then what stands open there, on most of its hosts before others."""
-        key = self.hosts[0].key
-        began = self.began_on(key)
-        ways = self.ways.get(key, ())
-        seen = [each for each in ways if each.stage != WEAKNESS and (not began or (happened(each) or 0) <= began + _CLOCKS)]
+        ways = self.ways.get(self.hosts[0].key, ())
+        weak = [each for each in ways if each.stage == WEAKNESS and not (self.came_otherwise and each.row.get("service"))]
         counts = Counter(name for found in self.ways.values() for name in {_way(each) for each in found})
         ours = {id(finding) for finding in self.first.incident.findings}
-        common = [each for each in ways if each.stage == WEAKNESS and counts[_way(each)] * 2 >= len(self.ways)]
-        open_ = [each for each in ways if each.stage == WEAKNESS and (id(each) in ours or not (seen or common))]
-        return tuple(dict.fromkeys((*seen, *common, *open_)))
+        common = [each for each in weak if counts[_way(each)] * 2 >= len(self.ways)]
+        open_ = [each for each in weak if id(each) in ours or not (self._seen or common)]
+        return tuple(dict.fromkeys((*self._seen, *common, *open_)))
 
     @property
     def severity(self) -> str:
@@ -175,7 +186,7 @@ def campaigns(incidents: list[HostIncident], bonds: Bonds) -> tuple[list[Campaig
     for group in campaign_groups(incidents, bonds):
         ours = [incidents[index] for index in group]
         keys = hosts_of(incidents, group)
-        times = {id(one): _began(one, bonds) for one in ours}
+        times = {id(one): one.without(bonds.honest).began for one in ours}
         own = {key: ways[key] for key in keys if key in ways}
         things = _counted(group, incidents, bonds, having)
         found.append(Campaign("", tuple(ours), things, times, own, bonds.visitors & things.keys()))
@@ -201,11 +212,6 @@ def _ways(incidents: list[HostIncident], bonds: Bonds) -> dict[str, tuple[Findin
 
 def _way(finding: Finding) -> tuple[str, str]:
     return finding.query.name, finding.row.get("service", "")
-
-
-def _began(one: HostIncident, bonds: Bonds) -> Optional[int]:
-    """When an incident began: not with a roll-out or a misfire that is told in one breath with it."""
-    return one.earliest([finding for finding in one.signs if id(finding) not in bonds.honest]) or one.began
 
 
 def _counted(

@@ -28,12 +28,14 @@ from extension.fleet.spread import tell_logins
 class FleetView:
     """The answers.
 
-    `compromised` has the keys of the hosts that must be taken for that, `roles` names each host's kind.
+    `honest` has the ids of findings that honest hosts have too (shared_things.Bonds), `compromised` the keys of the hosts to be
+    taken for that; `roles` names each host's kind.
     """
 
     ground: Ground
     coverage: Coverage
     incidents: tuple[HostIncident, ...]
+    honest: frozenset[int]
     compromised: frozenset[str]
     campaigns: tuple[Campaign, ...]
     alike: tuple[Alike, ...]
@@ -78,5 +80,6 @@ def look(engine: Engine, names: Names, step: Callable[[str], None] = lambda _: N
     kinds = finish_roles()
     rarities = rare(ground, stacks, kinds, compromised)
     return FleetView(
-        ground, covered, tuple(incidents), compromised, tuple(found), tuple(alike), tuple(rarities), tuple(following), kinds
-    )
+        ground, covered, tuple(incidents), bound.honest, compromised,
+        tuple(found), tuple(alike), tuple(rarities), tuple(following), kinds,
+    )  # fmt: skip

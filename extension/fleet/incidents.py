@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Optional
 
@@ -51,6 +52,15 @@ class HostIncident:
         """When the first of these findings of its host began, by the fleet's clock."""
         first = min((time for finding in findings if (time := happened(finding))), default=None)
         return first - self.host.clock_ahead if first else None
+
+    def without(self, findings: AbstractSet[int]) -> HostIncident:
+        """It without these findings (by their ids), itself where no others are left."""
+
+        def left(part: Iterable[Finding]) -> tuple[Finding, ...]:
+            return tuple(each for each in part if id(each) not in findings)
+
+        parts = list(filter(None, map(left, (self.incident.linked, *self.incident.others))))
+        return HostIncident(self.host, Incident(parts[0], tuple(parts[1:])), left(self.before), self.ended) if parts else self
 
     @property
     def detections(self) -> frozenset[str]:

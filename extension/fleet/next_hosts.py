@@ -72,6 +72,8 @@ def _same_way(ground: Ground, campaigns: list[Campaign]) -> list[tuple[str, str,
     ]
     exposed = _exposed_there(ground, campaigns)
     for campaign in campaigns:
+        if campaign.came_otherwise:
+            continue
         services = exposed[campaign.name] | {
             finding.row["service"]
             for one in campaign.members

@@ -29,6 +29,23 @@ def test_a_job_of_the_sites_own_joins_nobody_though_some_of_its_hosts_mine(tmp_p
     assert told(reported(tmp_path, names, lines)) == []
 
 
+def test_a_job_of_the_sites_own_is_not_told_as_the_miners(tmp_path: Path, names: Names) -> None:
+    """Which on one host is one incident with it, since any two grave findings of a host are."""
+    job = {"path": "/etc/cron.d/puppet", "command": "curl -s https://puppet.corp.example/run-agent | sh", "evidence": "x"}
+    lines = [line("cron_download_and_run", 0, T + n, "added", f"h{n:02}", **job) for n in range(60)]
+    lines += [miner(f"h{n:02}", T + 2 * DAY + n * 3600, wallet="4w") for n in range(3)]
+    report = reported(tmp_path, names, lines)
+    (campaign,) = report["campaigns"]
+    (alike,) = report["alike"]
+    assert len(alike["hosts"]) == 57
+    members = [one for one in report["incidents"] if one["campaign"]]
+    for each in (campaign, *members):
+        assert "puppet" not in each["sentence"]["en"] and "mines" in each["sentence"]["en"]
+        assert each["began"].startswith("2026-11-25")
+    # It is found there all the same.
+    assert all("cron_download_and_run" in one["detections"] for one in members)
+
+
 def test_miners_that_are_paid_apart_are_no_roll_out_and_a_misfire_keeps_nobody_from_being_next(
     tmp_path: Path, names: Names
 ) -> None:

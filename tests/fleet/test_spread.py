@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from extension.fleet import export
 from extension.fleet.listing import LISTS
 from extension.fleet.names import Names
@@ -95,6 +97,22 @@ def test_who_came_before_the_campaign_or_long_after_it_is_no_attacker(tmp_path: 
         lines += [_login(host, "192.0.2.66", T + 5 * DAY - 600), _login(host, "192.0.2.7", T + 8 * DAY)]
     (campaign,) = reported(tmp_path, names, lines)["campaigns"]
     assert {each["address"] for each in campaign["outside"]} == {"192.0.2.66"}
+
+
+@pytest.mark.parametrize("is_seen", [True, False])
+def test_what_stands_open_everywhere_is_no_way_in_where_another_was_seen(tmp_path: Path, names: Names, is_seen: bool) -> None:
+    open_to_all = {"service": "prometheus", "address": "0.0.0.0", "port": "9090", "pid": "9", "exe_path": "/usr/bin/prometheus"}
+    lines = [line("exposed_entry_service", 0, T, "added", f"h{n}", evidence="x", **open_to_all) for n in range(12)]
+    lines += [miner(f"h{n}", T + DAY + n * HOUR, wallet="4w") for n in range(3)]
+    guessed = {"remote_address": "203.0.113.4", "username": "root", "evidence": "x"}
+    if is_seen:
+        lines += [line("brute_force_login_succeeded", 1, T + DAY + n * HOUR - 600, "added", f"h{n}", **guessed) for n in range(3)]
+    report = reported(tmp_path, names, lines)
+    (campaign,) = report["campaigns"]
+    entry = [each["en"] for each in campaign["entry"]]
+    assert any("guessed login" in each for each in entry) is is_seen
+    assert any("prometheus" in each for each in entry) is not is_seen
+    assert len(report["next"]) == (0 if is_seen else 9)
 
 
 def test_whom_the_attacker_logged_in_to_as_well_is_next(tmp_path: Path, names: Names) -> None:

@@ -132,6 +132,8 @@ def _told(finding: Finding) -> dict[str, str]:
 
 
 def _incident(view: FleetView, one: HostIncident, number: int, rank: Optional[int]) -> Document:
+    # A roll-out that is on the host as well is not what it does, nor when it began.
+    own = one.without(view.honest)
     return {
         "id": f"I{number}",
         "host": one.host.name,
@@ -141,9 +143,9 @@ def _incident(view: FleetView, one: HostIncident, number: int, rank: Optional[in
         "is_compromise": one.incident.is_compromise,
         "is_mining": one.incident.is_mining,
         "campaign": "" if rank is None else view.campaigns[rank].name,
-        "began": as_time(one.began),
+        "began": as_time(own.began),
         "ended": as_time(one.ended),
-        "sentence": _both(lambda language: sentence(one.incident, language)),
+        "sentence": _both(lambda language: sentence(own.incident, language)),
         "detections": sorted(one.detections),
         "findings": len(one.incident.findings),
         "chain": [
@@ -160,7 +162,7 @@ def _incident(view: FleetView, one: HostIncident, number: int, rank: Optional[in
 def _campaign(view: FleetView, one: Campaign, numbers: dict[int, int]) -> Document:
     hosts = view.ground.hosts
     by_host = {member.host.key: member for member in reversed(one.members)}
-    ended = one.ended
+    ended, gravest = one.ended, one.gravest.without(view.honest)
     return {
         "name": one.name,
         "severity": one.severity,
@@ -176,7 +178,7 @@ def _campaign(view: FleetView, one: Campaign, numbers: dict[int, int]) -> Docume
             }
             for host in one.hosts
         ],
-        "sentence": _both(lambda language: sentence(one.gravest.incident, language)),
+        "sentence": _both(lambda language: sentence(gravest.incident, language)),
         "entry": [_told(f) for f in _distinct(one.entry)],
         "spread": [[time, count] for time, count in one.spread()],
         "shared": [{"kind": thing.kind, "value": thing.value, "hosts": count} for thing, count in one.shared()],
