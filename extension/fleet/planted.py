@@ -16,8 +16,7 @@ from extension.fleet.shared_things import Shared
 _KINDS = ("command", "hash", "key", "module")
 # So long before and after an incident's first sign (seconds); those who clean hosts come later, and bring things too.
 _BEFORE, _AFTER = 6 * 3600, 2 * 3600
-# One of so many may have got it at another time.
-_FEW = 3
+_SEVERAL = 3
 
 
 def planted(ground: Ground, incidents: Sequence[HostIncident]) -> dict[Shared, list[int]]:
@@ -37,8 +36,9 @@ def planted(ground: Ground, incidents: Sequence[HostIncident]) -> dict[Shared, l
             found[thing].append(nearest)
         else:
             strangers[thing] += 1
-    # Of several hosts one may have been looked at late, or have got it later than its miner.
-    return {thing: numbers for thing, numbers in found.items() if len(numbers) > max(1, _FEW * strangers[thing])}
+    # One of several hosts may have got a key later than its miner; what a roll-out brought did not come with those of more.
+    late = {thing for thing, count in strangers.items() if thing.kind != "key" or count > 1 or len(found[thing]) < _SEVERAL}
+    return {thing: numbers for thing, numbers in found.items() if len(numbers) > 1 and thing not in late}
 
 
 def _only_on(ground: Ground, infected: Sequence[str]) -> list[tuple[str, str, str, int]]:

@@ -71,22 +71,25 @@ Carried = dict[Shared, list[Finding]]
 class Bonds:
     """The things of each incident (by its index), and what each thing is worth.
 
-    `honest` has the ids of findings that are about nothing but what honest hosts have too, `sites` the things of each incident
-    that stand in no other findings, `lent` what two who are paid apart may both have from a third: programs, images, addresses,
-    and what came along without a detection, as what responders bring does; `visitors` addresses that are only told as those from
-    which somebody logged in.
+    `refused` has what honest hosts have too, `honest` the ids of findings that are about nothing else, `sites` the things of each
+    incident that stand in no other findings, `lent` what two who are paid apart may both have from a third: programs, images,
+    addresses, and what came along without a detection, as what responders bring does; `visitors` addresses that are only told as
+    those from which somebody logged in.
     """
 
     things: list[frozenset[Shared]]
     worth: dict[Shared, float] = field(default_factory=dict)
     clean: dict[Shared, int] = field(default_factory=dict)
+    refused: frozenset[Shared] = frozenset()
     honest: frozenset[int] = frozenset()
     sites: list[frozenset[Shared]] = field(default_factory=list)
     lent: frozenset[Shared] = frozenset()
     visitors: frozenset[Shared] = frozenset()
 
     def add(self, thing: Shared, owners: Iterable[int]) -> None:
-        """Have incidents (by index) share a thing that nobody else has."""
+        """Have incidents (by index) share a thing that nobody else has, but for one that was found to be a roll-out's."""
+        if thing in self.refused:
+            return
         if thing not in self.worth:
             self.worth[thing] = _WORTH[thing.kind]
             self.lent |= {thing}
@@ -130,6 +133,7 @@ def bonds(ground: Ground, incidents: list[HostIncident]) -> Bonds:
         )
         worth = 0.0 if is_everybodys else _WORTH[thing.kind]
         found.worth[thing] = worth / (1 + clean / len(owners))
+    found.refused = frozenset(honest)
     about = [(finding, thing) for each in carried for thing, findings in each.items() for finding in findings]
     found.lent = frozenset(thing for _finding, thing in about if thing.kind in _LENT)
     addresses = [(thing, _is_login(finding)) for finding, thing in about if thing.kind == "address"]

@@ -46,6 +46,15 @@ def test_a_job_of_the_sites_own_is_not_told_as_the_miners(tmp_path: Path, names:
     assert all("cron_download_and_run" in one["detections"] for one in members)
 
 
+def test_a_job_of_many_hosts_that_is_in_an_inventory_as_well_joins_nobody(tmp_path: Path, names: Names) -> None:
+    job = {"path": "/etc/cron.d/puppet", "command": "curl -s https://puppet.corp.example/run-agent | sh"}
+    lines = [line("cron_jobs", 0, T, "added", f"h{n:02}", command="/usr/bin/true", path="/etc/crontab") for n in range(70)]
+    for query in ("cron_jobs", "cron_download_and_run"):
+        lines += [line(query, 1, T + DAY + n, "added", f"h{n:02}", evidence="x", **job) for n in range(60)]
+    lines += [miner(f"h{n:02}", T + 2 * DAY + n * 3600, counter=2, wallet="4w") for n in range(6)]
+    assert told(reported(tmp_path, names, lines)) == [[f"h{n:02}" for n in range(6)]]
+
+
 def test_miners_that_are_paid_apart_are_no_roll_out_and_a_misfire_keeps_nobody_from_being_next(
     tmp_path: Path, names: Names
 ) -> None:
