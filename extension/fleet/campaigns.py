@@ -113,7 +113,7 @@ class Campaign:
 
     @property
     def came_otherwise(self) -> bool:
-        """Whether it was seen to come in, and not by a service that stands open: what does nobody needs."""
+        """Whether it was seen to come in by something else than a service, so that no open one is its way."""
         return bool(self._seen) and not any(each.row.get("service") for each in self._seen)
 
     @property

@@ -9,7 +9,7 @@ from extension.fleet.shared_things import PAID, Bonds, Shared, are_paid_apart, p
 from extension.incidents.groups import Groups
 
 _JOINS = 0.999
-# An image and the program in it are one tool.
+# With the program in it an image is one tool, and so is a module with what loads it.
 _PROGRAMS = ("image", "module")
 
 
