@@ -79,10 +79,11 @@ def models(kind: str = "map<string, string>") -> dict[str, Any]:
     batches = view("batches", state.batches(results))
     runs = view("runs", state.runs(batches))
     resets = view("resets", state.resets(runs))
-    latest = view("latest_snapshots", state.latest_snapshots(state.lasting(results)))
+    lasting = state.lasting(results)
+    latest = view("latest_snapshots", state.latest_snapshots(lasting))
     # Whose clock was set by a long way only `minehunt fleet` finds out.
     clocks = view("clocks", results.select("host", is_jumping=ibis.literal(True)).filter(_.host == "").distinct())
-    now = view("state", state.state(state.lasting(results), runs, resets, latest, clocks))
+    now = view("state", state.state(lasting, runs, resets, latest, clocks))
     findings = view("findings", now.filter(_.query.isin(detections)).join(rows, ["query", "row_key"]))
     normal = view("texts", normal_texts(rows))
     things = shared_values(rows, normal)

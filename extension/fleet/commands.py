@@ -198,7 +198,7 @@ def load(sources: tuple[str, ...], into: Path, memory: str, folder: Optional[Pat
     from extension.fleet.open_engine import open_duck
 
     files, problems = _discovered(sources)
-    far = next((source.path for source in files if "://" in source.path), None)
+    far = next((source.path for source in files if source.is_remote), None)
     if far:
         raise CannotRunError(f"{far}: `fleet load` knows files again by their content, and reads no URLs; `fleet report` does")
     with _told_errors(), closing(open_duck(_names(folder), memory)) as engine:

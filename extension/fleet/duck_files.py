@@ -138,7 +138,7 @@ class DuckFiles:
             else:
                 self._stage_lines(batch)
                 odd = [batch[number] for (number,) in self.run("SELECT DISTINCT odd FROM stage WHERE odd IS NOT NULL")]
-                again = [source for source in odd if "://" not in source.path]
+                again = [source for source in odd if not source.is_remote]
                 rest = [source for source in batch if source not in again]
                 if again and rest:
                     self._stage_lines(rest)
@@ -148,7 +148,7 @@ class DuckFiles:
                 self._batch(batch[:half], loaded)
                 self._batch(batch[half:], loaded)
                 return
-            if batch[0].form == LINES and "://" not in batch[0].path:
+            if batch[0].form == LINES and not batch[0].is_remote:
                 self._slowly(batch[0], loaded)
             else:
                 loaded.broken += 1

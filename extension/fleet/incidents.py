@@ -46,15 +46,13 @@ class HostIncident:
     @property
     def began(self) -> Optional[int]:
         """When it began, by the fleet's clock: the earliest time in its rows, or when they were logged (unix seconds)."""
-        return self.earliest(self.signs)
-
-    def earliest(self, findings: Iterable[Finding]) -> Optional[int]:
-        """When the first of these findings of its host began, by the fleet's clock."""
-        first = min((time for finding in findings if (time := happened(finding))), default=None)
+        first = min((time for finding in self.signs if (time := happened(finding))), default=None)
         return first - self.host.clock_ahead if first else None
 
     def without(self, findings: AbstractSet[int]) -> HostIncident:
-        """It without these findings (by their ids), itself where no others are left."""
+        """It without these findings (by their ids), itself where it has none of them or no others."""
+        if not any(id(each) in findings for each in (*self.incident.findings, *self.before)):
+            return self
 
         def left(part: Iterable[Finding]) -> tuple[Finding, ...]:
             return tuple(each for each in part if id(each) not in findings)
@@ -78,8 +76,10 @@ def happened(finding: Finding) -> Optional[int]:
     if finding.row.get("service"):
         # What its row tells of is the service, which ran before anybody came.
         return logged or time
-    is_soon = finding.row.get("start_time") == str(time) or (logged or 0) - (time or 0) < _MONTH
-    return time if time and logged and time <= logged and is_soon else logged or time
+    if not time or not logged:
+        return logged or time
+    is_start = finding.row.get("start_time") == str(time)
+    return time if time <= logged and (is_start or logged - time < _MONTH) else logged
 
 
 def host_incidents(ground: Ground) -> Callable[[], tuple[list[HostIncident], dict[str, int]]]:

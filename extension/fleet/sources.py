@@ -35,6 +35,11 @@ class Source(NamedTuple):
     packed: str
     size: int
 
+    @property
+    def is_remote(self) -> bool:
+        """Whether it is a URL, which the engine alone reads."""
+        return _is_remote(self.path)
+
 
 class NoSourceError(Exception):
     """An argument names nothing that is there; the message says which."""
@@ -56,7 +61,7 @@ def discover(arguments: Iterable[str]) -> tuple[list[Source], list[Problem]]:
                 f"{argument}: no such file, and no file there ends in {', '.join(_ENDINGS)} (or these and .gz, .zst)"
             )
         for path in paths:
-            key = path if "://" in path else os.path.realpath(path)
+            key = path if _is_remote(path) else os.path.realpath(path)
             if key in found:
                 continue
             try:
@@ -66,8 +71,12 @@ def discover(arguments: Iterable[str]) -> tuple[list[Source], list[Problem]]:
     return list(found.values()), problems
 
 
+def _is_remote(path: str) -> bool:
+    return "://" in path
+
+
 def _paths(argument: str, told: Callable[[OSError], None]) -> Iterator[str]:
-    if "://" in argument:
+    if _is_remote(argument):
         yield argument
     elif os.path.isdir(argument):
         yield from _below(Path(argument), told)
@@ -101,7 +110,7 @@ def is_result_file(name: str) -> bool:
 
 
 def _source(path: str) -> Source:
-    if "://" in path:
+    if _is_remote(path):
         packed = "gzip" if path.endswith(".gz") else "zstd" if path.endswith(".zst") else ""
         return Source(path, PARQUET if path.endswith(".parquet") else LINES, packed, 0)
     if not os.path.isfile(path):

@@ -26,6 +26,15 @@ def _job(host: str, when: int, command: str, path: str = "") -> dict[str, Any]:
     )
 
 
+def _key(host: str, when: int, name: str, counter: int = 1) -> dict[str, Any]:
+    return line("authorized_keys", counter, when, "added", host, username="root", fingerprint=f"SHA256:{name}")
+
+
+def _with_own_keys() -> list[dict[str, Any]]:
+    """Nine hosts of which the logs hold what keys they had before."""
+    return [_key(f"h{n}", T - 2 * DAY, "own", counter=0) for n in range(9)]
+
+
 def test_who_mines_for_one_account_is_one_crew_and_for_two_are_two(tmp_path: Path, names: Names) -> None:
     lines = [_mining_for(f"a{n}", T + n * HOUR, f"krxX7PVQVR.{n}") for n in range(3)]
     lines += [_mining_for(f"b{n}", T + n * HOUR, f"Zt81kkPQWa.{n}", "us.pool.example:5555") for n in range(3)]
@@ -71,7 +80,7 @@ def test_what_two_crews_have_from_a_third_makes_them_none(tmp_path: Path, names:
 def test_what_hides_two_crews_or_came_to_both_with_responders_makes_them_none(
     tmp_path: Path, names: Names, query: str, row: dict[str, str]
 ) -> None:
-    lines = [line("authorized_keys", 0, T - DAY, "added", f"h{n}", username="root", fingerprint="SHA256:own") for n in range(9)]
+    lines = _with_own_keys()
     for number, crew in enumerate("ab"):
         for host in (f"{crew}1", f"{crew}2"):
             fell = T + number * DAY
@@ -161,16 +170,12 @@ def test_what_fetched_a_campaigns_miner_is_of_that_campaign(tmp_path: Path, name
 def test_a_new_key_that_came_with_the_miners_and_is_nowhere_else_joins(
     tmp_path: Path, names: Names, when: int, on_others: bool, is_one: bool
 ) -> None:
-    lines = [
-        line("authorized_keys", 0, T - 2 * DAY, "added", f"h{n}", username="root", fingerprint="SHA256:own") for n in range(9)
-    ]
+    lines = _with_own_keys()
     for number in range(3):
         fell = T + number * DAY
-        lines.append(miner(f"h{number}", fell, wallet=f"4w{number}"))
-        key = {"username": "root", "fingerprint": "SHA256:new"}
-        lines.append(line("authorized_keys", 1, fell + when, "added", f"h{number}", **key))
+        lines += [miner(f"h{number}", fell, wallet=f"4w{number}"), _key(f"h{number}", fell + when, "new")]
     if on_others:
-        lines.append(line("authorized_keys", 1, T + DAY, "added", "h8", username="root", fingerprint="SHA256:new"))
+        lines.append(_key("h8", T + DAY, "new"))
     report = reported(tmp_path, names, lines)
     assert told(report) == ([["h0", "h1", "h2"]] if is_one else [])
     if is_one:
@@ -178,14 +183,11 @@ def test_a_new_key_that_came_with_the_miners_and_is_nowhere_else_joins(
 
 
 def test_a_key_that_one_of_several_hosts_got_later_joins_them_all_the_same(tmp_path: Path, names: Names) -> None:
-    lines = [
-        line("authorized_keys", 0, T - 2 * DAY, "added", f"h{n}", username="root", fingerprint="SHA256:own") for n in range(9)
-    ]
+    lines = _with_own_keys()
     for number in range(5):
         fell = T + number * HOUR
-        lines.append(miner(f"h{number}", fell, wallet=f"4w{number}"))
-        key = {"username": "root", "fingerprint": "SHA256:new"}
-        lines.append(line("authorized_keys", 1, fell + (12 * HOUR if number == 3 else 60), "added", f"h{number}", **key))
+        came = fell + (12 * HOUR if number == 3 else 60)
+        lines += [miner(f"h{number}", fell, wallet=f"4w{number}"), _key(f"h{number}", came, "new")]
     assert told(reported(tmp_path, names, lines)) == [["h0", "h1", "h2", "h4"]]
 
 
