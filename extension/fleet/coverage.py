@@ -238,16 +238,15 @@ def _failing(ground: Ground, hosts: dict[str, HostCoverage], rows: Iterable[Mapp
         if row["host"] not in hosts:
             continue
         failing[name].add(row["host"])
-        problems = hosts[row["host"]].problems
+        one = hosts[row["host"]]
+        is_unasked = is_denylisted or row["why"] == "needs-root"
         if is_denylisted:
             # The policy says that some query is; this says which.
-            problems[:] = [each for each in problems if each != ("denylisted", "")]
-            problems.append(("denylisted", name))
-            hosts[row["host"]].is_half_known |= ground.names.kind(name) == "detection"
+            one.problems[:] = [each for each in one.problems if each != ("denylisted", "")]
+            one.problems.append(("denylisted", name))
         else:
-            is_unasked = row["why"] == "needs-root"
-            problems.append(("no_root" if is_unasked else "failing", f"{name}: {row['why']}"))
-            hosts[row["host"]].is_half_known |= is_unasked and ground.names.kind(name) == "detection"
+            one.problems.append(("no_root" if is_unasked else "failing", f"{name}: {row['why']}"))
+        one.is_half_known |= is_unasked and ground.names.kind(name) == "detection"
     return dict(sorted(((name, len(keys)) for name, keys in failing.items()), key=lambda each: (-each[1], each[0])))
 
 
