@@ -36,7 +36,10 @@ _Rows = Callable[[], list[dict[str, Any]]]
 
 @dataclass
 class HostCoverage:
-    """What is known of one host's reporting. `state` is reporting, silent or blind (heard, but not of minehunt's detections)."""
+    """What is known of one host's reporting. `state` is reporting, silent or blind (heard, but not of minehunt's detections).
+
+    `is_half_known`: nobody knows what was found before its logs begin, or what detections that did not run would have found.
+    """
 
     host: Host
     last_heard: int
